@@ -1,0 +1,9 @@
+using System.Net;
+using Microsoft.AspNetCore.Connections;
+
+var builder = WebApplication.CreateSlimBuilder(args);
+
+builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 5000, endpoint =>
+    endpoint.UseGracefulShutdown().Run(connection => connection.Transport.Input.CopyToAsync(connection.Transport.Output))));
+
+builder.Build().Run();

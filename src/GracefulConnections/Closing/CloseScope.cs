@@ -1,0 +1,53 @@
+using System.Diagnostics.Metrics;
+using GracefulConnections.Diagnostics;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
+
+namespace GracefulConnections.Closing;
+
+/// <summary>What the connections of one endpoint share: options, clock, limits and where they report to.</summary>
+internal sealed class CloseScope
+{
+    private static readonly Lazy<CloseScope> LazyDefault = new(static () => Create(null, static _ => { }));
+
+    public CloseScope(GracefulCloseOptions options, TimeProvider time, ILogger logger, GracefulMetrics metrics)
+    {
+        Options = options;
+        ClosingSweeper = CloseSweeper.ForClosing(time);
+        OpenSweeper = CloseSweeper.ForOpen(time);
+        Logger = logger;
+        Metrics = metrics;
+        Lingering = options.MaxLingeringConnections is { } max ? new LingeringQueue(max) : null;
+    }
+
+    /// <summary>Gets the scope of connections on endpoints that nobody configured.</summary>
+    public static CloseScope Default => LazyDefault.Value;
+
+    public GracefulCloseOptions Options { get; }
+
+    public CloseSweeper ClosingSweeper { get; }
+
+    public CloseSweeper OpenSweeper { get; }
+
+    public ILogger Logger { get; }
+
+    public GracefulMetrics Metrics { get; }
+
+    public LingeringQueue? Lingering { get; }
+
+    /// <summary>Makes a scope of what the service container has; everything in it is optional.</summary>
+    /// <exception cref="OptionsValidationException">An option is out of range.</exception>
+    public static CloseScope Create(IServiceProvider? services, Action<GracefulCloseOptions> configure)
+    {
+        var options = services?.GetService<IOptionsFactory<GracefulCloseOptions>>()?.Create(Microsoft.Extensions.Options.Options.DefaultName) ?? new GracefulCloseOptions();
+        configure(options);
+        GracefulCloseOptionsValidator.ThrowIfInvalid(options);
+        return new CloseScope(
+            options,
+            services?.GetService<TimeProvider>() ?? TimeProvider.System,
+            services?.GetService<ILoggerFactory>()?.CreateLogger(Log.Category) ?? NullLogger.Instance,
+            new GracefulMetrics(services?.GetService<IMeterFactory>()));
+    }
+}

@@ -1,0 +1,559 @@
+using GracefulConnections.Diagnostics;
+using GracefulConnections.Transport;
+using Microsoft.AspNetCore.Connections;
+
+namespace GracefulConnections.Closing;
+
+/// <summary>
+/// Drives one connection to its end: takes what the transport, the handler, the sweeper and the application tell, moves the state by the table, and carries out what the
+/// last state asks for. All decisions are made under one lock, everything else happens outside of it.
+/// </summary>
+internal sealed class Closer(ConnectionContext connection, CloseScope scope, Action? ended = null) : Sweepable, ITransportEvents
+{
+    /// <summary>How long the peer must be quiet after everything was acknowledged, with <see cref="LingerUntil.OutputAcknowledged"/>.</summary>
+    public static readonly TimeSpan QuietTail = TimeSpan.FromMilliseconds(100);
+
+    // No kernel tells when an ACK arrives, so it is looked for: soon at first, as most come within a round trip, then ever less often.
+    private static readonly TimeSpan ShortestPoll = TimeSpan.FromMilliseconds(10);
+    private static readonly TimeSpan LongestPoll = TimeSpan.FromMilliseconds(250);
+
+    private readonly Lock _lock = new();
+    private InputReader _input = null!;
+    private TransportOutput _output = null!;
+    private CloseState _state;
+    private CloseReason? _reason;
+    private CloseResult _result;
+    private TaskCompletionSource<CloseResult>? _closed;
+    private TaskCompletionSource? _goodbyeExpired;
+    private LinkedListNode<Closer>? _lingering;
+    private bool _closeRequested;
+    private bool _endInput;
+    private bool _handlerReturned;
+    private bool _finSent;
+    private bool _peerFin;
+    private bool _countedAsClosing;
+    private bool _enteredLinger;
+    private bool _finishing;
+    private bool _finished;
+    private TimeSpan _closingSince;
+    private TimeSpan _progressAt;
+    private TimeSpan _lastByteAt;
+    private TimeSpan _goodbyeDeadline;
+    private TimeSpan _poll = ShortestPoll;
+    private long _progress;
+    private long _discardedBeforeFin;
+
+    public CloseState State
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _state;
+            }
+        }
+    }
+
+    public bool IsCloseRequested
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _closeRequested;
+            }
+        }
+    }
+
+    public CloseReason? Reason
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _reason;
+            }
+        }
+    }
+
+    public Task<CloseResult> Closed
+    {
+        get
+        {
+            lock (_lock)
+            {
+                _closed ??= new TaskCompletionSource<CloseResult>(TaskCreationOptions.RunContinuationsAsynchronously);
+                if (_finished)
+                {
+                    _closed.TrySetResult(_result);
+                }
+
+                return _closed.Task;
+            }
+        }
+    }
+
+    private TimeSpan Now => scope.ClosingSweeper.Now;
+
+    public void Attach(InputReader input, TransportOutput output)
+    {
+        _input = input;
+        _output = output;
+    }
+
+    /// <summary>Asks for the close. The handler goes on until it notices.</summary>
+    /// <returns><see langword="false"/> when it was asked before, or is closing already.</returns>
+    public bool TryRequestClose(CloseReason reason)
+    {
+        lock (_lock)
+        {
+            if (_closeRequested || _handlerReturned || CloseTransitions.IsFinal(_state))
+            {
+                return false;
+            }
+
+            _closeRequested = true;
+            _reason ??= reason;
+            _progressAt = Now;
+        }
+
+        // A write that the handler is blocked in is bounded from now on.
+        scope.ClosingSweeper.Watch(this, CloseSweeper.Add(Now, ShortestPoll));
+        return true;
+    }
+
+    /// <summary>After <see cref="TryRequestClose"/>: ends the input at the next message boundary.</summary>
+    public void EndInput()
+    {
+        lock (_lock)
+        {
+            _endInput = true;
+        }
+
+        _input.EndAtMessageBoundary();
+    }
+
+    /// <summary>The handler has returned: what the peer sends from now on is discarded.</summary>
+    public void OnHandlerReturned(CloseReason reason)
+    {
+        lock (_lock)
+        {
+            _reason ??= reason;
+            _handlerReturned = true;
+            _closingSince = Now;
+            if (!CloseTransitions.IsFinal(_state))
+            {
+                _countedAsClosing = true;
+                scope.Metrics.CloseStarted();
+            }
+        }
+
+        Log.Closing(scope.Logger, connection.ConnectionId, _reason.Value);
+        _input.Close();
+    }
+
+    /// <summary>Ends the connection with RST.</summary>
+    public void Abort() => Raise(CloseEvent.Abort);
+
+    /// <summary>Says the goodbye, if the server asked for the close and the connection can still be written to.</summary>
+    /// <returns>What to do with bytes that were written and not flushed.</returns>
+    public async ValueTask<LeftOver> SayGoodbyeAsync(Func<CloseReason, CancellationToken, ValueTask> goodbye)
+    {
+        var expired = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        CloseReason reason;
+        lock (_lock)
+        {
+            if (!_closeRequested || _state != CloseState.Open)
+            {
+                return LeftOver.Send;
+            }
+
+            reason = _reason!.Value;
+            _goodbyeExpired = expired;
+            _goodbyeDeadline = CloseSweeper.Add(Now, scope.Options.GoodbyeTimeout);
+        }
+
+        scope.ClosingSweeper.Watch(this, _goodbyeDeadline);
+        var cancellation = new CancellationTokenSource(); // Has no timer, and the goodbye may outlive this method: nothing to dispose.
+        var leftOver = LeftOver.Send;
+        var saying = RunAsync();
+        if (await Task.WhenAny(saying, expired.Task).ConfigureAwait(false) != saying)
+        {
+            Log.GoodbyeTimedOut(scope.Logger, connection.ConnectionId, scope.Options.GoodbyeTimeout.TotalMilliseconds);
+            leftOver = LeftOver.DropAndKeepMemory;
+            await cancellation.CancelAsync().ConfigureAwait(false);
+            _output.CancelPendingFlush();
+        }
+
+        lock (_lock)
+        {
+            _goodbyeExpired = null;
+        }
+
+        return leftOver;
+
+        async Task RunAsync()
+        {
+            try
+            {
+                await goodbye(reason, cancellation.Token).ConfigureAwait(false);
+            }
+            catch (Exception exception)
+            {
+                Log.GoodbyeFaulted(scope.Logger, connection.ConnectionId, exception); // The user's code; it costs its own connection a message, and nobody else anything.
+                leftOver = leftOver == LeftOver.Send ? LeftOver.Drop : leftOver;
+            }
+        }
+    }
+
+    /// <summary>Sends the rest and our FIN, and waits for the end.</summary>
+    public async ValueTask<CloseResult> CloseAsync(LeftOver leftOver)
+    {
+        bool over;
+        lock (_lock)
+        {
+            over = CloseTransitions.IsFinal(_state);
+            if (!over)
+            {
+                _progressAt = Now;
+                _poll = ShortestPoll;
+                Move_NeedsLock(CloseEvent.HandlerReturned);
+            }
+        }
+
+        _output.Seal(over && leftOver == LeftOver.Send ? LeftOver.Drop : leftOver);
+        if (!over)
+        {
+            Deliver();
+            if (!CloseTransitions.IsFinal(State))
+            {
+                // Watching comes last, so that a connection that ended at once was never watched; one that ends right now is forgotten by its next sweep.
+                scope.ClosingSweeper.Watch(this, CloseSweeper.Add(Now, ShortestPoll));
+            }
+        }
+
+        var result = await Closed.ConfigureAwait(false);
+        await _output.Ended.ConfigureAwait(false);
+        return result;
+    }
+
+    /// <summary>A newer lingering connection needs the place.</summary>
+    public void Evict() => Raise(CloseEvent.LingerEvicted);
+
+    public void OnOutputCompleted()
+    {
+        lock (_lock)
+        {
+            if (_state == CloseState.Open)
+            {
+                Move_NeedsLock(CloseEvent.OutputCompleted);
+            }
+        }
+    }
+
+    public void OnOutputFaulted()
+    {
+        lock (_lock)
+        {
+            _reason ??= CloseReason.HandlerFaulted;
+        }
+
+        Raise(CloseEvent.Abort);
+    }
+
+    public void OnFinSent()
+    {
+        lock (_lock)
+        {
+            _finSent = true;
+            _progressAt = Now;
+            _discardedBeforeFin = _input.DiscardedBytes;
+        }
+
+        Deliver();
+    }
+
+    public void OnPeerFin()
+    {
+        lock (_lock)
+        {
+            _peerFin = true;
+            if (_state == CloseState.Lingering)
+            {
+                Move_NeedsLock(CloseEvent.PeerFin);
+            }
+        }
+
+        Deliver();
+    }
+
+    public void OnBytesDiscarded()
+    {
+        lock (_lock)
+        {
+            _lastByteAt = Now;
+            if (_finSent
+                && _state is CloseState.Flushing or CloseState.Lingering
+                && _input.DiscardedBytes - _discardedBeforeFin > scope.Options.MaxLingerBytes)
+            {
+                Move_NeedsLock(CloseEvent.LingerLimitExceeded);
+            }
+        }
+
+        Settle();
+    }
+
+    public void OnFaulted(Exception exception)
+    {
+        Log.TransportFaulted(scope.Logger, connection.ConnectionId, exception);
+        Raise(TransportFault.IsReset(exception) ? CloseEvent.PeerReset : CloseEvent.Abort);
+    }
+
+    public override TimeSpan? Sweep(TimeSpan now)
+    {
+        bool open;
+        bool endInput;
+        TimeSpan next;
+        lock (_lock)
+        {
+            open = _state is CloseState.Open or CloseState.HalfClosed;
+            endInput = open && _endInput && !_handlerReturned;
+            next = _state switch
+            {
+                CloseState.Flushing => SweepFlushing_NeedsLock(now),
+                CloseState.Lingering => SweepLingering_NeedsLock(now),
+                _ when open => SweepOpen_NeedsLock(now),
+                _ => TimeSpan.MaxValue,
+            };
+        }
+
+        if (endInput)
+        {
+            _input.EndAtMessageBoundary();
+        }
+
+        return Settle() ? null : next;
+    }
+
+    private TimeSpan SweepOpen_NeedsLock(TimeSpan now)
+    {
+        var stalledAt = TimeSpan.MaxValue;
+        if (_output.IsWriteBlocked)
+        {
+            NoteProgress_NeedsLock(_output.GetDelivery(), now);
+            stalledAt = CloseSweeper.Add(_progressAt, scope.Options.FlushStallTimeout);
+            if (now >= stalledAt)
+            {
+                Move_NeedsLock(CloseEvent.FlushStalled);
+            }
+        }
+        else
+        {
+            _progressAt = now;
+        }
+
+        var goodbyeDeadline = _goodbyeExpired is null ? TimeSpan.MaxValue : _goodbyeDeadline;
+        if (now >= goodbyeDeadline)
+        {
+            _goodbyeExpired!.TrySetResult();
+            goodbyeDeadline = TimeSpan.MaxValue;
+        }
+
+        return Earliest(NextPoll_NeedsLock(now), stalledAt, goodbyeDeadline);
+    }
+
+    private TimeSpan SweepFlushing_NeedsLock(TimeSpan now)
+    {
+        var delivery = _output.GetDelivery();
+        if (delivery.IsDelivered && _finSent)
+        {
+            Move_NeedsLock(CloseEvent.Delivered);
+            _lastByteAt = now;
+            if (_peerFin)
+            {
+                Move_NeedsLock(CloseEvent.PeerFin);
+            }
+
+            return SweepLingering_NeedsLock(now);
+        }
+
+        if (delivery.IsReset)
+        {
+            Move_NeedsLock(CloseEvent.PeerReset);
+        }
+
+        NoteProgress_NeedsLock(delivery, now);
+        var stalledAt = CloseSweeper.Add(_progressAt, scope.Options.FlushStallTimeout);
+        var tooLongAt = CloseSweeper.Add(_closingSince, scope.Options.CloseTimeout);
+        ExpireFirst_NeedsLock(now, stalledAt, CloseEvent.FlushStalled, tooLongAt, CloseEvent.CloseTimeout);
+        return Earliest(NextPoll_NeedsLock(now), stalledAt, tooLongAt);
+    }
+
+    private TimeSpan SweepLingering_NeedsLock(TimeSpan now)
+    {
+        var silentAt = CloseSweeper.Add(_lastByteAt, scope.Options.LingerIdleTimeout);
+        var silence = CloseEvent.LingerSilent;
+        if (scope.Options.LingerUntil == LingerUntil.OutputAcknowledged && _output.SeesAcknowledgements)
+        {
+            var quietAt = CloseSweeper.Add(_lastByteAt, QuietTail);
+            if (quietAt <= silentAt)
+            {
+                silentAt = quietAt;
+                silence = CloseEvent.QuietAfterDelivery;
+            }
+        }
+
+        var tooLongAt = CloseSweeper.Add(_closingSince, scope.Options.CloseTimeout);
+        ExpireFirst_NeedsLock(now, silentAt, silence, tooLongAt, CloseEvent.CloseTimeout);
+        return Earliest(silentAt, tooLongAt);
+    }
+
+    private void NoteProgress_NeedsLock(in DeliveryStatus delivery, TimeSpan now)
+    {
+        if (delivery.Progress != _progress)
+        {
+            _progress = delivery.Progress;
+            _progressAt = now;
+        }
+    }
+
+    private TimeSpan NextPoll_NeedsLock(TimeSpan now)
+    {
+        var next = now + _poll;
+        _poll = _poll + _poll < LongestPoll ? _poll + _poll : LongestPoll;
+        return next;
+    }
+
+    private void ExpireFirst_NeedsLock(TimeSpan now, TimeSpan firstAt, CloseEvent first, TimeSpan secondAt, CloseEvent second)
+    {
+        if (now >= firstAt && firstAt <= secondAt)
+        {
+            Move_NeedsLock(first);
+        }
+        else if (now >= secondAt)
+        {
+            Move_NeedsLock(second);
+        }
+    }
+
+    private static TimeSpan Earliest(TimeSpan a, TimeSpan b) => a < b ? a : b;
+
+    private static TimeSpan Earliest(TimeSpan a, TimeSpan b, TimeSpan c) => Earliest(a, Earliest(b, c));
+
+    /// <summary>Looks whether everything was delivered by now, and starts the linger if so.</summary>
+    private void Deliver()
+    {
+        lock (_lock)
+        {
+            if (_state == CloseState.Flushing && _finSent && _output.GetDelivery().IsDelivered)
+            {
+                Move_NeedsLock(CloseEvent.Delivered);
+                _lastByteAt = Now;
+                if (_peerFin)
+                {
+                    Move_NeedsLock(CloseEvent.PeerFin);
+                }
+            }
+        }
+
+        Settle();
+    }
+
+    private void Raise(CloseEvent e)
+    {
+        lock (_lock)
+        {
+            Move_NeedsLock(e);
+        }
+
+        Settle();
+    }
+
+    private void Move_NeedsLock(CloseEvent e)
+    {
+        if (CloseTransitions.IsFinal(_state))
+        {
+            return;
+        }
+
+        _state = CloseTransitions.Next(_state, e);
+        if (CloseTransitions.IsFinal(_state))
+        {
+            _reason ??= e == CloseEvent.PeerReset ? CloseReason.PeerReset : CloseReason.Application;
+            _result = new CloseResult(
+                _reason.Value,
+                CloseTransitions.Outcome(e),
+                _handlerReturned ? Now - _closingSince : TimeSpan.Zero,
+                _input.DiscardedBytes,
+                _output.GetDelivery().UnacknowledgedBytes);
+        }
+    }
+
+    /// <summary>Carries out what the state asks for. Called after every decision.</summary>
+    /// <returns>Whether the connection has ended.</returns>
+    private bool Settle()
+    {
+        bool final;
+        bool finish;
+        bool enterLinger;
+        lock (_lock)
+        {
+            final = CloseTransitions.IsFinal(_state);
+            finish = final && !_finishing;
+            enterLinger = _state == CloseState.Lingering && !_enteredLinger;
+            _finishing |= finish;
+            _enteredLinger |= enterLinger;
+        }
+
+        if (enterLinger && scope.Lingering is { } queue)
+        {
+            EnterLinger(queue);
+        }
+
+        if (finish)
+        {
+            Finish();
+        }
+
+        return final;
+    }
+
+    private void EnterLinger(LingeringQueue queue)
+    {
+        var node = queue.Enter(this);
+        lock (_lock)
+        {
+            _lingering = node;
+            if (!CloseTransitions.IsFinal(_state))
+            {
+                return;
+            }
+        }
+
+        queue.Leave(node);
+    }
+
+    private void Finish()
+    {
+        scope.ClosingSweeper.Unwatch(this);
+        if (_lingering is { } node)
+        {
+            scope.Lingering!.Leave(node);
+        }
+
+        if (_state == CloseState.Aborted)
+        {
+            _output.Abort();
+            connection.Abort(new ConnectionAbortedException($"The connection was closed: {_result.Outcome} ({_result.Reason})."));
+        }
+
+        scope.Metrics.Closed(_result, _countedAsClosing);
+        Log.Closed(scope.Logger, connection.ConnectionId, _result.Outcome, _result.Reason, _result.Duration.TotalMilliseconds, _result.DiscardedBytes, _result.UnacknowledgedBytes);
+        ended?.Invoke();
+        lock (_lock)
+        {
+            _finished = true; // Last: whoever waits for the end may dispose the socket, and must not come before our RST.
+            _closed?.TrySetResult(_result);
+        }
+    }
+}

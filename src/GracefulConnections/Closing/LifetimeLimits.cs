@@ -1,0 +1,90 @@
+using GracefulConnections.Transport;
+
+namespace GracefulConnections.Closing;
+
+/// <summary>Watches an open connection's age and silence, and a half-open one for a reset that nothing else would notice.</summary>
+internal sealed class LifetimeLimits : Sweepable
+{
+    private static readonly TimeSpan LongestPoll = TimeSpan.FromSeconds(1);
+
+    private readonly ConnectionTransport _transport;
+    private readonly CloseSweeper _sweeper;
+    private readonly TimeSpan? _idleTimeout;
+    private readonly TimeSpan _poll;
+    private readonly TimeSpan _oldAt;
+    private readonly Action<CloseReason> _requestClose;
+    private readonly Func<bool>? _isOver;
+    private TimeSpan _idleSince;
+    private long _bytes;
+
+    /// <param name="scope">The endpoint.</param>
+    /// <param name="transport">The connection's two directions.</param>
+    /// <param name="requestClose">Called on the thread pool when a limit is reached.</param>
+    /// <param name="isOver">Looks whether a half-open connection was reset, and acts on it; <see langword="null"/> when that is of no interest.</param>
+    public LifetimeLimits(CloseScope scope, ConnectionTransport transport, Action<CloseReason> requestClose, Func<bool>? isOver)
+    {
+        _transport = transport;
+        _sweeper = scope.OpenSweeper;
+        _requestClose = requestClose;
+        _isOver = isOver;
+        _idleTimeout = scope.Options.IdleTimeout;
+        var tenth = _idleTimeout / 10 ?? LongestPoll;
+        _poll = tenth < LongestPoll ? tenth : LongestPoll;
+        _idleSince = _sweeper.Now;
+        var jitter = scope.Options.MaxConnectionAgeJitter * ((2 * Random.Shared.NextDouble()) - 1);
+        _oldAt = scope.Options.MaxConnectionAge is { } age ? CloseSweeper.Add(_idleSince, age + (age * jitter)) : TimeSpan.MaxValue;
+    }
+
+    public static bool IsNeeded(GracefulCloseOptions options) => options.IdleTimeout is not null || options.MaxConnectionAge is not null || options.AllowHalfOpen;
+
+    public void Start() => _sweeper.Watch(this, Next(_sweeper.Now));
+
+    public void Stop() => _sweeper.Unwatch(this);
+
+    public override TimeSpan? Sweep(TimeSpan now)
+    {
+        var bytes = _transport.Input.ReceivedBytes + _transport.Output.SentBytes;
+        if (bytes != _bytes)
+        {
+            _bytes = bytes;
+            _idleSince = now;
+        }
+
+        if (_isOver?.Invoke() == true)
+        {
+            return null;
+        }
+
+        if (now >= _oldAt)
+        {
+            return Request(CloseReason.MaxConnectionAge);
+        }
+
+        if (_idleTimeout is { } idleTimeout && now >= CloseSweeper.Add(_idleSince, idleTimeout))
+        {
+            return Request(CloseReason.IdleTimeout);
+        }
+
+        return Next(now);
+    }
+
+    // On the thread pool: the callbacks of a close-request token are the application's, and every other deadline waits for this thread.
+    private TimeSpan? Request(CloseReason reason)
+    {
+        ThreadPool.UnsafeQueueUserWorkItem(static state => state._requestClose(state.reason), (_requestClose, reason), preferLocal: false);
+        return null;
+    }
+
+    private TimeSpan Next(TimeSpan now)
+    {
+        var next = _oldAt;
+        if (_idleTimeout is { } idleTimeout)
+        {
+            next = Min(next, CloseSweeper.Add(_idleSince, idleTimeout));
+        }
+
+        return _idleTimeout is null && _isOver is null ? next : Min(next, CloseSweeper.Add(now, _poll));
+    }
+
+    private static TimeSpan Min(TimeSpan a, TimeSpan b) => a < b ? a : b;
+}

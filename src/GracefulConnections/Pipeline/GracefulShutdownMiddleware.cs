@@ -1,0 +1,53 @@
+using GracefulConnections.Closing;
+using GracefulConnections.Diagnostics;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.Options;
+
+namespace GracefulConnections.Pipeline;
+
+/// <summary>Runs the handler on a connection that closes gracefully, then closes it.</summary>
+internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseScope scope)
+{
+    private int _wrappedLogged;
+
+    /// <summary>Makes the middleware of one endpoint.</summary>
+    /// <exception cref="OptionsValidationException">An option is out of range.</exception>
+    public static Func<ConnectionDelegate, ConnectionDelegate> Create(IServiceProvider? services, Action<GracefulCloseOptions> configure)
+    {
+        var scope = CloseScope.Create(services, configure);
+        return next => new GracefulShutdownMiddleware(next, scope).OnConnectionAsync;
+    }
+
+    /// <summary>Runs a handler whose endpoint nobody configured.</summary>
+    public static Task RunWithDefaultsAsync(ConnectionContext connection, Func<ConnectionContext, IGracefulCloseFeature, Task> run) =>
+        new GracefulShutdownMiddleware(connection => run(connection, connection.Features.Get<IGracefulCloseFeature>()!), CloseScope.Default).OnConnectionAsync(connection);
+
+    public async Task OnConnectionAsync(ConnectionContext connection)
+    {
+        using var graceful = new GracefulConnection(connection, scope);
+        if (graceful.IsWrapped && Interlocked.Exchange(ref _wrappedLogged, 1) == 0)
+        {
+            Log.TransportIsWrapped(scope.Logger);
+        }
+
+        try
+        {
+            await next(connection).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException exception) when (graceful.IsCloseRequested)
+        {
+            Log.HandlerEndedWithConnection(scope.Logger, connection.ConnectionId, exception); // A normal return.
+        }
+        catch (ConnectionResetException exception) when (graceful.PeerWasReset)
+        {
+            Log.HandlerEndedWithConnection(scope.Logger, connection.ConnectionId, exception);
+        }
+        catch (Exception)
+        {
+            await graceful.CloseFaultedAsync().ConfigureAwait(false);
+            throw; // To the server's log.
+        }
+
+        await graceful.CloseAsync().ConfigureAwait(false);
+    }
+}

@@ -1,0 +1,47 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Runtime.CompilerServices;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
+
+namespace GracefulConnections.Transport;
+
+/// <summary>The two directions of one connection, made of what its transport offers.</summary>
+internal readonly record struct ConnectionTransport(InputReader Input, TransportOutput Output, SocketProbe? Probe, bool IsWrapped)
+{
+    // As Kestrel's defaults: MaxWriteBufferSize is 64 KiB, and half of it resumes.
+    private const long PauseWriterThreshold = 64 * 1024;
+    private const long ResumeWriterThreshold = PauseWriterThreshold / 2;
+
+    private static readonly ConditionalWeakTable<MemoryPool<byte>, PipeOptions> PipeOptionsByPool = [];
+
+    public static ConnectionTransport Create(ConnectionContext connection, ITransportEvents events)
+    {
+        var transport = connection.Transport;
+        var socket = connection.Features.Get<IConnectionSocketFeature>();
+        if (socket is null)
+        {
+            return new ConnectionTransport(new InputReader(transport.Input, null, events), new PipeOutput(transport.Output, events), null, IsWrapped: false);
+        }
+
+        var probe = new SocketProbe(socket.Socket);
+        var input = new InputReader(transport.Input, probe, events);
+        if (!OwnsSocket(connection, socket, transport))
+        {
+            return new ConnectionTransport(input, new PipeOutput(transport.Output, events), probe, IsWrapped: true);
+        }
+
+        var pool = connection.Features.Get<IMemoryPoolFeature>()?.MemoryPool ?? MemoryPool<byte>.Shared;
+        var pipe = new Pipe(PipeOptionsByPool.GetValue(pool, static pool => new PipeOptions(
+            pool,
+            pauseWriterThreshold: PauseWriterThreshold,
+            resumeWriterThreshold: ResumeWriterThreshold,
+            useSynchronizationContext: false)));
+        return new ConnectionTransport(input, new SocketOutput(pipe, ResumeWriterThreshold, socket.Socket, probe, events), probe, IsWrapped: false);
+    }
+
+    // The socket is ours to write to only when nothing stands between the transport and us: a byte of ours below TLS would be plaintext on the wire. So not
+    // "is there a TLS feature", which misses every other middleware, but: the transport in use is the one that came with the connection.
+    private static bool OwnsSocket(ConnectionContext connection, IConnectionSocketFeature socket, IDuplexPipe transport) =>
+        ReferenceEquals(socket, connection) && transport.GetType().Assembly == connection.GetType().Assembly;
+}

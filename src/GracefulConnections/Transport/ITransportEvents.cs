@@ -1,0 +1,23 @@
+namespace GracefulConnections.Transport;
+
+/// <summary>What the two directions of a connection tell the one who closes it. Called without a lock held.</summary>
+internal interface ITransportEvents
+{
+    /// <summary>The handler completed its output; our FIN will follow what was written.</summary>
+    void OnOutputCompleted();
+
+    /// <summary>The handler completed its output with an error: nothing more may look like a complete reply.</summary>
+    void OnOutputFaulted();
+
+    /// <summary>Everything was handed to the kernel, and our FIN behind it.</summary>
+    void OnFinSent();
+
+    /// <summary>Everything the peer sent was read, and its FIN. Only told once the input is being discarded.</summary>
+    void OnPeerFin();
+
+    /// <summary>The peer sent something that nobody reads any more.</summary>
+    void OnBytesDiscarded();
+
+    /// <summary>Reading or sending failed: the connection is over. <see cref="TransportFault.IsReset"/> tells whose doing it was.</summary>
+    void OnFaulted(Exception exception);
+}

@@ -1,0 +1,424 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Runtime.CompilerServices;
+using System.Threading.Tasks.Sources;
+using Microsoft.AspNetCore.Connections;
+
+namespace GracefulConnections.Transport;
+
+/// <summary>
+/// The input as the handler sees it. Delegates to the transport's reader; ends a wait at a message boundary when a close was requested; and discards what
+/// the peer sends once nobody reads any more. A wait that was taken from the handler goes on as the discard's first read, so the transport never sees two.
+/// </summary>
+internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITransportEvents events) : PipeReader, IValueTaskSource<ReadResult>
+{
+    private static readonly ReadResult EndOfInput = new(ReadOnlySequence<byte>.Empty, isCanceled: false, isCompleted: true);
+
+    private readonly Lock _lock = new();
+    private ManualResetValueTaskSourceCore<ReadResult> _wait;
+    private ConfiguredValueTaskAwaitable<ReadResult>.ConfiguredValueTaskAwaiter _read;
+    private Action? _onReadCompleted;
+    private ReadOnlySequence<byte> _buffer;
+    private Mode _mode;
+    private bool _handedOut;
+    private bool _waiting;
+    private bool _endRequested;
+    private short? _unconfirmedWait;
+    private long _bufferedBytes;
+    private long _receivedBytes;
+    private long _discardedBytes;
+    private volatile bool _resetSeen;
+
+    private enum Mode
+    {
+        Serving,
+
+        // The input was ended at a message boundary: the handler reads as if the peer had half-closed.
+        Ended,
+
+        // The handler completed the reader.
+        Completed,
+
+        // The handler returned.
+        Closed,
+    }
+
+    /// <summary>Gets the bytes that were read from the transport, by the handler or by the discard.</summary>
+    public long ReceivedBytes => Volatile.Read(ref _receivedBytes);
+
+    /// <summary>Gets the bytes that nobody consumed.</summary>
+    public long DiscardedBytes => Volatile.Read(ref _discardedBytes);
+
+    /// <summary>Gets whether the handler was told that the peer reset the connection.</summary>
+    public bool ResetSeen => _resetSeen;
+
+    public override ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default)
+    {
+        lock (_lock)
+        {
+            if (TryGetEnd_NeedsLock())
+            {
+                return new ValueTask<ReadResult>(EndOfInput);
+            }
+
+            if (_waiting)
+            {
+                throw new InvalidOperationException("A read is pending already. Await it before the next one.");
+            }
+
+            var read = ReadInner_NeedsLock(cancellationToken);
+            if (read.IsCompleted)
+            {
+                return new ValueTask<ReadResult>(Accept_NeedsLock(read));
+            }
+
+            _wait.Reset();
+            _waiting = true;
+            Await(read);
+            if (_endRequested && TryEndWait_NeedsLock())
+            {
+                return new ValueTask<ReadResult>(EndOfInput);
+            }
+
+            return new ValueTask<ReadResult>(this, _wait.Version);
+        }
+    }
+
+    public override bool TryRead(out ReadResult result)
+    {
+        lock (_lock)
+        {
+            if (TryGetEnd_NeedsLock())
+            {
+                result = EndOfInput;
+                return true;
+            }
+
+            if (!inner.TryRead(out result))
+            {
+                return false;
+            }
+
+            Accept_NeedsLock(result);
+            return true;
+        }
+    }
+
+    public override void AdvanceTo(SequencePosition consumed) => AdvanceTo(consumed, consumed);
+
+    public override void AdvanceTo(SequencePosition consumed, SequencePosition examined)
+    {
+        lock (_lock)
+        {
+            if (TryGetEnd_NeedsLock())
+            {
+                return;
+            }
+
+            if (_handedOut)
+            {
+                _bufferedBytes = consumed.Equals(_buffer.End) ? 0 : _buffer.Slice(consumed).Length;
+                _handedOut = false;
+                _buffer = default;
+            }
+
+            inner.AdvanceTo(consumed, examined);
+        }
+    }
+
+    public override void CancelPendingRead()
+    {
+        lock (_lock)
+        {
+            if (_mode == Mode.Serving)
+            {
+                inner.CancelPendingRead();
+            }
+        }
+    }
+
+    public override void Complete(Exception? exception = null) => StopServing(Mode.Completed);
+
+    /// <summary>The handler has returned: from now on the peer is never blocked by a full window.</summary>
+    public void Close() => StopServing(Mode.Closed);
+
+    /// <summary>
+    /// Ends the input at the next message boundary: when the handler waits with everything consumed and nothing has arrived. Call it again some time later: where
+    /// bytes might have been on their way from the kernel to the reader, the second look finds them, or ends the same wait.
+    /// </summary>
+    public void EndAtMessageBoundary()
+    {
+        lock (_lock)
+        {
+            _endRequested = true;
+            if (!TryEndWait_NeedsLock())
+            {
+                return;
+            }
+        }
+
+        WakeHandler(null);
+    }
+
+    ReadResult IValueTaskSource<ReadResult>.GetResult(short token) => _wait.GetResult(token);
+
+    ValueTaskSourceStatus IValueTaskSource<ReadResult>.GetStatus(short token) => _wait.GetStatus(token);
+
+    void IValueTaskSource<ReadResult>.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+        _wait.OnCompleted(continuation, state, token, flags);
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    protected override async ValueTask<ReadResult> ReadAtLeastAsyncCore(int minimumSize, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            var result = await ReadAsync(cancellationToken).ConfigureAwait(false);
+            if (result.Buffer.Length >= minimumSize || result.IsCompleted || result.IsCanceled)
+            {
+                return result;
+            }
+
+            AdvanceTo(result.Buffer.Start, result.Buffer.End);
+        }
+    }
+
+    private static ObjectDisposedException CreateClosedException() =>
+        new(nameof(PipeReader), "The connection has ended: its handler returned, and what the peer sends now is discarded.");
+
+    private static InvalidOperationException CreateCompletedException() =>
+        new("The input was completed, and what the peer sends now is discarded. Read everything before Input.Complete().");
+
+    private bool TryGetEnd_NeedsLock() => _mode switch
+    {
+        Mode.Serving => false,
+        Mode.Ended => true,
+        Mode.Completed => throw CreateCompletedException(),
+        _ => throw CreateClosedException(),
+    };
+
+    private ValueTask<ReadResult> ReadInner_NeedsLock(CancellationToken cancellationToken)
+    {
+        try
+        {
+            return inner.ReadAsync(cancellationToken);
+        }
+        catch (ConnectionResetException)
+        {
+            _resetSeen = true;
+            throw;
+        }
+    }
+
+    private ReadResult Accept_NeedsLock(ValueTask<ReadResult> read)
+    {
+        try
+        {
+            var result = read.GetAwaiter().GetResult();
+            Accept_NeedsLock(result);
+            return result;
+        }
+        catch (ConnectionResetException)
+        {
+            _resetSeen = true;
+            throw;
+        }
+    }
+
+    private void Accept_NeedsLock(in ReadResult result)
+    {
+        var length = result.Buffer.Length;
+        Volatile.Write(ref _receivedBytes, _receivedBytes + length - _bufferedBytes);
+        _bufferedBytes = length;
+        _buffer = result.Buffer;
+        _handedOut = true;
+    }
+
+    private void Await(ValueTask<ReadResult> read)
+    {
+        _read = read.ConfigureAwait(false).GetAwaiter();
+        _read.UnsafeOnCompleted(_onReadCompleted ??= OnReadCompleted);
+    }
+
+    private void OnReadCompleted()
+    {
+        bool forHandler;
+        ReadResult result = default;
+        Exception? error = null;
+        lock (_lock)
+        {
+            forHandler = _waiting;
+            _waiting = false;
+            if (forHandler)
+            {
+                try
+                {
+                    result = _read.GetResult();
+                    Accept_NeedsLock(result);
+                }
+                catch (Exception exception)
+                {
+                    _resetSeen |= exception is ConnectionResetException;
+                    error = exception; // The handler's to catch: its await throws it.
+                }
+            }
+        }
+
+        if (!forHandler)
+        {
+            if (TryDiscard(_read))
+            {
+                Discard();
+            }
+        }
+        else if (error is null)
+        {
+            _wait.SetResult(result);
+        }
+        else
+        {
+            _wait.SetException(error);
+        }
+    }
+
+    private bool TryEndWait_NeedsLock()
+    {
+        if (!_waiting || _mode != Mode.Serving || _bufferedBytes != 0)
+        {
+            return false;
+        }
+
+        switch (probe?.GetUnreadInput(_receivedBytes))
+        {
+            case UnreadInput.Some:
+                return false;
+
+            // Not yet: unless the very same wait is still pending at the next look.
+            case UnreadInput.Unknown when _unconfirmedWait != _wait.Version:
+                _unconfirmedWait = _wait.Version;
+                return false;
+
+            default:
+                _mode = Mode.Ended;
+                _waiting = false; // The pending read is the discard's now.
+                return true;
+        }
+    }
+
+    private void StopServing(Mode mode)
+    {
+        bool wasServing;
+        bool wasWaiting;
+        lock (_lock)
+        {
+            wasServing = _mode == Mode.Serving;
+            wasWaiting = _waiting;
+            if (_mode < mode)
+            {
+                _mode = mode;
+            }
+
+            if (wasServing)
+            {
+                _waiting = false;
+                Volatile.Write(ref _discardedBytes, _bufferedBytes);
+                if (_handedOut)
+                {
+                    _handedOut = false;
+                    _bufferedBytes = 0;
+                    inner.AdvanceTo(_buffer.End);
+                    _buffer = default;
+                }
+            }
+        }
+
+        if (wasWaiting)
+        {
+            WakeHandler(mode == Mode.Closed ? CreateClosedException() : CreateCompletedException());
+        }
+        else if (wasServing)
+        {
+            Discard();
+        }
+    }
+
+    // On the thread pool: whoever requested the close must not run the handler.
+    private void WakeHandler(Exception? exception) => ThreadPool.UnsafeQueueUserWorkItem(
+        static state =>
+        {
+            if (state.exception is null)
+            {
+                state.reader._wait.SetResult(EndOfInput);
+            }
+            else
+            {
+                state.reader._wait.SetException(state.exception);
+            }
+        },
+        (reader: this, exception),
+        preferLocal: false);
+
+    private void Discard()
+    {
+        while (true)
+        {
+            ValueTask<ReadResult> read;
+            try
+            {
+                read = inner.ReadAsync(CancellationToken.None);
+            }
+            catch (Exception exception)
+            {
+                events.OnFaulted(exception); // Whatever an unknown transport throws is how this connection ended; it is logged there.
+                return;
+            }
+
+            if (!read.IsCompleted)
+            {
+                Await(read);
+                return;
+            }
+
+            if (!TryDiscard(read.ConfigureAwait(false).GetAwaiter()))
+            {
+                return;
+            }
+        }
+    }
+
+    private bool TryDiscard(ConfiguredValueTaskAwaitable<ReadResult>.ConfiguredValueTaskAwaiter read)
+    {
+        ReadResult result;
+        long arrived;
+        try
+        {
+            result = read.GetResult();
+            arrived = result.Buffer.Length - _bufferedBytes;
+            Volatile.Write(ref _receivedBytes, _receivedBytes + arrived);
+            Volatile.Write(ref _discardedBytes, _discardedBytes + arrived);
+            _bufferedBytes = 0;
+            inner.AdvanceTo(result.Buffer.End);
+        }
+        catch (OperationCanceledException exception) when (exception is not ConnectionAbortedException)
+        {
+            return true; // The token of the handler's last read, which it may cancel at any time.
+        }
+        catch (Exception exception)
+        {
+            events.OnFaulted(exception);
+            return false;
+        }
+
+        if (arrived > 0)
+        {
+            events.OnBytesDiscarded();
+        }
+
+        if (result.IsCompleted)
+        {
+            events.OnPeerFin();
+            return false;
+        }
+
+        return true;
+    }
+}

@@ -1,0 +1,93 @@
+using System.IO.Pipelines;
+using Microsoft.AspNetCore.Connections;
+
+namespace GracefulConnections.Transport;
+
+/// <summary>
+/// The output of a transport whose socket is not ours to write to, or that has none: the transport's own writer does the work, and its completion stands for our FIN.
+/// </summary>
+internal sealed class PipeOutput(PipeWriter writer, ITransportEvents events) : TransportOutput(writer, events)
+{
+    private long _sentBytes;
+    private volatile bool _flushPending;
+    private volatile bool _aborted;
+    private volatile bool _finSent;
+    private Task _ended = Task.CompletedTask;
+
+    public override bool SeesAcknowledgements => false;
+
+    public override long SentBytes => Volatile.Read(ref _sentBytes);
+
+    public override bool IsWriteBlocked => _flushPending;
+
+    /// <summary>Gets a task that completes when the transport's writer will not be touched any more.</summary>
+    public override Task Ended => _ended;
+
+    public override DeliveryStatus GetDelivery() => new(SentBytes, _finSent, IsReset: false, null);
+
+    public override void Abort()
+    {
+        _aborted = true;
+        Writer.CancelPendingFlush();
+    }
+
+    protected override ValueTask<FlushResult> OnFlushed(ValueTask<FlushResult> flush)
+    {
+        if (!flush.IsCompletedSuccessfully)
+        {
+            return WaitAsync(flush);
+        }
+
+        Volatile.Write(ref _sentBytes, WrittenBytes);
+        return flush;
+    }
+
+    protected override void End(LeftOver leftOver) => _ended = EndAsync(leftOver);
+
+    private async ValueTask<FlushResult> WaitAsync(ValueTask<FlushResult> flush)
+    {
+        var flushing = WrittenBytes;
+        _flushPending = true;
+        try
+        {
+            var result = await flush.ConfigureAwait(false);
+            Volatile.Write(ref _sentBytes, flushing);
+            return result;
+        }
+        finally
+        {
+            _flushPending = false;
+        }
+    }
+
+    private async Task EndAsync(LeftOver leftOver)
+    {
+        try
+        {
+            if (leftOver == LeftOver.Send && !_aborted)
+            {
+                await OnFlushed(Writer.FlushAsync(CancellationToken.None)).ConfigureAwait(false);
+            }
+
+            if (_aborted)
+            {
+                // The nearest that a pipe has to RST: the peer's read throws.
+                await Writer.CompleteAsync(new ConnectionAbortedException()).ConfigureAwait(false);
+                return;
+            }
+
+            if (leftOver != LeftOver.DropAndKeepMemory)
+            {
+                await Writer.CompleteAsync().ConfigureAwait(false);
+            }
+        }
+        catch (Exception exception)
+        {
+            Events.OnFaulted(exception); // Whatever an unknown transport throws is how this connection ended; it is logged there.
+            return;
+        }
+
+        _finSent = true;
+        Events.OnFinSent();
+    }
+}

@@ -1,0 +1,61 @@
+using System.Buffers;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+
+namespace GracefulConnections.Transport;
+
+/// <summary>One send that gathers all segments of a buffer into one call. Rented while a send runs; an idle connection holds none.</summary>
+internal sealed class SendOperation() : SocketAsyncEventArgs(unsafeSuppressExecutionContextFlow: true)
+{
+    private const int MaxSegments = 256; // 1 MiB of Kestrel's 4 KiB blocks a call: far below IOV_MAX (1024), and progress stays visible.
+
+    private List<ArraySegment<byte>>? _segments;
+    private SocketOutput? _output;
+
+    /// <summary>Starts to send from the front of <paramref name="buffer"/>.</summary>
+    /// <returns><see langword="true"/> when the end will be told to <see cref="SocketOutput.OnSendCompleted"/>; <see langword="false"/> when the send has ended.</returns>
+    public bool Start(SocketOutput output, Socket socket, in ReadOnlySequence<byte> buffer)
+    {
+        _output = output;
+        if (buffer.IsSingleSegment)
+        {
+            SetBuffer(MemoryMarshal.AsMemory(buffer.First));
+            return socket.SendAsync(this);
+        }
+
+        _segments ??= [];
+        foreach (var memory in buffer)
+        {
+            if (_segments.Count == MaxSegments)
+            {
+                break;
+            }
+
+            if (!MemoryMarshal.TryGetArray(memory, out var segment))
+            {
+                throw new InvalidOperationException("The connection's memory pool must hand out memory that is backed by arrays.");
+            }
+
+            _segments.Add(segment);
+        }
+
+        BufferList = _segments;
+        return socket.SendAsync(this);
+    }
+
+    public void Reset()
+    {
+        _output = null;
+        if (BufferList is not null)
+        {
+            BufferList = null;
+            _segments!.Clear();
+        }
+        else
+        {
+            SetBuffer(default);
+        }
+    }
+
+    protected override void OnCompleted(SocketAsyncEventArgs e) => _output!.OnSendCompleted(this);
+}

@@ -1,0 +1,122 @@
+using System.Net.Sockets;
+
+namespace GracefulConnections.Transport;
+
+/// <summary>
+/// Asks the kernel how far a connection got. The one seam for what differs by platform: Linux tells TCP acknowledgements; elsewhere delivered
+/// means sent, and what the peer has not acknowledged cannot be known.
+/// </summary>
+internal sealed class SocketProbe
+{
+    private readonly Socket _socket;
+    private readonly Kind _kind;
+    private bool _started;
+
+    // Acknowledged before our first byte, by the handshake of an outgoing connection or for another writer's bytes. Null: such bytes were still under way.
+    private long? _acknowledgedBefore;
+
+    public SocketProbe(Socket socket)
+    {
+        _socket = socket;
+        _kind = socket.AddressFamily == AddressFamily.Unix ? Kind.Unix
+            : socket.ProtocolType == ProtocolType.Tcp && OperatingSystem.IsLinux() && BitConverter.IsLittleEndian ? Kind.LinuxTcp
+            : Kind.Other;
+    }
+
+    private enum Kind
+    {
+        LinuxTcp,
+
+        // A Unix domain socket's bytes are in the peer's queue once they are sent: sent is acknowledged.
+        Unix,
+        Other,
+    }
+
+    /// <summary>Gets whether the peer's acknowledgements can be seen, so that delivered means delivered.</summary>
+    public bool SeesAcknowledgements => _kind != Kind.Other;
+
+    /// <summary>Call before the first byte and before our FIN, whichever comes first: acknowledgements are counted from here.</summary>
+    public void Start()
+    {
+        if (_started)
+        {
+            return;
+        }
+
+        _started = true;
+        if (_kind == Kind.LinuxTcp && TcpInfo.TryRead(_socket, out var info) && !info.HasUnacknowledged)
+        {
+            _acknowledgedBefore = info.AcknowledgedBytes;
+        }
+    }
+
+    public DeliveryStatus GetDelivery(long writtenBytes, long sentBytes, bool finSent)
+    {
+        switch (_kind)
+        {
+            case Kind.Unix:
+                return new DeliveryStatus(HashCode.Combine(sentBytes, UnixQueue.GetLength(_socket)), finSent, IsReset: false, writtenBytes - sentBytes);
+
+            case Kind.LinuxTcp when _started && TcpInfo.TryRead(_socket, out var info):
+                if (_acknowledgedBefore is not { } before)
+                {
+                    return new DeliveryStatus(info.AcknowledgedBytes, finSent && info.State is TcpInfo.FinWait2 or TcpInfo.TimeWait or TcpInfo.Closed, IsReset: false, null);
+                }
+
+                // Our FIN counts as one more byte.
+                var acknowledged = info.AcknowledgedBytes - before;
+                var delivered = finSent && acknowledged > sentBytes;
+                return new DeliveryStatus(acknowledged, delivered, info.State == TcpInfo.Closed && !delivered, writtenBytes - Math.Min(acknowledged, sentBytes));
+
+            case Kind.LinuxTcp when !_started:
+                return new DeliveryStatus(sentBytes, IsDelivered: false, IsReset: false, writtenBytes);
+
+            default:
+                return new DeliveryStatus(sentBytes, finSent, IsReset: false, null);
+        }
+    }
+
+    public UnreadInput GetUnreadInput(long seenBytes)
+    {
+        if (_kind == Kind.LinuxTcp && TcpInfo.TryRead(_socket, out var info) && info.ReceivedBytes == seenBytes)
+        {
+            return UnreadInput.None;
+        }
+
+        try
+        {
+            return _socket.Available > 0 ? UnreadInput.Some : UnreadInput.Unknown;
+        }
+        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+        {
+            return UnreadInput.Some; // The connection is dead, and the pending read is about to say so.
+        }
+    }
+
+    /// <summary>
+    /// Gets whether the kernel gave the connection up. The runtime marks a socket as not connected when an operation found it reset and when it is
+    /// disposed, and Linux tells more: a reset after the peer's FIN, which no pending operation would notice.
+    /// </summary>
+    public bool IsOver(bool finSent)
+    {
+        if (_kind == Kind.LinuxTcp)
+        {
+            return !TcpInfo.TryRead(_socket, out var info) || info.State == TcpInfo.Closed;
+        }
+
+        return finSent || !_socket.Connected;
+    }
+
+    /// <summary>Makes the next close of the socket send RST, also after our FIN and whatever the transport's own settings say.</summary>
+    public void ResetOnClose()
+    {
+        try
+        {
+            _socket.LingerState = new LingerOption(true, 0); // Zero only: a positive time would block the thread that disposes the socket.
+        }
+        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+        {
+            // Gone already: there is nothing left to reset.
+        }
+    }
+}

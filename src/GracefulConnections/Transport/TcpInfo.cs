@@ -1,0 +1,45 @@
+using System.Buffers.Binary;
+using System.Net.Sockets;
+
+namespace GracefulConnections.Transport;
+
+/// <summary>What Linux tells of a TCP connection (struct tcp_info in linux/tcp.h).</summary>
+internal readonly record struct TcpInfo(byte State, bool HasUnacknowledged, long AcknowledgedBytes, long ReceivedBytes)
+{
+    public const byte FinWait2 = 5;
+    public const byte TimeWait = 6;
+    public const byte Closed = 7;
+
+    private const int IpProtoTcp = 6;
+    private const int TcpInfoOption = 11;
+    private const int UnackedOffset = 24;
+    private const int BytesAckedOffset = 120;
+    private const int BytesReceivedOffset = 128;
+    private const int NotSentOffset = 144;
+    private const int Length = 148; // Linux 4.6 and later.
+
+    /// <returns><see langword="false"/> where the kernel does not tell, or the socket is disposed.</returns>
+    public static bool TryRead(Socket socket, out TcpInfo info)
+    {
+        info = default;
+        Span<byte> raw = stackalloc byte[Length];
+        try
+        {
+            if (socket.GetRawSocketOption(IpProtoTcp, TcpInfoOption, raw) < Length)
+            {
+                return false;
+            }
+        }
+        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+        {
+            return false;
+        }
+
+        info = new TcpInfo(
+            raw[0],
+            BinaryPrimitives.ReadUInt32LittleEndian(raw[UnackedOffset..]) != 0 || BinaryPrimitives.ReadUInt32LittleEndian(raw[NotSentOffset..]) != 0,
+            BinaryPrimitives.ReadInt64LittleEndian(raw[BytesAckedOffset..]),
+            BinaryPrimitives.ReadInt64LittleEndian(raw[BytesReceivedOffset..]));
+        return true;
+    }
+}

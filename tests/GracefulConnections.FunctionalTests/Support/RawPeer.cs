@@ -1,0 +1,99 @@
+using System.Net.Sockets;
+
+namespace GracefulConnections.FunctionalTests.Support;
+
+/// <summary>The other end of a connection: a plain socket, and what a peer can do with it.</summary>
+internal sealed class RawPeer(Socket socket) : IAsyncDisposable
+{
+    private readonly CancellationTokenSource _stopped = new();
+    private Task _upload = Task.CompletedTask;
+
+    public Socket Socket { get; } = socket;
+
+    /// <summary>Gets the bytes that <see cref="StartUpload"/> has sent so far.</summary>
+    public long UploadedBytes { get; private set; }
+
+    public async Task SendAsync(ReadOnlyMemory<byte> bytes)
+    {
+        using var limit = new CancellationTokenSource(TestServer.TestLimit);
+        while (!bytes.IsEmpty)
+        {
+            bytes = bytes[await Socket.SendAsync(bytes, SocketFlags.None, limit.Token)..];
+        }
+    }
+
+    /// <summary>Sends until the connection ends or <see cref="StopUploadAsync"/> is called.</summary>
+    public void StartUpload()
+    {
+        _upload = Task.Run(UploadAsync);
+
+        async Task UploadAsync()
+        {
+            var bytes = new byte[64 * 1024];
+            try
+            {
+                while (!_stopped.IsCancellationRequested)
+                {
+                    UploadedBytes += await Socket.SendAsync(bytes, SocketFlags.None, _stopped.Token);
+                }
+            }
+            catch (Exception exception) when (exception is SocketException or OperationCanceledException or ObjectDisposedException)
+            {
+                // The connection ended, or the test has seen enough.
+            }
+        }
+    }
+
+    public async Task StopUploadAsync()
+    {
+        await _stopped.CancelAsync();
+        await _upload.WaitAsync(TestServer.TestLimit);
+    }
+
+    /// <summary>Receives once.</summary>
+    /// <returns>The bytes received; 0 at the server's FIN.</returns>
+    public async Task<int> ReceiveAsync(Memory<byte> buffer)
+    {
+        using var limit = new CancellationTokenSource(TestServer.TestLimit);
+        return await Socket.ReceiveAsync(buffer, SocketFlags.None, limit.Token);
+    }
+
+    /// <summary>Receives until the server's FIN or RST.</summary>
+    public async Task<(long Bytes, PeerSaw End)> ReadToEndAsync()
+    {
+        var buffer = new byte[64 * 1024];
+        long bytes = 0;
+        while (true)
+        {
+            int received;
+            try
+            {
+                received = await ReceiveAsync(buffer);
+            }
+            catch (SocketException exception) when (exception.SocketErrorCode is SocketError.ConnectionReset or SocketError.Shutdown)
+            {
+                return (bytes, PeerSaw.Reset);
+            }
+
+            if (received == 0)
+            {
+                return (bytes, PeerSaw.Eof);
+            }
+
+            bytes += received;
+        }
+    }
+
+    /// <summary>Sends FIN and goes on reading.</summary>
+    public void HalfClose() => Socket.Shutdown(SocketShutdown.Send);
+
+    /// <summary>Sends RST.</summary>
+    public void Reset() => Socket.Close(0);
+
+    public async ValueTask DisposeAsync()
+    {
+        await StopUploadAsync();
+        Socket.Dispose();
+        _stopped.Dispose();
+    }
+}

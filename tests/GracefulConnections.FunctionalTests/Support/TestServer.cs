@@ -1,0 +1,120 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Threading.Channels;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace GracefulConnections.FunctionalTests.Support;
+
+/// <summary>A real Kestrel with one raw TCP endpoint, or one on a Unix domain socket. Tells how each connection ended.</summary>
+internal sealed class TestServer : IAsyncDisposable
+{
+    /// <summary>The limit of every wait: far beyond what any of them needs, so that reaching it is a failure and not a slow machine.</summary>
+    public static readonly TimeSpan TestLimit = TimeSpan.FromSeconds(60);
+
+    private readonly WebApplication _app;
+    private readonly Channel<CloseResult> _results = Channel.CreateUnbounded<CloseResult>();
+
+    private TestServer(WebApplication app) => _app = app;
+
+    /// <summary>Gets where to connect to.</summary>
+    public EndPoint EndPoint { get; private set; } = null!;
+
+    /// <summary>Gets the port, on TCP.</summary>
+    public int Port => ((IPEndPoint)EndPoint).Port;
+
+    /// <summary>Starts a server that closes by <c>UseGracefulShutdown()</c>.</summary>
+    public static Task<TestServer> StartAsync(Func<ConnectionContext, Task> handler, Action<GracefulCloseOptions>? configure = null, Action<WebApplicationBuilder>? build = null) =>
+        StartAsync(
+            new IPEndPoint(IPAddress.Loopback, 0),
+            (server, endpoint) => endpoint.UseGracefulShutdown(options => configure?.Invoke(options)).Use(server.ObserveResults).Run(context => handler(context)),
+            build);
+
+    /// <summary>Starts the same server as stock Kestrel.</summary>
+    public static Task<TestServer> StartStockAsync(Func<ConnectionContext, Task> handler) =>
+        StartAsync(new IPEndPoint(IPAddress.Loopback, 0), (_, endpoint) => endpoint.Run(context => handler(context)));
+
+    /// <summary>Starts a server that closes by <c>UseGracefulShutdown()</c> on a Unix domain socket.</summary>
+    public static Task<TestServer> StartUnixAsync(Func<ConnectionContext, Task> handler, Action<GracefulCloseOptions>? configure = null) =>
+        StartAsync(
+            new UnixDomainSocketEndPoint(Path.Combine(Path.GetTempPath(), $"graceful-{Guid.NewGuid():N}.sock")),
+            (server, endpoint) => endpoint.UseGracefulShutdown(options => configure?.Invoke(options)).Use(server.ObserveResults).Run(context => handler(context)));
+
+    /// <summary>Starts a server with any pipeline. Put <see cref="ObserveResults"/> inside of <c>UseGracefulShutdown()</c> to see the results.</summary>
+    public static async Task<TestServer> StartAsync(EndPoint endPoint, Action<TestServer, ListenOptions> configure, Action<WebApplicationBuilder>? build = null)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        build?.Invoke(builder);
+        TestServer? server = null;
+        ListenOptions? listening = null;
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            void Configure(ListenOptions endpoint)
+            {
+                listening = endpoint;
+                configure(server!, endpoint);
+            }
+
+            if (endPoint is UnixDomainSocketEndPoint unix)
+            {
+                kestrel.ListenUnixSocket(unix.ToString()!, Configure);
+            }
+            else
+            {
+                kestrel.Listen((IPEndPoint)endPoint, Configure);
+            }
+        });
+        var app = builder.Build();
+        server = new TestServer(app);
+        try
+        {
+            await app.StartAsync().WaitAsync(TestLimit);
+        }
+        catch
+        {
+            await app.DisposeAsync();
+            throw;
+        }
+
+        server.EndPoint = listening!.EndPoint;
+        return server;
+    }
+
+    /// <summary>A middleware that collects how each connection ended.</summary>
+    public ConnectionDelegate ObserveResults(ConnectionDelegate next) => connection =>
+    {
+        _ = CollectAsync(connection.Features.Get<IGracefulCloseFeature>()!.Closed);
+        return next(connection);
+
+        async Task CollectAsync(Task<CloseResult> closed) => _results.Writer.TryWrite(await closed);
+    };
+
+    /// <summary>Waits for the next connection to end.</summary>
+    public async Task<CloseResult> NextResultAsync()
+    {
+        using var limit = new CancellationTokenSource(TestLimit);
+        return await _results.Reader.ReadAsync(limit.Token);
+    }
+
+    /// <summary>Connects a peer.</summary>
+    /// <param name="configure">Changes the socket before it connects, its buffers for example.</param>
+    public async Task<RawPeer> ConnectAsync(Action<Socket>? configure = null)
+    {
+        var socket = EndPoint is UnixDomainSocketEndPoint
+            ? new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)
+            : new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        configure?.Invoke(socket);
+        await socket.ConnectAsync(EndPoint).WaitAsync(TestLimit);
+        return new RawPeer(socket);
+    }
+
+    /// <summary>Stops the host as SIGTERM would.</summary>
+    public Task StopAsync() => _app.StopAsync().WaitAsync(TestLimit);
+
+    public async ValueTask DisposeAsync() => await _app.DisposeAsync().AsTask().WaitAsync(TestLimit);
+}
