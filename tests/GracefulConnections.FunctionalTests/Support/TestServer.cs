@@ -16,10 +16,12 @@ internal sealed class TestServer : IAsyncDisposable
     /// <summary>The limit of every wait: far beyond what any of them needs, so that reaching it is a failure and not a slow machine.</summary>
     public static readonly TimeSpan TestLimit = TimeSpan.FromSeconds(60);
 
-    private readonly WebApplication _app;
+    private WebApplication _app = null!;
     private readonly Channel<CloseResult> _results = Channel.CreateUnbounded<CloseResult>();
 
-    private TestServer(WebApplication app) => _app = app;
+    private TestServer()
+    {
+    }
 
     /// <summary>Gets where to connect to.</summary>
     public EndPoint EndPoint { get; private set; } = null!;
@@ -50,14 +52,14 @@ internal sealed class TestServer : IAsyncDisposable
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         build?.Invoke(builder);
-        TestServer? server = null;
+        var server = new TestServer();
         ListenOptions? listening = null;
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             void Configure(ListenOptions endpoint)
             {
                 listening = endpoint;
-                configure(server!, endpoint);
+                configure(server, endpoint);
             }
 
             if (endPoint is UnixDomainSocketEndPoint unix)
@@ -69,15 +71,14 @@ internal sealed class TestServer : IAsyncDisposable
                 kestrel.Listen((IPEndPoint)endPoint, Configure);
             }
         });
-        var app = builder.Build();
-        server = new TestServer(app);
+        server._app = builder.Build();
         try
         {
-            await app.StartAsync().WaitAsync(TestLimit);
+            await server._app.StartAsync().WaitAsync(TestLimit);
         }
         catch
         {
-            await app.DisposeAsync();
+            await server._app.DisposeAsync();
             throw;
         }
 
