@@ -37,6 +37,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
     private bool _finished;
     private TimeSpan _closingSince;
     private TimeSpan _progressAt;
+    private TimeSpan _deliveredAt;
     private TimeSpan _lastByteAt;
     private TimeSpan _goodbyeDeadline;
     private TimeSpan _poll = ShortestPoll;
@@ -131,6 +132,17 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         }
 
         _input.EndAtMessageBoundary();
+    }
+
+    /// <summary>Takes <see cref="EndInput"/> back: the handler turned out to look after close requests itself.</summary>
+    public void KeepInput()
+    {
+        lock (_lock)
+        {
+            _endInput = false;
+        }
+
+        _input.GoOn();
     }
 
     /// <summary>The handler has returned: what the peer sends from now on is discarded.</summary>
@@ -367,13 +379,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         var delivery = _output.GetDelivery();
         if (delivery.IsDelivered && _finSent)
         {
-            Move_NeedsLock(CloseEvent.Delivered);
-            _lastByteAt = now;
-            if (_peerFin)
-            {
-                Move_NeedsLock(CloseEvent.PeerFin);
-            }
-
+            Linger_NeedsLock(now);
             return SweepLingering_NeedsLock(now);
         }
 
@@ -393,7 +399,18 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
     {
         var silentAt = CloseSweeper.Add(_lastByteAt, scope.Options.LingerIdleTimeout);
         var silence = CloseEvent.LingerSilent;
-        if (scope.Options.LingerUntil == LingerUntil.OutputAcknowledged && _output.SeesAcknowledgements)
+        if (!_output.CanHalfClose)
+        {
+            // The peer does not know of the end yet, so there is no FIN to wait for: only for everything to be acknowledged, and to stay so.
+            if (!_output.GetDelivery().IsDelivered)
+            {
+                _deliveredAt = now;
+            }
+
+            silentAt = CloseSweeper.Add(_deliveredAt, QuietTail);
+            silence = CloseEvent.QuietAfterDelivery;
+        }
+        else if (scope.Options.LingerUntil == LingerUntil.OutputAcknowledged && _output.SeesAcknowledgements)
         {
             var quietAt = CloseSweeper.Add(_lastByteAt, QuietTail);
             if (quietAt <= silentAt)
@@ -447,16 +464,22 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         {
             if (_state == CloseState.Flushing && _finSent && _output.GetDelivery().IsDelivered)
             {
-                Move_NeedsLock(CloseEvent.Delivered);
-                _lastByteAt = Now;
-                if (_peerFin)
-                {
-                    Move_NeedsLock(CloseEvent.PeerFin);
-                }
+                Linger_NeedsLock(Now);
             }
         }
 
         Settle();
+    }
+
+    private void Linger_NeedsLock(TimeSpan now)
+    {
+        _deliveredAt = now;
+        _lastByteAt = now;
+        Move_NeedsLock(CloseEvent.Delivered);
+        if (_peerFin)
+        {
+            Move_NeedsLock(CloseEvent.PeerFin);
+        }
     }
 
     private void Raise(CloseEvent e)

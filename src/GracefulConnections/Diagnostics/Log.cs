@@ -31,6 +31,6 @@ internal static partial class Log
     [LoggerMessage(8, LogLevel.Warning, @"Connection id ""{ConnectionId}"": a callback of a close-request token threw.", EventName = nameof(CloseRequestCallbackFaulted))]
     public static partial void CloseRequestCallbackFaulted(ILogger logger, string connectionId, Exception exception);
 
-    [LoggerMessage(9, LogLevel.Warning, @"Another middleware (such as UseHttps) stands between this endpoint's transport and UseGracefulShutdown, so its connections close as without it. Call UseGracefulShutdown() before the other middleware.", EventName = nameof(TransportIsWrapped))]
+    [LoggerMessage(9, LogLevel.Warning, @"Another middleware (such as UseHttps) stands between an endpoint's transport and UseGracefulShutdown, so it cannot half-close there: it waits until the peer acknowledged all output, and then the server closes both directions. Call UseGracefulShutdown() before the other middleware to close gracefully.", EventName = nameof(TransportIsWrapped))]
     public static partial void TransportIsWrapped(ILogger logger);
 }

@@ -75,8 +75,8 @@ internal sealed class GracefulConnection : IGracefulCloseFeature, IConnectionLif
 
     public bool IsWrapped => _transport.IsWrapped;
 
-    /// <summary>Gets whether the handler was told that the peer reset this connection, so that its exception is the peer's doing.</summary>
-    public bool PeerWasReset => _transport.Input.ResetSeen || _closer.State == CloseState.Aborted;
+    /// <summary>Gets whether the connection ended under the handler, so that the exception by which it was told is no fault of its own.</summary>
+    public bool EndedUnderHandler => _transport.Input.ResetSeen || _closer.State == CloseState.Aborted;
 
     public bool IsCloseRequested => _closer.IsCloseRequested;
 
@@ -104,7 +104,12 @@ internal sealed class GracefulConnection : IGracefulCloseFeature, IConnectionLif
     {
         get
         {
-            _isAware = true; // It is told, and trusted to end: its input will not be ended for it.
+            if (!_isAware)
+            {
+                _isAware = true; // It is told, and trusted to end: its input will not be ended for it.
+                _closer.KeepInput();
+            }
+
             return _notificationOverride ?? CloseRequested;
         }
         set => _notificationOverride = value;
@@ -195,6 +200,11 @@ internal sealed class GracefulConnection : IGracefulCloseFeature, IConnectionLif
         _serverRequest.Dispose();
         _inputEnded.Dispose();
         _connection.Transport = _originalTransport;
+        if (_over is not null)
+        {
+            _connection.ConnectionClosed = _originalClosed;
+        }
+
         _connection.Features.Set(_originalNotification);
     }
 

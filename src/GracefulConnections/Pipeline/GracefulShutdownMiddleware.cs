@@ -38,7 +38,7 @@ internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseS
         {
             Log.HandlerEndedWithConnection(scope.Logger, connection.ConnectionId, exception); // A normal return.
         }
-        catch (ConnectionResetException exception) when (graceful.PeerWasReset)
+        catch (Exception exception) when (exception is ConnectionResetException or ConnectionAbortedException && graceful.EndedUnderHandler)
         {
             Log.HandlerEndedWithConnection(scope.Logger, connection.ConnectionId, exception);
         }

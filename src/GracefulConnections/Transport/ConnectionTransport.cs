@@ -21,14 +21,14 @@ internal readonly record struct ConnectionTransport(InputReader Input, Transport
         var socket = connection.Features.Get<IConnectionSocketFeature>();
         if (socket is null)
         {
-            return new ConnectionTransport(new InputReader(transport.Input, null, events), new PipeOutput(transport.Output, events), null, IsWrapped: false);
+            return new ConnectionTransport(new InputReader(transport.Input, null, events), new PipeOutput(transport.Output, null, events), null, IsWrapped: false);
         }
 
         var probe = new SocketProbe(socket.Socket);
         var input = new InputReader(transport.Input, probe, events);
         if (!OwnsSocket(connection, socket, transport))
         {
-            return new ConnectionTransport(input, new PipeOutput(transport.Output, events), probe, IsWrapped: true);
+            return new ConnectionTransport(input, new PipeOutput(transport.Output, probe, events), probe, IsWrapped: true);
         }
 
         var pool = connection.Features.Get<IMemoryPoolFeature>()?.MemoryPool ?? MemoryPool<byte>.Shared;

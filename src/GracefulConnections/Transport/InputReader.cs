@@ -160,6 +160,15 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
         WakeHandler(null);
     }
 
+    /// <summary>Takes <see cref="EndAtMessageBoundary"/> back, unless the input has ended.</summary>
+    public void GoOn()
+    {
+        lock (_lock)
+        {
+            _endRequested = false;
+        }
+    }
+
     ReadResult IValueTaskSource<ReadResult>.GetResult(short token) => _wait.GetResult(token);
 
     ValueTaskSourceStatus IValueTaskSource<ReadResult>.GetStatus(short token) => _wait.GetStatus(token);

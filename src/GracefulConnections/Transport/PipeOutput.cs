@@ -4,9 +4,13 @@ using Microsoft.AspNetCore.Connections;
 namespace GracefulConnections.Transport;
 
 /// <summary>
-/// The output of a transport whose socket is not ours to write to, or that has none: the transport's own writer does the work, and its completion stands for our FIN.
+/// The output of a transport that has no socket, where the completion of the transport's own writer stands for our FIN; or of one that another middleware wraps, whose socket is
+/// not ours to write to: there the end of the output reaches the peer only when the server closes both directions.
 /// </summary>
-internal sealed class PipeOutput(PipeWriter writer, ITransportEvents events) : TransportOutput(writer, events)
+/// <param name="writer">The transport's own writer.</param>
+/// <param name="wrapped">The socket below a wrapped transport; <see langword="null"/> where there is none.</param>
+/// <param name="events">Who is told.</param>
+internal sealed class PipeOutput(PipeWriter writer, SocketProbe? wrapped, ITransportEvents events) : TransportOutput(writer, events)
 {
     private long _sentBytes;
     private volatile bool _flushPending;
@@ -16,6 +20,8 @@ internal sealed class PipeOutput(PipeWriter writer, ITransportEvents events) : T
 
     public override bool SeesAcknowledgements => false;
 
+    public override bool CanHalfClose => wrapped is null;
+
     public override long SentBytes => Volatile.Read(ref _sentBytes);
 
     public override bool IsWriteBlocked => _flushPending;
@@ -23,7 +29,7 @@ internal sealed class PipeOutput(PipeWriter writer, ITransportEvents events) : T
     /// <summary>Gets a task that completes when the transport's writer will not be touched any more.</summary>
     public override Task Ended => _ended;
 
-    public override DeliveryStatus GetDelivery() => new(SentBytes, _finSent, IsReset: false, null);
+    public override DeliveryStatus GetDelivery() => wrapped?.GetWrappedDelivery(_finSent) ?? new DeliveryStatus(SentBytes, _finSent, IsReset: false, null);
 
     public override void Abort()
     {

@@ -26,6 +26,8 @@ internal sealed class SocketOutput(Pipe pipe, long resumeWriterThreshold, Socket
 
     public override bool SeesAcknowledgements => probe.SeesAcknowledgements;
 
+    public override bool CanHalfClose => true;
+
     public override long SentBytes => Volatile.Read(ref _sentBytes);
 
     public override bool IsWriteBlocked => _flushPending && WrittenBytes - SentBytes >= resumeWriterThreshold;

@@ -76,6 +76,21 @@ internal sealed class SocketProbe
         }
     }
 
+    /// <summary>
+    /// How far the output of a transport got that another middleware wraps: its bytes are not ours to count. Once it was flushed and the kernel has nothing left to send
+    /// and nothing unacknowledged, it arrived.
+    /// </summary>
+    public DeliveryStatus GetWrappedDelivery(bool ended)
+    {
+        if (_kind != Kind.LinuxTcp || !TcpInfo.TryRead(_socket, out var info))
+        {
+            return new DeliveryStatus(0, ended, IsReset: false, null);
+        }
+
+        var delivered = ended && !info.HasUnacknowledged;
+        return new DeliveryStatus(info.AcknowledgedBytes, delivered, IsReset: false, delivered ? 0 : null);
+    }
+
     public UnreadInput GetUnreadInput(long seenBytes)
     {
         if (_kind == Kind.LinuxTcp && TcpInfo.TryRead(_socket, out var info) && info.ReceivedBytes == seenBytes)

@@ -24,6 +24,9 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     /// <summary>Gets whether the peer's acknowledgements can be seen.</summary>
     public abstract bool SeesAcknowledgements { get; }
 
+    /// <summary>Gets whether the end of the output reaches the peer as FIN while we still read.</summary>
+    public abstract bool CanHalfClose { get; }
+
     /// <summary>Gets whether the handler is held up in a flush because the peer does not take what was written.</summary>
     public abstract bool IsWriteBlocked { get; }
 
