@@ -3,7 +3,7 @@ namespace GracefulConnections;
 /// <summary>How a close ended. A value, never an exception.</summary>
 public enum CloseOutcome
 {
-    /// <summary>All output and our FIN were delivered and the peer's FIN arrived. Nothing was lost.</summary>
+    /// <summary>All output and our FIN were delivered and the peer's FIN arrived. Nothing that was flushed was lost.</summary>
     Graceful,
 
     /// <summary>

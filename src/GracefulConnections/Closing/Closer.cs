@@ -222,9 +222,11 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
     public async ValueTask<CloseResult> CloseAsync(LeftOver leftOver)
     {
         bool over;
+        bool finSent;
         lock (_lock)
         {
             over = CloseTransitions.IsFinal(_state);
+            finSent = _finSent;
             if (!over)
             {
                 _progressAt = Now;
@@ -236,7 +238,11 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         _output.Seal(over && leftOver == LeftOver.Send ? LeftOver.Drop : leftOver);
         if (!over)
         {
-            Deliver();
+            if (finSent)
+            {
+                Deliver(); // The handler completed its output long ago, so sealing it sent nothing that would look.
+            }
+
             if (!CloseTransitions.IsFinal(State))
             {
                 // Watching comes last, so that a connection that ended at once was never watched; one that ends right now is forgotten by its next sweep.

@@ -15,7 +15,7 @@ internal sealed class LifetimeLimits : Sweepable
     private readonly Action<CloseReason> _requestClose;
     private readonly Func<bool>? _isOver;
     private TimeSpan _idleSince;
-    private long _bytes;
+    private (long Received, long Sent, long Acknowledged) _progress;
 
     /// <param name="scope">The endpoint.</param>
     /// <param name="transport">The connection's two directions.</param>
@@ -31,6 +31,7 @@ internal sealed class LifetimeLimits : Sweepable
         var tenth = _idleTimeout / 10 ?? LongestPoll;
         _poll = tenth < LongestPoll ? tenth : LongestPoll;
         _idleSince = _sweeper.Now;
+        _progress = GetProgress();
         var jitter = scope.Options.MaxConnectionAgeJitter * ((2 * Random.Shared.NextDouble()) - 1);
         _oldAt = scope.Options.MaxConnectionAge is { } age ? CloseSweeper.Add(_idleSince, age + (age * jitter)) : TimeSpan.MaxValue;
     }
@@ -43,10 +44,10 @@ internal sealed class LifetimeLimits : Sweepable
 
     public override TimeSpan? Sweep(TimeSpan now)
     {
-        var bytes = _transport.Input.ReceivedBytes + _transport.Output.SentBytes;
-        if (bytes != _bytes)
+        var progress = GetProgress();
+        if (progress != _progress)
         {
-            _bytes = bytes;
+            _progress = progress;
             _idleSince = now;
         }
 
@@ -67,6 +68,10 @@ internal sealed class LifetimeLimits : Sweepable
 
         return Next(now);
     }
+
+    // Acknowledged bytes count too: a peer that takes its time to fetch a long reply is not idle.
+    private (long Received, long Sent, long Acknowledged) GetProgress() =>
+        (_transport.Input.ReceivedBytes, _transport.Output.SentBytes, _transport.Output.GetDelivery().Progress);
 
     // On the thread pool: the callbacks of a close-request token are the application's, and every other deadline waits for this thread.
     private TimeSpan? Request(CloseReason reason)
