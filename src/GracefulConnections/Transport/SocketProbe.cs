@@ -10,10 +10,10 @@ internal sealed class SocketProbe
 {
     private readonly Socket _socket;
     private readonly Kind _kind;
-    private bool _started;
+    private volatile bool _started;
 
-    // Acknowledged before our first byte, by the handshake of an outgoing connection or for another writer's bytes. Null: such bytes were still under way.
-    private long? _acknowledgedBefore;
+    // Acknowledged before our first byte, by the handshake of an outgoing connection or for another writer's bytes. Negative: such bytes were still under way.
+    private long _acknowledgedBefore = -1;
 
     public SocketProbe(Socket socket)
     {
@@ -43,11 +43,12 @@ internal sealed class SocketProbe
             return;
         }
 
-        _started = true;
         if (_kind == Kind.LinuxTcp && TcpInfo.TryRead(_socket, out var info) && !info.HasUnacknowledged)
         {
             _acknowledgedBefore = info.AcknowledgedBytes;
         }
+
+        _started = true;
     }
 
     public DeliveryStatus GetDelivery(long writtenBytes, long sentBytes, bool finSent)
@@ -58,14 +59,15 @@ internal sealed class SocketProbe
                 return new DeliveryStatus(HashCode.Combine(sentBytes, UnixQueue.GetLength(_socket)), finSent, IsReset: false, writtenBytes - sentBytes);
 
             case Kind.LinuxTcp when _started && TcpInfo.TryRead(_socket, out var info):
-                if (_acknowledgedBefore is not { } before)
+                var finAcknowledged = finSent && info.State is TcpInfo.FinWait2 or TcpInfo.TimeWait;
+                if (_acknowledgedBefore < 0)
                 {
-                    return new DeliveryStatus(info.AcknowledgedBytes, finSent && info.State is TcpInfo.FinWait2 or TcpInfo.TimeWait or TcpInfo.Closed, IsReset: false, null);
+                    return new DeliveryStatus(info.AcknowledgedBytes, finAcknowledged || (finSent && info.State == TcpInfo.Closed), IsReset: false, null);
                 }
 
                 // Our FIN counts as one more byte.
-                var acknowledged = info.AcknowledgedBytes - before;
-                var delivered = finSent && acknowledged > sentBytes;
+                var acknowledged = info.AcknowledgedBytes - _acknowledgedBefore;
+                var delivered = finAcknowledged || (finSent && acknowledged > sentBytes);
                 return new DeliveryStatus(acknowledged, delivered, info.State == TcpInfo.Closed && !delivered, writtenBytes - Math.Min(acknowledged, sentBytes));
 
             case Kind.LinuxTcp when !_started:
