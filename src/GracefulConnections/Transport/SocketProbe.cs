@@ -45,7 +45,8 @@ internal sealed class SocketProbe
 
         if (_kind == Kind.LinuxTcp && TcpInfo.TryRead(_socket, out var info) && !info.HasUnacknowledged)
         {
-            _acknowledgedBefore = info.AcknowledgedBytes;
+            // A handler that shut the socket down itself: our FIN was sent and acknowledged already, and must not count as before.
+            _acknowledgedBefore = info.State is TcpInfo.FinWait2 or TcpInfo.TimeWait or TcpInfo.Closed ? info.AcknowledgedBytes - 1 : info.AcknowledgedBytes;
         }
 
         _started = true;
