@@ -7,11 +7,12 @@ internal sealed class RawPeer(Socket socket) : IAsyncDisposable
 {
     private readonly CancellationTokenSource _stopped = new();
     private Task _upload = Task.CompletedTask;
+    private long _uploadedBytes;
 
     public Socket Socket { get; } = socket;
 
     /// <summary>Gets the bytes that <see cref="StartUpload"/> has sent so far.</summary>
-    public long UploadedBytes { get; private set; }
+    public long UploadedBytes => Volatile.Read(ref _uploadedBytes);
 
     public async Task SendAsync(ReadOnlyMemory<byte> bytes)
     {
@@ -34,7 +35,8 @@ internal sealed class RawPeer(Socket socket) : IAsyncDisposable
             {
                 while (!_stopped.IsCancellationRequested)
                 {
-                    UploadedBytes += await Socket.SendAsync(bytes, SocketFlags.None, _stopped.Token);
+                    var sent = await Socket.SendAsync(bytes, SocketFlags.None, _stopped.Token);
+                    Volatile.Write(ref _uploadedBytes, _uploadedBytes + sent);
                 }
             }
             catch (Exception exception) when (exception is SocketException or OperationCanceledException or ObjectDisposedException)
@@ -43,6 +45,9 @@ internal sealed class RawPeer(Socket socket) : IAsyncDisposable
             }
         }
     }
+
+    /// <summary>Waits until the upload has sent so many bytes, or ended because the connection did.</summary>
+    public Task UploadPassesOrEndsAsync(long bytes) => Eventually.IsTrueAsync(() => UploadedBytes >= bytes || _upload.IsCompleted);
 
     public async Task StopUploadAsync()
     {
@@ -56,6 +61,40 @@ internal sealed class RawPeer(Socket socket) : IAsyncDisposable
     {
         using var limit = new CancellationTokenSource(TestServer.TestLimit);
         return await Socket.ReceiveAsync(buffer, SocketFlags.None, limit.Token);
+    }
+
+    /// <summary>Receives so many bytes and no more.</summary>
+    public async Task<byte[]> ReadExactlyAsync(int count)
+    {
+        var bytes = new byte[count];
+        for (var received = 0; received < count;)
+        {
+            var more = await ReceiveAsync(bytes.AsMemory(received));
+            Assert.True(more > 0, $"The server's FIN came after {received} of {count} bytes.");
+            received += more;
+        }
+
+        return bytes;
+    }
+
+    /// <summary>
+    /// Sends until the server's RST is noticed. After the server's FIN a read goes on to tell nothing but the end; only sending tells.
+    /// </summary>
+    public async Task SendUntilResetAsync()
+    {
+        using var limit = new CancellationTokenSource(TestServer.TestLimit);
+        var bytes = new byte[16];
+        try
+        {
+            while (true)
+            {
+                await Socket.SendAsync(bytes, SocketFlags.None, limit.Token);
+            }
+        }
+        catch (SocketException exception) when (exception.SocketErrorCode is SocketError.ConnectionReset or SocketError.Shutdown)
+        {
+            // This is what was waited for.
+        }
     }
 
     /// <summary>Receives until the server's FIN or RST.</summary>

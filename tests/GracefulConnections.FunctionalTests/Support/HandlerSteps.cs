@@ -1,0 +1,41 @@
+using System.IO.Pipelines;
+using Microsoft.AspNetCore.Connections;
+
+namespace GracefulConnections.FunctionalTests.Support;
+
+/// <summary>What handlers do, by the means that every handler has.</summary>
+internal static class HandlerSteps
+{
+    public static IGracefulCloseFeature Graceful(this ConnectionContext connection) => connection.Features.Get<IGracefulCloseFeature>()!;
+
+    /// <summary>Writes so many bytes with one flush.</summary>
+    public static async Task<FlushResult> SendAsync(this ConnectionContext connection, int count) => await connection.Transport.Output.WriteAsync(new byte[count]);
+
+    /// <summary>Reads and throws away until the end of the input.</summary>
+    /// <returns>The bytes read.</returns>
+    public static async Task<long> ReadToEndAsync(this ConnectionContext connection)
+    {
+        long bytes = 0;
+        while (true)
+        {
+            var result = await connection.Transport.Input.ReadAsync();
+            bytes += result.Buffer.Length;
+            connection.Transport.Input.AdvanceTo(result.Buffer.End);
+            if (result.IsCompleted)
+            {
+                return bytes;
+            }
+        }
+    }
+
+    /// <summary>Reads so many bytes and no more.</summary>
+    public static async Task ReadExactlyAsync(this ConnectionContext connection, int count)
+    {
+        var result = await connection.Transport.Input.ReadAtLeastAsync(count);
+        Assert.True(result.Buffer.Length >= count, $"The input ended after {result.Buffer.Length} of {count} bytes.");
+        connection.Transport.Input.AdvanceTo(result.Buffer.GetPosition(count));
+    }
+
+    /// <summary>Sends back what arrives, until the end of the input. Knows nothing of closing.</summary>
+    public static Task EchoAsync(ConnectionContext connection) => connection.Transport.Input.CopyToAsync(connection.Transport.Output);
+}
