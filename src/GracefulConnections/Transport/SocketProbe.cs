@@ -57,7 +57,8 @@ internal sealed class SocketProbe
         switch (_kind)
         {
             case Kind.Unix:
-                return new DeliveryStatus(HashCode.Combine(sentBytes, UnixQueue.GetLength(_socket)), finSent, IsReset: false, writtenBytes - sentBytes);
+                // Of a send that the peer holds up, the kernel may have taken a part: it tells only at the send's end.
+                return new DeliveryStatus(HashCode.Combine(sentBytes, UnixQueue.GetLength(_socket)), finSent, IsReset: false, writtenBytes == sentBytes ? 0 : null);
 
             case Kind.LinuxTcp when _started && TcpInfo.TryRead(_socket, out var info):
                 var finAcknowledged = finSent && info.State is TcpInfo.FinWait2 or TcpInfo.TimeWait;
