@@ -5,6 +5,8 @@ namespace GracefulConnections.FunctionalTests.Support;
 /// <summary>The other end of a connection: a plain socket, and what a peer can do with it.</summary>
 internal sealed class RawPeer(Socket socket) : IAsyncDisposable
 {
+    public const int UploadChunkBytes = 64 * 1024;
+
     private readonly CancellationTokenSource _stopped = new();
     private Task _upload = Task.CompletedTask;
     private long _uploadedBytes;
@@ -30,7 +32,7 @@ internal sealed class RawPeer(Socket socket) : IAsyncDisposable
 
         async Task UploadAsync()
         {
-            var bytes = new byte[64 * 1024];
+            var bytes = new byte[UploadChunkBytes];
             try
             {
                 while (!_stopped.IsCancellationRequested)
