@@ -67,10 +67,10 @@ internal sealed class SocketProbe
                     return new DeliveryStatus(info.AcknowledgedBytes, finAcknowledged || (finSent && info.State == TcpInfo.Closed), IsReset: false, null);
                 }
 
-                // Our FIN counts as one more byte.
+                // Our FIN counts as one more byte. Before it, the peer may have acknowledged more than the sends that have ended: a part of the one under way.
                 var acknowledged = info.AcknowledgedBytes - _acknowledgedBefore;
                 var delivered = finAcknowledged || (finSent && acknowledged > sentBytes);
-                return new DeliveryStatus(acknowledged, delivered, info.State == TcpInfo.Closed && !delivered, writtenBytes - Math.Min(acknowledged, sentBytes));
+                return new DeliveryStatus(acknowledged, delivered, info.State == TcpInfo.Closed && !delivered, writtenBytes - Math.Min(acknowledged, finSent ? sentBytes : writtenBytes));
 
             case Kind.LinuxTcp when !_started:
                 return new DeliveryStatus(sentBytes, IsDelivered: false, IsReset: false, writtenBytes);
