@@ -1,0 +1,61 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
+using GracefulConnections.Benchmarks.Rows;
+
+namespace GracefulConnections.Benchmarks;
+
+/// <summary>How long and how often to measure.</summary>
+/// <param name="IsShort">Whether this run only shows that everything runs.</param>
+/// <param name="Only">The beginning of the names of the rows to run; <see langword="null"/> runs all.</param>
+/// <param name="Rounds">The pairs of windows, one on each server.</param>
+internal sealed record BenchmarkOptions(bool IsShort, string? Only, int Rounds)
+{
+    private const int DefaultRounds = 12;
+    private const int ShortRounds = 2;
+
+    /// <summary>Gets the pairs for which one pair of server processes is used. Each process has its own luck with its code and memory layout, so that one alone would be a bias.</summary>
+    public int RoundsPerProcess { get; } = 3;
+
+    /// <summary>Gets how long one server is loaded before the first window: until its hot code is compiled to the last tier.</summary>
+    public TimeSpan WarmUp { get; } = IsShort ? TimeSpan.FromSeconds(1) : TimeSpan.FromSeconds(4);
+
+    /// <summary>Gets how long one server is measured at a time: short, so that what disturbs a machine disturbs both of a pair.</summary>
+    public TimeSpan Window { get; } = IsShort ? TimeSpan.FromSeconds(0.5) : TimeSpan.FromSeconds(2);
+
+    public static bool TryParse(string[] args, IBenchmark[] benchmarks, [NotNullWhen(true)] out BenchmarkOptions? options, [NotNullWhen(false)] out string? error)
+    {
+        options = null;
+        error = null;
+        var isShort = false;
+        string? only = null;
+        int? rounds = null;
+        for (var i = 0; i < args.Length; i++)
+        {
+            switch (args[i])
+            {
+                case "--short":
+                    isShort = true;
+                    break;
+                case "--only" when i + 1 < args.Length && benchmarks.Any(benchmark => benchmark.Name.StartsWith(args[i + 1], StringComparison.OrdinalIgnoreCase)):
+                    only = args[++i];
+                    break;
+                case "--rounds" when i + 1 < args.Length && int.TryParse(args[i + 1], NumberStyles.None, CultureInfo.InvariantCulture, out var parsed) && parsed > 0:
+                    rounds = parsed;
+                    i++;
+                    break;
+                default:
+                    error = $"""
+                        Cannot read "{string.Join(' ', args)}" from "{args[i]}" on.
+                        Usage: [--short] [--only <row>] [--rounds <number>] | --micro [BenchmarkDotNet options]
+                        Rows: {string.Join(", ", benchmarks.Select(benchmark => benchmark.Name))}
+                        """;
+                    return false;
+            }
+        }
+
+        options = new BenchmarkOptions(isShort, only, rounds ?? (isShort ? ShortRounds : DefaultRounds));
+        return true;
+    }
+
+    public override string ToString() => $"{Rounds} pairs of {Window.TotalSeconds:0.0} s after {WarmUp.TotalSeconds:0} s of warm-up, new processes every {RoundsPerProcess} pairs";
+}

@@ -1,0 +1,4 @@
+namespace GracefulConnections.Benchmarks.Load;
+
+/// <summary>What a server did under load.</summary>
+internal sealed record LoadResult(long Count, TimeSpan Elapsed, LatencyHistogram Latencies);

@@ -1,0 +1,31 @@
+namespace GracefulConnections.Benchmarks.Reporting;
+
+/// <summary>All budgets, in the order printed.</summary>
+internal static class Budgets
+{
+    // No object has fewer bytes: what is below is the noise of timers and of asking.
+    private const double LessThanStock = -1;
+
+    public static Budget[] All { get; } =
+    [
+        new("echo-64B", "messages/s", Comparison.RatioAtLeast, Must: 0.97, Aim: 1.10),
+        new("echo-64B", "server CPU us/message", Comparison.RatioAtMost, Must: 1.03, Aim: 0.90),
+        new("echo-64B", "p99 latency us", Comparison.RatioAtMost, Must: 1.05, Aim: 0.90),
+        new("echo-64B", "allocated B/message", Comparison.DifferenceAtMost, Must: 0, Aim: LessThanStock),
+        new("echo-64B", "load generator CPU us/message", Comparison.RatioAtMost),
+
+        new("echo-64KiB", "messages/s", Comparison.RatioAtLeast, Must: 0.97, Aim: 1.10),
+        new("echo-64KiB", "server CPU us/message", Comparison.RatioAtMost, Must: 1.03, Aim: 0.90),
+        new("echo-64KiB", "p99 latency us", Comparison.RatioAtMost, Must: 1.05, Aim: 0.90),
+        new("echo-64KiB", "allocated B/message", Comparison.DifferenceAtMost, Must: 0, Aim: LessThanStock),
+        new("echo-64KiB", "load generator CPU us/message", Comparison.RatioAtMost),
+
+        new("connect", "connections/s", Comparison.RatioAtLeast, Must: 0.95, Aim: 1.05),
+        new("connect", "server CPU us/connection", Comparison.RatioAtMost),
+        new("connect", "p99 latency us", Comparison.RatioAtMost),
+        new("connect", "allocated B/connection", Comparison.DifferenceAtMost, Must: 2048, Aim: 1024),
+        new("connect", "load generator CPU us/connection", Comparison.RatioAtMost),
+
+        new("lingering-memory", "managed B/connection", Comparison.DifferenceAtMost, Must: 1024, Aim: LessThanStock),
+    ];
+}

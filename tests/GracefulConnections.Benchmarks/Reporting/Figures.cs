@@ -1,0 +1,19 @@
+namespace GracefulConnections.Benchmarks.Reporting;
+
+/// <summary>What was measured, window by window: the n-th value of one server and the n-th of the other are a pair.</summary>
+internal sealed class Figures
+{
+    private readonly Dictionary<(Variant, string), List<double>> _values = [];
+
+    public void Add(Variant variant, string figure, double value)
+    {
+        if (!_values.TryGetValue((variant, figure), out var values))
+        {
+            _values[(variant, figure)] = values = [];
+        }
+
+        values.Add(value);
+    }
+
+    public IReadOnlyList<double> Get(Variant variant, string figure) => _values[(variant, figure)];
+}

@@ -1,0 +1,89 @@
+using System.Globalization;
+using GracefulConnections.Benchmarks.Rows;
+
+namespace GracefulConnections.Benchmarks.Reporting;
+
+/// <summary>Prints each figure beside its budget.</summary>
+internal static class Report
+{
+    private const double Noise = 0.5; // Bytes: less is not an object, but a timer that ran in one of the windows.
+
+    /// <returns>How many budgets fall short.</returns>
+    public static int Print(IBenchmark benchmark, Figures figures)
+    {
+        Console.WriteLine();
+        Console.WriteLine($"{benchmark.Name}: {benchmark.Description}");
+        Console.WriteLine(Format("", "stock", "ours", "compared", "quartiles", "min .. max", "must", "aim", ""));
+        var shortfalls = 0;
+        foreach (var budget in Budgets.All.Where(budget => budget.Benchmark == benchmark.Name))
+        {
+            var stock = figures.Get(Variant.Stock, budget.Figure);
+            var ours = figures.Get(Variant.Graceful, budget.Figure);
+            var isRatio = budget.Comparison != Comparison.DifferenceAtMost;
+            var compared = stock.Zip(ours, (s, o) => isRatio ? o / s : o - s).Order().ToArray();
+            var median = Quantile(compared, 0.5);
+            var verdict = GetVerdict(budget, median);
+            shortfalls += verdict == Verdict.FallsShort ? 1 : 0;
+            Console.WriteLine(Format(
+                budget.Figure,
+                Number(Quantile([.. stock.Order()], 0.5)),
+                Number(Quantile([.. ours.Order()], 0.5)),
+                Compared(median),
+                $"{Compared(Quantile(compared, 0.25))} .. {Compared(Quantile(compared, 0.75))}",
+                $"{Compared(compared[0])} .. {Compared(compared[^1])}",
+                Limit(budget, budget.Must),
+                Limit(budget, budget.Aim),
+                Text(verdict)));
+
+            string Compared(double value) => isRatio ? $"x{Fixed(value, 3)}" : Fixed(value, Math.Abs(value) < 10 ? 2 : 0);
+        }
+
+        return shortfalls;
+    }
+
+    public static void PrintSummary(int shortfalls)
+    {
+        Console.WriteLine();
+        Console.WriteLine("Medians. Compared: of the pairs, ours divided by stock's (x) or minus stock's.");
+        Console.WriteLine(shortfalls == 0 ? "All budgets are met." : $"{shortfalls} budgets fall short.");
+    }
+
+    private static Verdict GetVerdict(Budget budget, double compared)
+    {
+        if (budget.Must is not { } must || budget.Aim is not { } aim)
+        {
+            return Verdict.NoBudget;
+        }
+
+        var slack = budget.Comparison == Comparison.DifferenceAtMost ? Noise : 0;
+        var sign = budget.Comparison == Comparison.RatioAtLeast ? -1 : 1;
+        return sign * compared <= (sign * aim) + slack ? Verdict.MeetsAim
+            : sign * compared <= (sign * must) + slack ? Verdict.MeetsMust
+            : Verdict.FallsShort;
+    }
+
+    private static string Text(Verdict verdict) => verdict switch
+    {
+        Verdict.MeetsAim => "meets aim",
+        Verdict.MeetsMust => "meets must",
+        Verdict.FallsShort => "FALLS SHORT",
+        _ => "no budget",
+    };
+
+    private static string Limit(Budget budget, double? limit) =>
+        limit is { } value ? $"{(budget.Comparison == Comparison.RatioAtLeast ? ">=" : "<=")} {value.ToString("0.##", CultureInfo.InvariantCulture)}" : "";
+
+    private static string Number(double value) => Fixed(value, value < 100 ? 2 : 0);
+
+    private static string Fixed(double value, int digits) => value.ToString($"F{digits}", CultureInfo.InvariantCulture);
+
+    private static string Format(string figure, string stock, string ours, string compared, string quartiles, string range, string must, string aim, string verdict) =>
+        $"  {figure,-32}{stock,10}{ours,10}{compared,10}  {quartiles,-18}  {range,-18}  {must,-8}  {aim,-8}  {verdict}".TrimEnd();
+
+    private static double Quantile(double[] sorted, double fraction)
+    {
+        var position = fraction * (sorted.Length - 1);
+        var below = (int)position;
+        return below + 1 < sorted.Length ? sorted[below] + ((position - below) * (sorted[below + 1] - sorted[below])) : sorted[below];
+    }
+}

@@ -1,0 +1,10 @@
+namespace GracefulConnections.Benchmarks.Reporting;
+
+/// <summary>How a figure stands to its budget.</summary>
+internal enum Verdict
+{
+    NoBudget,
+    MeetsAim,
+    MeetsMust,
+    FallsShort,
+}

@@ -1,0 +1,20 @@
+using GracefulConnections.Benchmarks.Reporting;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+
+namespace GracefulConnections.Benchmarks.Rows;
+
+/// <summary>A row of the budgets: both sides of what is measured.</summary>
+internal interface IBenchmark
+{
+    /// <summary>Gets the name to select it by, and to find its budgets by.</summary>
+    string Name { get; }
+
+    /// <summary>Gets what is measured, for the heading.</summary>
+    string Description { get; }
+
+    /// <summary>Sets up the endpoint, in the server process.</summary>
+    void Configure(ListenOptions endpoint, Variant variant);
+
+    /// <summary>Starts the servers, loads them and records what was measured, in the parent process.</summary>
+    Task RunAsync(BenchmarkOptions options, Figures figures);
+}

@@ -1,0 +1,75 @@
+using GracefulConnections.Benchmarks.Load;
+using GracefulConnections.Benchmarks.Reporting;
+using GracefulConnections.Benchmarks.Serving;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+
+namespace GracefulConnections.Benchmarks.Rows;
+
+/// <summary>Loads two servers in turn, a pair of windows at a time, and swaps the order from pair to pair.</summary>
+internal abstract class LoadBenchmark : IBenchmark
+{
+    public abstract string Name { get; }
+
+    public abstract string Description { get; }
+
+    /// <summary>Gets what one unit of work is called.</summary>
+    protected abstract string Unit { get; }
+
+    public void Configure(ListenOptions endpoint, Variant variant)
+    {
+        if (variant == Variant.Graceful)
+        {
+            endpoint.UseGracefulShutdown();
+        }
+
+        endpoint.Run(ServeAsync);
+    }
+
+    public async Task RunAsync(BenchmarkOptions options, Figures figures)
+    {
+        for (var round = 0; round < options.Rounds;)
+        {
+            await using var stock = await ServerProcess.StartAsync(this, Variant.Stock);
+            await using var graceful = await ServerProcess.StartAsync(this, Variant.Graceful);
+            using var stockLoad = CreateLoad(stock.EndPoint);
+            using var gracefulLoad = CreateLoad(graceful.EndPoint);
+            stockLoad.Run(options.WarmUp);
+            gracefulLoad.Run(options.WarmUp);
+            for (var i = 0; i < options.RoundsPerProcess && round < options.Rounds; i++, round++)
+            {
+                if (round % 2 == 0)
+                {
+                    await MeasureAsync(Variant.Stock, stock, stockLoad, options, figures);
+                    await MeasureAsync(Variant.Graceful, graceful, gracefulLoad, options, figures);
+                }
+                else
+                {
+                    await MeasureAsync(Variant.Graceful, graceful, gracefulLoad, options, figures);
+                    await MeasureAsync(Variant.Stock, stock, stockLoad, options, figures);
+                }
+            }
+        }
+    }
+
+    /// <summary>Serves one connection. The same code on both servers.</summary>
+    protected abstract Task ServeAsync(ConnectionContext connection);
+
+    protected abstract ILoad CreateLoad(System.Net.IPEndPoint endPoint);
+
+    private async Task MeasureAsync(Variant variant, ServerProcess server, ILoad load, BenchmarkOptions options, Figures figures)
+    {
+        var before = await server.GetStatisticsAsync();
+        var ownBefore = Environment.CpuUsage.TotalTime;
+        var result = load.Run(options.Window);
+        var own = Environment.CpuUsage.TotalTime - ownBefore;
+        var after = await server.GetStatisticsAsync();
+
+        figures.Add(variant, $"{Unit}s/s", result.Count / result.Elapsed.TotalSeconds);
+        figures.Add(variant, $"server CPU us/{Unit}", (after.Processor - before.Processor).TotalMicroseconds / result.Count);
+        figures.Add(variant, "p99 latency us", result.Latencies.GetPercentile(0.99));
+        figures.Add(variant, $"allocated B/{Unit}", (after.AllocatedBytes - before.AllocatedBytes) / (double)result.Count);
+        figures.Add(variant, $"load generator CPU us/{Unit}", own.TotalMicroseconds / result.Count);
+    }
+}

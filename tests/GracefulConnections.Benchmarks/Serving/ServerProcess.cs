@@ -1,0 +1,82 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using GracefulConnections.Benchmarks.Rows;
+
+namespace GracefulConnections.Benchmarks.Serving;
+
+/// <summary>A server in a process of its own, so that its CPU time and its heap are nobody else's.</summary>
+internal sealed class ServerProcess : IAsyncDisposable
+{
+    private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(30);
+
+    private readonly Process _process;
+
+    private ServerProcess(Process process, int port)
+    {
+        _process = process;
+        EndPoint = new IPEndPoint(IPAddress.Loopback, port);
+    }
+
+    public IPEndPoint EndPoint { get; }
+
+    public static async Task<ServerProcess> StartAsync(IBenchmark benchmark, Variant variant)
+    {
+        var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardInput = true, RedirectStandardOutput = true };
+        if (Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet")
+        {
+            start.ArgumentList.Add(typeof(ServerProcess).Assembly.Location);
+        }
+
+        start.ArgumentList.Add("serve");
+        start.ArgumentList.Add(variant.ToString());
+        start.ArgumentList.Add(benchmark.Name);
+        var process = Process.Start(start)!;
+        try
+        {
+            return new ServerProcess(process, int.Parse(await ReadLineAsync(process), CultureInfo.InvariantCulture));
+        }
+        catch
+        {
+            process.Kill();
+            process.Dispose();
+            throw;
+        }
+    }
+
+    public async Task<Statistics> GetStatisticsAsync()
+    {
+        var answer = (await AskAsync(ServerRole.StatisticsCommand)).Split(' ');
+        return new Statistics(TimeSpan.FromTicks(long.Parse(answer[0], CultureInfo.InvariantCulture)), long.Parse(answer[1], CultureInfo.InvariantCulture));
+    }
+
+    public async Task<long> GetManagedBytesAsync() => long.Parse(await AskAsync(ServerRole.ManagedBytesCommand), CultureInfo.InvariantCulture);
+
+    public async ValueTask DisposeAsync()
+    {
+        _process.StandardInput.Close(); // It ends by that.
+        using (var limit = new CancellationTokenSource(AnswerLimit))
+        {
+            try
+            {
+                await _process.WaitForExitAsync(limit.Token);
+            }
+            catch (OperationCanceledException)
+            {
+                _process.Kill();
+            }
+        }
+
+        _process.Dispose();
+    }
+
+    private static async Task<string> ReadLineAsync(Process process) =>
+        await process.StandardOutput.ReadLineAsync().WaitAsync(AnswerLimit) ?? throw new EndOfStreamException("The server process ended.");
+
+    private Task<string> AskAsync(string command)
+    {
+        _process.StandardInput.WriteLine(command);
+        _process.StandardInput.Flush();
+        return ReadLineAsync(_process);
+    }
+}
