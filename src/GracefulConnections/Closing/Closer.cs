@@ -43,6 +43,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
     private TimeSpan _poll = ShortestPoll;
     private long _progress;
     private long _discardedBeforeFin;
+    private long? _unacknowledgedAtDelivery;
 
     public CloseState State
     {
@@ -385,7 +386,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         var delivery = _output.GetDelivery();
         if (delivery.IsDelivered && _finSent)
         {
-            Linger_NeedsLock(now);
+            Linger_NeedsLock(delivery, now);
             return SweepLingering_NeedsLock(now);
         }
 
@@ -468,17 +469,18 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
     {
         lock (_lock)
         {
-            if (_state == CloseState.Flushing && _finSent && _output.GetDelivery().IsDelivered)
+            if (_state == CloseState.Flushing && _finSent && _output.GetDelivery() is { IsDelivered: true } delivery)
             {
-                Linger_NeedsLock(Now);
+                Linger_NeedsLock(delivery, Now);
             }
         }
 
         Settle();
     }
 
-    private void Linger_NeedsLock(TimeSpan now)
+    private void Linger_NeedsLock(in DeliveryStatus delivery, TimeSpan now)
     {
+        _unacknowledgedAtDelivery = delivery.UnacknowledgedBytes;
         _deliveredAt = now;
         _lastByteAt = now;
         Move_NeedsLock(CloseEvent.Delivered);
@@ -505,6 +507,8 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
             return;
         }
 
+        // Once our FIN was delivered nothing can be missing any more, and asking the kernel again would cost every close one more call.
+        var nothingIsMissing = _state == CloseState.Lingering && _output.CanHalfClose;
         _state = CloseTransitions.Next(_state, e);
         if (CloseTransitions.IsFinal(_state))
         {
@@ -514,7 +518,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
                 CloseTransitions.Outcome(e),
                 _handlerReturned ? Now - _closingSince : TimeSpan.Zero,
                 _input.DiscardedBytes,
-                _output.GetDelivery().UnacknowledgedBytes);
+                nothingIsMissing ? _unacknowledgedAtDelivery : _output.GetDelivery().UnacknowledgedBytes);
         }
     }
 
