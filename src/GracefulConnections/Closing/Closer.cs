@@ -1,3 +1,4 @@
+using System.Threading.Tasks.Sources;
 using GracefulConnections.Diagnostics;
 using GracefulConnections.Transport;
 using Microsoft.AspNetCore.Connections;
@@ -8,7 +9,8 @@ namespace GracefulConnections.Closing;
 /// Drives one connection to its end: takes what the transport, the handler, the sweeper and the application tell, moves the state by the table, and carries out what the
 /// last state asks for. All decisions are made under one lock, everything else happens outside of it.
 /// </summary>
-internal sealed class Closer(ConnectionContext connection, CloseScope scope, Action? ended = null) : Sweepable, ITransportEvents
+internal sealed class Closer(ConnectionContext connection, CloseScope scope, Action? ended = null)
+    : Sweepable, ITransportEvents, IValueTaskSource<CloseResult>
 {
     /// <summary>How long the peer must be quiet after everything was acknowledged, with <see cref="LingerUntil.OutputAcknowledged"/>.</summary>
     public static readonly TimeSpan QuietTail = TimeSpan.FromMilliseconds(100);
@@ -24,6 +26,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
     private CloseReason? _reason;
     private CloseResult _result;
     private TaskCompletionSource<CloseResult>? _closed;
+    private ManualResetValueTaskSourceCore<bool> _end; // What CloseAsync waits for: a task and its completion source for each connection would be as much again.
     private TaskCompletionSource? _goodbyeExpired;
     private LinkedListNode<Closer>? _lingering;
     private bool _closeRequested;
@@ -219,8 +222,8 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         }
     }
 
-    /// <summary>Sends the rest and our FIN, and waits for the end.</summary>
-    public async ValueTask<CloseResult> CloseAsync(LeftOver leftOver)
+    /// <summary>Sends the rest and our FIN, and waits for the end. Call it once, and await it once.</summary>
+    public ValueTask<CloseResult> CloseAsync(LeftOver leftOver)
     {
         bool over;
         bool finSent;
@@ -251,9 +254,8 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
             }
         }
 
-        var result = await Closed.ConfigureAwait(false);
-        await _output.Ended.ConfigureAwait(false);
-        return result;
+        var end = new ValueTask<CloseResult>(this, _end.Version);
+        return _output.Ended.IsCompleted ? end : EndAsync(end);
     }
 
     /// <summary>A newer lingering connection needs the place.</summary>
@@ -303,7 +305,8 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
             }
         }
 
-        Deliver();
+        // The reader that tells us has nothing left to do, and runs where the handler would run: the connection may go on to its end right there.
+        Deliver(endHere: true);
     }
 
     public void OnBytesDiscarded()
@@ -353,6 +356,17 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
 
         return Settle() ? null : next;
     }
+
+    CloseResult IValueTaskSource<CloseResult>.GetResult(short token)
+    {
+        _end.GetResult(token);
+        return _result;
+    }
+
+    ValueTaskSourceStatus IValueTaskSource<CloseResult>.GetStatus(short token) => _end.GetStatus(token);
+
+    void IValueTaskSource<CloseResult>.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+        _end.OnCompleted(continuation, state, token, flags);
 
     private TimeSpan SweepOpen_NeedsLock(TimeSpan now)
     {
@@ -465,7 +479,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
     private static TimeSpan Earliest(TimeSpan a, TimeSpan b, TimeSpan c) => Earliest(a, Earliest(b, c));
 
     /// <summary>Looks whether everything was delivered by now, and starts the linger if so.</summary>
-    private void Deliver()
+    private void Deliver(bool endHere = false)
     {
         lock (_lock)
         {
@@ -475,7 +489,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
             }
         }
 
-        Settle();
+        Settle(endHere);
     }
 
     private void Linger_NeedsLock(in DeliveryStatus delivery, TimeSpan now)
@@ -523,8 +537,9 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
     }
 
     /// <summary>Carries out what the state asks for. Called after every decision.</summary>
+    /// <param name="endHere">Whether the one who waits for the end may go on on this thread, else on the thread pool.</param>
     /// <returns>Whether the connection has ended.</returns>
-    private bool Settle()
+    private bool Settle(bool endHere = false)
     {
         bool final;
         bool finish;
@@ -545,7 +560,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
 
         if (finish)
         {
-            Finish();
+            Finish(endHere);
         }
 
         return final;
@@ -566,7 +581,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         queue.Leave(node);
     }
 
-    private void Finish()
+    private void Finish(bool endHere)
     {
         scope.ClosingSweeper.Unwatch(this);
         if (_lingering is { } node)
@@ -588,5 +603,15 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
             _finished = true; // Last: whoever waits for the end may dispose the socket, and must not come before our RST.
             _closed?.TrySetResult(_result);
         }
+
+        _end.RunContinuationsAsynchronously = !endHere;
+        _end.SetResult(true);
+    }
+
+    private async ValueTask<CloseResult> EndAsync(ValueTask<CloseResult> end)
+    {
+        var result = await end.ConfigureAwait(false);
+        await _output.Ended.ConfigureAwait(false);
+        return result;
     }
 }

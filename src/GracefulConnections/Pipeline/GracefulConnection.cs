@@ -168,17 +168,11 @@ internal sealed class GracefulConnection : IGracefulCloseFeature, IConnectionLif
     }
 
     /// <summary>Closes after the handler returned.</summary>
-    public async ValueTask<CloseResult> CloseAsync()
+    public ValueTask<CloseResult> CloseAsync()
     {
         _closer.OnHandlerReturned(_transport.Input.ResetSeen ? CloseReason.PeerReset : CloseReason.HandlerCompleted);
         _limits?.Stop();
-        var leftOver = LeftOver.Send;
-        if (_goodbye is not null && IsCloseRequested)
-        {
-            leftOver = await _closer.SayGoodbyeAsync((reason, cancellationToken) => _goodbye(_connection, reason, cancellationToken)).ConfigureAwait(false);
-        }
-
-        return await CloseCoreAsync(leftOver).ConfigureAwait(false);
+        return _goodbye is not null && IsCloseRequested ? CloseWithGoodbyeAsync(_goodbye) : _closer.CloseAsync(LeftOver.Send);
     }
 
     /// <summary>Closes after the handler threw.</summary>
@@ -191,8 +185,13 @@ internal sealed class GracefulConnection : IGracefulCloseFeature, IConnectionLif
             _closer.Abort();
         }
 
-        return CloseCoreAsync(LeftOver.Drop);
+        return _closer.CloseAsync(LeftOver.Drop);
     }
+
+    /// <summary>Adds the outcome to what the server itself reports of the connection.</summary>
+    public void Report(in CloseResult result) =>
+        _connection.Features.Get<IConnectionMetricsTagsFeature>()?.Tags.Add(
+            new KeyValuePair<string, object?>(GracefulMetrics.OutcomeTag, GracefulMetrics.Tag(result.Outcome)));
 
     public void Dispose()
     {
@@ -208,15 +207,10 @@ internal sealed class GracefulConnection : IGracefulCloseFeature, IConnectionLif
         _connection.Features.Set(_originalNotification);
     }
 
-    private async ValueTask<CloseResult> CloseCoreAsync(LeftOver leftOver)
+    private async ValueTask<CloseResult> CloseWithGoodbyeAsync(Func<ConnectionContext, CloseReason, CancellationToken, ValueTask> goodbye)
     {
-        var result = await _closer.CloseAsync(leftOver).ConfigureAwait(false);
-        if (_connection.Features.Get<IConnectionMetricsTagsFeature>() is { } metrics)
-        {
-            metrics.Tags.Add(new KeyValuePair<string, object?>(GracefulMetrics.OutcomeTag, GracefulMetrics.Tag(result.Outcome)));
-        }
-
-        return result;
+        var leftOver = await _closer.SayGoodbyeAsync((reason, cancellationToken) => goodbye(_connection, reason, cancellationToken)).ConfigureAwait(false);
+        return await _closer.CloseAsync(leftOver).ConfigureAwait(false);
     }
 
     private bool IsOver() => _transport.Probe?.IsOver(_transport.Output.GetDelivery().IsDelivered) ?? true;

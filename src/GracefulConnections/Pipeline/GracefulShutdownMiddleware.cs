@@ -44,10 +44,10 @@ internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseS
         }
         catch (Exception)
         {
-            await graceful.CloseFaultedAsync().ConfigureAwait(false);
+            graceful.Report(await graceful.CloseFaultedAsync().ConfigureAwait(false));
             throw; // To the server's log.
         }
 
-        await graceful.CloseAsync().ConfigureAwait(false);
+        graceful.Report(await graceful.CloseAsync().ConfigureAwait(false));
     }
 }
