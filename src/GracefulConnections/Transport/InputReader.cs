@@ -74,7 +74,7 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
 
             _wait.Reset();
             _waiting = true;
-            Await(read);
+            Await(ForwardAsync(read));
             if (_endRequested && TryEndWait_NeedsLock())
             {
                 return new ValueTask<ReadResult>(EndOfInput);
@@ -241,6 +241,11 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
         _buffer = result.Buffer;
         _handedOut = true;
     }
+
+    // A pipe hands the state machine that waits for it to the thread pool as it is, and anything else in a work item of its own. Only for the handler's reads, one for each
+    // message: a connection that lingers reads once, and this one would cost it more memory while it waits.
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private static async ValueTask<ReadResult> ForwardAsync(ValueTask<ReadResult> read) => await read.ConfigureAwait(false);
 
     private void Await(ValueTask<ReadResult> read)
     {
