@@ -1,0 +1,154 @@
+using System.Diagnostics.Metrics;
+using GracefulConnections.Tests.Support;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using Microsoft.Extensions.Time.Testing;
+
+namespace GracefulConnections.Tests;
+
+public class GracefulShutdownConnectionBuilderExtensionsTests
+{
+    private readonly ConnectionBuilder _builder = new(new FakeServices());
+
+    [Fact]
+    public void UseGracefulShutdown_AnyBuilder_ReturnsItAsItsOwnType()
+    {
+        ConnectionBuilder builder = _builder.UseGracefulShutdown();
+        Assert.Same(_builder, builder);
+
+        var other = new ConnectionBuilder(new FakeServices());
+        builder = other.UseGracefulShutdown(options => options.MaxLingerBytes = 0);
+        Assert.Same(other, builder);
+    }
+
+    [Fact]
+    public async Task UseGracefulShutdown_EmptyServiceContainer_ClosesGracefully()
+    {
+        var connection = new InMemoryConnection();
+        IGracefulCloseFeature feature = null!;
+        var run = _builder.UseGracefulShutdown().Run(Serve).Build();
+
+        var running = run(connection);
+        Assert.Equal("reply", await connection.ReceiveToEndAsync());
+        connection.HalfClose();
+        await running.WithinLimit();
+
+        Assert.Equal(CloseOutcome.Graceful, (await feature.Closed.WithinLimit()).Outcome);
+
+        async Task Serve(ConnectionContext context)
+        {
+            feature = context.Features.Get<IGracefulCloseFeature>()!;
+            await context.Transport.Output.WriteAsync("reply"u8.ToArray());
+        }
+    }
+
+    [Fact]
+    public void UseGracefulShutdown_NoServiceContainer_Works()
+    {
+        // A builder of somebody's own may have none, whatever its annotations say.
+        var builder = new ConnectionBuilder(null!);
+
+        builder.UseGracefulShutdown();
+
+        Assert.NotNull(builder.Build());
+    }
+
+    [Fact]
+    public void UseGracefulShutdown_Null_ThrowsArgumentNullException()
+    {
+        Assert.Throws<ArgumentNullException>("builder", () => ((ConnectionBuilder)null!).UseGracefulShutdown());
+        Assert.Throws<ArgumentNullException>("builder", () => ((ConnectionBuilder)null!).UseGracefulShutdown(_ => { }));
+        Assert.Throws<ArgumentNullException>("configure", () => _builder.UseGracefulShutdown(null!));
+    }
+
+    [Fact]
+    public void UseGracefulShutdown_TwiceOnOneBuilder_ThrowsInvalidOperationException()
+    {
+        _builder.UseGracefulShutdown();
+
+        var exception = Assert.Throws<InvalidOperationException>(() => _builder.UseGracefulShutdown(_ => { }));
+        Assert.StartsWith("UseGracefulShutdown was called twice for the endpoint", exception.Message, StringComparison.Ordinal);
+        Assert.Throws<InvalidOperationException>(() => _builder.UseGracefulShutdown());
+    }
+
+    [Fact]
+    public void UseGracefulShutdown_OnTwoBuilders_IsFine()
+    {
+        var services = new FakeServices();
+
+        new ConnectionBuilder(services).UseGracefulShutdown();
+        new ConnectionBuilder(services).UseGracefulShutdown();
+    }
+
+    [Fact]
+    public void UseGracefulShutdown_BadOptions_ThrowsAtOnceWithEveryFailure()
+    {
+        var exception = Assert.Throws<OptionsValidationException>(() => _builder.UseGracefulShutdown(options =>
+        {
+            options.CloseTimeout = TimeSpan.Zero;
+            options.MaxLingerBytes = -7;
+        }));
+
+        Assert.Equal(
+            [
+                "Property CloseTimeout: must be positive and finite, but was 00:00:00.",
+                "Property MaxLingerBytes: must be null, or zero or more bytes, but was -7.",
+            ],
+            exception.Failures);
+    }
+
+    [Fact]
+    public void UseGracefulShutdown_BadOptionsInTheContainer_ThrowsAtOnce()
+    {
+        var builder = new ConnectionBuilder(Configured(options => options.GoodbyeTimeout = TimeSpan.Zero));
+
+        Assert.Throws<OptionsValidationException>(() => builder.UseGracefulShutdown());
+    }
+
+    [Fact]
+    public void UseGracefulShutdown_OptionsInTheContainer_AreWhereItStarts()
+    {
+        var builder = new ConnectionBuilder(Configured(options => options.MaxLingerBytes = 42));
+        GracefulCloseOptions? seen = null;
+
+        builder.UseGracefulShutdown(options => seen = options);
+
+        Assert.Equal(42, seen!.MaxLingerBytes);
+        Assert.Equal(new GracefulCloseOptions().CloseTimeout, seen.CloseTimeout);
+    }
+
+    [Fact]
+    public void UseGracefulShutdown_TwoEndpointsOfOneContainer_DoNotShareTheirOptions()
+    {
+        var services = Configured(options => options.MaxLingerBytes = 42);
+        GracefulCloseOptions? second = null;
+
+        new ConnectionBuilder(services).UseGracefulShutdown(options => options.MaxLingerBytes = 1);
+        new ConnectionBuilder(services).UseGracefulShutdown(options => second = options);
+
+        Assert.Equal(42, second!.MaxLingerBytes);
+    }
+
+    [Fact]
+    public async Task UseGracefulShutdown_ClockLogAndMetersInTheContainer_AreUsed()
+    {
+        var time = new FakeTimeProvider();
+        var logger = new RecordingLogger();
+        var meters = new RecordingMeters();
+        var services = new FakeServices().Add<TimeProvider>(time).Add<ILoggerFactory>(logger).Add<IMeterFactory>(meters);
+        var run = new ConnectionBuilder(services).UseGracefulShutdown().Run(_ => Task.CompletedTask).Build();
+
+        var running = run(new InMemoryConnection());
+        time.Advance(new GracefulCloseOptions().LingerIdleTimeout);
+        await running.WithinLimit();
+
+        Assert.Equal("GracefulConnections", logger.Category);
+        Assert.Contains("Closed", logger.Events);
+        Assert.Contains("linger_timed_out", Assert.Single(meters.Of("graceful.close.duration")).Tags, StringComparison.Ordinal);
+    }
+
+    private static FakeServices Configured(Action<GracefulCloseOptions> configure) => new FakeServices().Add<IOptionsFactory<GracefulCloseOptions>>(
+        new OptionsFactory<GracefulCloseOptions>([new ConfigureOptions<GracefulCloseOptions>(configure)], []));
+}

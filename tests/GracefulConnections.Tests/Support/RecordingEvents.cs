@@ -1,0 +1,30 @@
+using System.Collections.Concurrent;
+using GracefulConnections.Transport;
+
+namespace GracefulConnections.Tests.Support;
+
+/// <summary>Remembers what a direction told.</summary>
+internal sealed class RecordingEvents : ITransportEvents
+{
+    private readonly ConcurrentQueue<string> _told = new();
+
+    public IEnumerable<string> Told => _told;
+
+    public Exception? Fault { get; private set; }
+
+    public void OnOutputCompleted() => _told.Enqueue(nameof(OnOutputCompleted));
+
+    public void OnOutputFaulted() => _told.Enqueue(nameof(OnOutputFaulted));
+
+    public void OnFinSent() => _told.Enqueue(nameof(OnFinSent));
+
+    public void OnPeerFin() => _told.Enqueue(nameof(OnPeerFin));
+
+    public void OnBytesDiscarded() => _told.Enqueue(nameof(OnBytesDiscarded));
+
+    public void OnFaulted(Exception exception)
+    {
+        Fault = exception;
+        _told.Enqueue(nameof(OnFaulted));
+    }
+}

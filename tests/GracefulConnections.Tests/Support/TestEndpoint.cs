@@ -1,0 +1,34 @@
+using GracefulConnections.Closing;
+using GracefulConnections.Diagnostics;
+using GracefulConnections.Pipeline;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.Time.Testing;
+
+namespace GracefulConnections.Tests.Support;
+
+/// <summary>An endpoint with a clock, a log and meters of its own.</summary>
+internal sealed class TestEndpoint
+{
+    public TestEndpoint(Action<GracefulCloseOptions>? configure = null)
+    {
+        var options = new GracefulCloseOptions();
+        configure?.Invoke(options);
+        Scope = new CloseScope(options, Time, Logger, new GracefulMetrics(Meters));
+    }
+
+    public FakeTimeProvider Time { get; } = new();
+
+    public RecordingLogger Logger { get; } = new();
+
+    public RecordingMeters Meters { get; } = new();
+
+    public CloseScope Scope { get; }
+
+    public GracefulCloseOptions Options => Scope.Options;
+
+    /// <summary>Runs a handler on a connection, through the middleware.</summary>
+    public Task RunAsync(ConnectionContext connection, ConnectionDelegate handler) => new GracefulShutdownMiddleware(handler, Scope).OnConnectionAsync(connection);
+
+    /// <summary>Runs a connection whose handler is the test.</summary>
+    public ServedConnection Serve(InMemoryConnection? connection = null) => new(this, connection ?? new InMemoryConnection());
+}

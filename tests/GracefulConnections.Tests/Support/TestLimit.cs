@@ -1,0 +1,13 @@
+namespace GracefulConnections.Tests.Support;
+
+/// <summary>The limit of every wait: far beyond what any of them needs, so that reaching it is a failure and not a slow machine.</summary>
+internal static class TestLimit
+{
+    private static readonly TimeSpan Longest = TimeSpan.FromSeconds(60);
+
+    public static Task WithinLimit(this Task task) => task.WaitAsync(Longest);
+
+    public static Task<T> WithinLimit<T>(this Task<T> task) => task.WaitAsync(Longest);
+
+    public static Task<T> WithinLimit<T>(this ValueTask<T> task) => task.AsTask().WaitAsync(Longest);
+}
