@@ -6,6 +6,7 @@ namespace GracefulConnections.Closing;
 internal sealed class LifetimeLimits : Sweepable
 {
     private static readonly TimeSpan LongestPoll = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan LongestAge = TimeSpan.MaxValue / 2; // Jitter can make it almost twice as long.
 
     private readonly ConnectionTransport _transport;
     private readonly CloseSweeper _sweeper;
@@ -33,7 +34,7 @@ internal sealed class LifetimeLimits : Sweepable
         _idleSince = _sweeper.Now;
         _progress = GetProgress();
         var jitter = scope.Options.MaxConnectionAgeJitter * ((2 * Random.Shared.NextDouble()) - 1);
-        _oldAt = scope.Options.MaxConnectionAge is { } age ? CloseSweeper.Add(_idleSince, age + (age * jitter)) : TimeSpan.MaxValue;
+        _oldAt = scope.Options.MaxConnectionAge is { } age ? CloseSweeper.Add(_idleSince, Min(age, LongestAge) * (1 + jitter)) : TimeSpan.MaxValue;
     }
 
     public static bool IsNeeded(GracefulCloseOptions options) => options.IdleTimeout is not null || options.MaxConnectionAge is not null || options.AllowHalfOpen;
