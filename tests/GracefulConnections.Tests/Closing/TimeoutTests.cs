@@ -1,0 +1,217 @@
+using GracefulConnections.Tests.Support;
+
+namespace GracefulConnections.Tests.Closing;
+
+/// <summary>Every timeout of a close at its edge: nothing one tick before it, everything at it.</summary>
+public class TimeoutTests
+{
+    private const bool AtEdge = true;
+    private const bool OneTickBefore = false;
+
+    // The sweeper's timer knows milliseconds: whatever was found not to be due by a tick is looked at again within this time.
+    private static readonly TimeSpan TimerGrain = TimeSpan.FromMilliseconds(1);
+
+    [Theory]
+    [InlineData(AtEdge)]
+    [InlineData(OneTickBefore)]
+    public async Task FlushStallTimeout_OutputUndelivered_AbortsAtTheEdge(bool atEdge)
+    {
+        var endpoint = new TestEndpoint(options => options.FlushStallTimeout = TimeSpan.FromSeconds(7));
+        var connection = endpoint.Serve(new InMemoryConnection(pauseWriterThreshold: 4));
+        connection.Write("reply");
+        connection.Return();
+
+        await AssertEdgeAsync(endpoint, connection, TimeSpan.FromSeconds(7), atEdge, CloseState.Flushing, CloseOutcome.FlushTimedOut);
+    }
+
+    [Theory]
+    [InlineData(AtEdge)]
+    [InlineData(OneTickBefore)]
+    public async Task FlushStallTimeout_CloseRequestedAndHandlerBlockedInAWrite_AbortsAtTheEdge(bool atEdge)
+    {
+        var endpoint = new TestEndpoint(options => options.FlushStallTimeout = TimeSpan.FromSeconds(7));
+        var connection = endpoint.Serve(new InMemoryConnection(pauseWriterThreshold: 4));
+        var write = connection.Output.WriteAsync("reply"u8.ToArray());
+        Assert.False(write.IsCompleted);
+        endpoint.Time.Advance(TimeSpan.FromDays(1)); // Not asked to close: the handler's affair.
+        Assert.Equal(CloseState.Open, connection.State);
+
+        connection.Feature.RequestClose(CloseReason.Drain);
+        Advance(endpoint, TimeSpan.FromSeconds(7), atEdge);
+
+        Assert.Equal(atEdge ? CloseState.Aborted : CloseState.Open, connection.State);
+        endpoint.Time.Advance(TimerGrain);
+        Assert.True((await write.WithinLimit()).IsCanceled);
+        connection.Return();
+        var end = await connection.EndAsync();
+        Assert.Equal((CloseReason.Drain, CloseOutcome.FlushTimedOut, TimeSpan.Zero), (end.Reason, end.Outcome, end.Duration));
+    }
+
+    [Fact]
+    public async Task FlushStallTimeout_CloseRequestedAndHandlerNotBlocked_DoesNotApply()
+    {
+        var endpoint = new TestEndpoint();
+        var connection = endpoint.Serve();
+        connection.Feature.RequestClose();
+
+        for (var second = 0; second < 60; second++)
+        {
+            endpoint.Time.Advance(TimeSpan.FromSeconds(1));
+        }
+
+        Assert.Equal(CloseState.Open, connection.State);
+        connection.Peer.HalfClose();
+        connection.Return();
+        Assert.Equal(CloseOutcome.Graceful, (await connection.EndAsync()).Outcome);
+    }
+
+    [Theory]
+    [InlineData(AtEdge)]
+    [InlineData(OneTickBefore)]
+    public async Task LingerIdleTimeout_PeerSilentAfterDelivery_AbortsAtTheEdge(bool atEdge)
+    {
+        var endpoint = new TestEndpoint(options => options.LingerIdleTimeout = TimeSpan.FromSeconds(3));
+        var connection = endpoint.Serve();
+        connection.Return();
+
+        await AssertEdgeAsync(endpoint, connection, TimeSpan.FromSeconds(3), atEdge, CloseState.Lingering, CloseOutcome.LingerTimedOut);
+    }
+
+    [Theory]
+    [InlineData(AtEdge)]
+    [InlineData(OneTickBefore)]
+    public async Task LingerIdleTimeout_ByteReceived_StartsAgain(bool atEdge)
+    {
+        var endpoint = new TestEndpoint(options => options.LingerIdleTimeout = TimeSpan.FromSeconds(3));
+        var connection = endpoint.Serve();
+        connection.Return();
+        endpoint.Time.Advance(TimeSpan.FromSeconds(2));
+
+        connection.Peer.Send("x");
+
+        await AssertEdgeAsync(endpoint, connection, TimeSpan.FromSeconds(3), atEdge, CloseState.Lingering, CloseOutcome.LingerTimedOut);
+    }
+
+    [Theory]
+    [InlineData(AtEdge)]
+    [InlineData(OneTickBefore)]
+    public async Task LingerIdleTimeout_DeliveredLate_StartsAtDelivery(bool atEdge)
+    {
+        var endpoint = new TestEndpoint(options => options.LingerIdleTimeout = TimeSpan.FromSeconds(3));
+        var connection = endpoint.Serve(new InMemoryConnection(pauseWriterThreshold: 4));
+        connection.Write("reply");
+        connection.Return();
+        endpoint.Time.Advance(TimeSpan.FromSeconds(8));
+
+        Assert.Equal("reply", connection.Peer.Receive());
+
+        await AssertEdgeAsync(endpoint, connection, TimeSpan.FromSeconds(3), atEdge, CloseState.Lingering, CloseOutcome.LingerTimedOut);
+    }
+
+    [Theory]
+    [InlineData(AtEdge)]
+    [InlineData(OneTickBefore)]
+    public async Task CloseTimeout_Lingering_AbortsAtTheEdge(bool atEdge)
+    {
+        var endpoint = new TestEndpoint(options =>
+        {
+            options.LingerIdleTimeout = Timeout.InfiniteTimeSpan;
+            options.CloseTimeout = TimeSpan.FromSeconds(30);
+        });
+        var connection = endpoint.Serve();
+        connection.Return();
+
+        await AssertEdgeAsync(endpoint, connection, TimeSpan.FromSeconds(30), atEdge, CloseState.Lingering, CloseOutcome.CloseTimedOut);
+    }
+
+    [Theory]
+    [InlineData(AtEdge)]
+    [InlineData(OneTickBefore)]
+    public async Task CloseTimeout_Flushing_AbortsAtTheEdge(bool atEdge)
+    {
+        var endpoint = new TestEndpoint(options =>
+        {
+            options.FlushStallTimeout = Timeout.InfiniteTimeSpan;
+            options.CloseTimeout = TimeSpan.FromSeconds(30);
+        });
+        var connection = endpoint.Serve(new InMemoryConnection(pauseWriterThreshold: 4));
+        connection.Write("reply");
+        connection.Return();
+
+        await AssertEdgeAsync(endpoint, connection, TimeSpan.FromSeconds(30), atEdge, CloseState.Flushing, CloseOutcome.CloseTimedOut);
+    }
+
+    [Theory]
+    [InlineData(AtEdge)]
+    [InlineData(OneTickBefore)]
+    public async Task CloseTimeout_FlushTookAPartOfIt_CountsFromTheHandlersReturn(bool atEdge)
+    {
+        var endpoint = new TestEndpoint(options =>
+        {
+            options.LingerIdleTimeout = Timeout.InfiniteTimeSpan;
+            options.CloseTimeout = TimeSpan.FromSeconds(30);
+        });
+        var connection = endpoint.Serve(new InMemoryConnection(pauseWriterThreshold: 4));
+        endpoint.Time.Advance(TimeSpan.FromDays(1));
+        connection.Write("reply");
+        connection.Return();
+        endpoint.Time.Advance(TimeSpan.FromSeconds(8));
+        connection.Peer.Receive();
+
+        await AssertEdgeAsync(endpoint, connection, TimeSpan.FromSeconds(22), atEdge, CloseState.Lingering, CloseOutcome.CloseTimedOut);
+    }
+
+    [Theory]
+    [InlineData(5, CloseOutcome.LingerTimedOut)]
+    [InlineData(4, CloseOutcome.CloseTimedOut)]
+    public async Task Timeouts_BothPassedAtTheSameLook_TheEarlierOneIsTheOutcome(int closeTimeoutSeconds, CloseOutcome expected)
+    {
+        var endpoint = new TestEndpoint(options =>
+        {
+            options.LingerIdleTimeout = TimeSpan.FromSeconds(5);
+            options.CloseTimeout = TimeSpan.FromSeconds(closeTimeoutSeconds);
+        });
+        var connection = endpoint.Serve();
+        connection.Return();
+
+        endpoint.Time.Advance(TimeSpan.FromSeconds(10));
+
+        Assert.Equal(expected, (await connection.EndAsync()).Outcome);
+    }
+
+    [Fact]
+    public async Task Timeouts_GreatestPossible_WaitForThePeer()
+    {
+        var endpoint = new TestEndpoint(options =>
+        {
+            options.FlushStallTimeout = TimeSpan.MaxValue;
+            options.LingerIdleTimeout = TimeSpan.MaxValue;
+            options.CloseTimeout = TimeSpan.MaxValue;
+        });
+        var connection = endpoint.Serve(new InMemoryConnection(pauseWriterThreshold: 4));
+        connection.Write("reply");
+        connection.Return();
+
+        endpoint.Time.Advance(TimeSpan.FromDays(1));
+        Assert.Equal(CloseState.Flushing, connection.State);
+        Assert.Equal("reply", connection.Peer.Receive());
+        endpoint.Time.Advance(TimeSpan.FromDays(1));
+        Assert.Equal(CloseState.Lingering, connection.State);
+        connection.Peer.HalfClose();
+
+        Assert.Equal(CloseOutcome.Graceful, (await connection.EndAsync()).Outcome);
+    }
+
+    private static void Advance(TestEndpoint endpoint, TimeSpan timeout, bool atEdge) => endpoint.Time.Advance(atEdge ? timeout : timeout - TimeSpan.FromTicks(1));
+
+    private static async Task AssertEdgeAsync(
+        TestEndpoint endpoint, ServedConnection connection, TimeSpan timeout, bool atEdge, CloseState before, CloseOutcome outcome)
+    {
+        Assert.Equal(before, connection.State);
+        Advance(endpoint, timeout, atEdge);
+
+        Assert.Equal(atEdge ? CloseState.Aborted : before, connection.State);
+        endpoint.Time.Advance(TimerGrain);
+        Assert.Equal(outcome, (await connection.EndAsync()).Outcome);
+    }
+}
