@@ -106,6 +106,8 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         if (exception is not null)
         {
             Events.OnOutputFaulted();
+            Abort();
+            End(LeftOver.Drop); // Nothing more is sent after an abort; this gives the memory back.
             return;
         }
 
