@@ -299,7 +299,7 @@ public abstract class CloseOutcomeTests
 
         lingering.Abort();
 
-        AssertEqual(CloseReason.HandlerCompleted, CloseOutcome.Aborted, discarded: 0, unacknowledged: KnowsUnacknowledgedAfterApplicationAbort ? 0 : null, await server.NextResultAsync());
+        AssertEqual(CloseReason.HandlerCompleted, CloseOutcome.Aborted, discarded: 0, unacknowledged: 0, await server.NextResultAsync());
         await peer.SendUntilResetAsync();
     }
 

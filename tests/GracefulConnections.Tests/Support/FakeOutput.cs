@@ -17,6 +17,8 @@ internal sealed class FakeOutput(ITransportEvents events) : TransportOutput(new 
 
     public override bool SeesAcknowledgements => true;
 
+    public override bool CanHalfClose => true;
+
     public override bool IsWriteBlocked => IsBlocked;
 
     public override long SentBytes => Delivery.Progress;
