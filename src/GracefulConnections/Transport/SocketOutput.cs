@@ -11,7 +11,7 @@ namespace GracefulConnections.Transport;
 internal sealed class SocketOutput(Pipe pipe, long resumeWriterThreshold, Socket socket, SocketProbe probe, ITransportEvents events)
     : TransportOutput(pipe.Writer, events)
 {
-    private readonly PipeReader _reader = pipe.Reader;
+    private PipeReader _reader = pipe.Reader;
 
     // Zero: nobody sends. Otherwise somebody does, and looks again before leaving when the number has changed. Never zero again after the end.
     private int _signals;
@@ -68,6 +68,17 @@ internal sealed class SocketOutput(Pipe pipe, long resumeWriterThreshold, Socket
         _ending = true;
         Signal();
         ReleaseMemory();
+    }
+
+    // Whichever of the two ends comes last gives the memory back. Never while a send reads from it, or while a writer may still write to it.
+    protected override void ReleaseMemory()
+    {
+        if (_writerReleased && Volatile.Read(ref _finished) == 1)
+        {
+            Writer.Complete();
+            _reader = null!; // Whoever sends has ended.
+            ReleaseWriter();
+        }
     }
 
     private void Signal()
@@ -188,14 +199,5 @@ internal sealed class SocketOutput(Pipe pipe, long resumeWriterThreshold, Socket
         _reader.Complete(); // A blocked flush returns, and what was not sent is thrown away.
         Interlocked.Exchange(ref _finished, 1);
         ReleaseMemory();
-    }
-
-    // Whichever of the two ends comes last gives the memory back. Never while a send reads from it, or while a writer may still write to it.
-    private void ReleaseMemory()
-    {
-        if (_writerReleased && Volatile.Read(ref _finished) == 1)
-        {
-            Writer.Complete();
-        }
     }
 }

@@ -7,6 +7,8 @@ namespace GracefulConnections.Transport;
 /// </summary>
 internal abstract class TransportOutput(PipeWriter writer, ITransportEvents events) : PipeWriter
 {
+    private static readonly PipeWriter EndedWriter = CreateEndedWriter();
+
     private long _writtenBytes;
     private volatile bool _completed;
     private volatile bool _sealed;
@@ -36,7 +38,7 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     /// <summary>Gets a task that completes when the transport's own writer will not be touched any more. Never faults.</summary>
     public virtual Task Ended => Task.CompletedTask;
 
-    protected PipeWriter Writer { get; } = writer;
+    protected PipeWriter Writer { get; private set; } = writer;
 
     protected ITransportEvents Events { get; } = events;
 
@@ -50,6 +52,10 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         if (!_completed)
         {
             End(leftOver);
+        }
+        else
+        {
+            ReleaseMemory();
         }
     }
 
@@ -120,6 +126,28 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
 
     /// <summary>Nothing will be written any more: sends the rest, then our FIN.</summary>
     protected abstract void End(LeftOver leftOver);
+
+    /// <summary>The handler has returned: gives back what is not needed to the end of the connection.</summary>
+    protected virtual void ReleaseMemory()
+    {
+    }
+
+    /// <summary>Lets go of the writer once it is completed and nobody may write: a connection may linger for long, and its buffers' owner would be most of what it costs.</summary>
+    protected void ReleaseWriter()
+    {
+        if (_sealed)
+        {
+            Writer = EndedWriter; // Fails in the same way, for a handler that is writing at this very moment.
+        }
+    }
+
+    private static PipeWriter CreateEndedWriter()
+    {
+        var pipe = new Pipe();
+        pipe.Writer.Complete();
+        pipe.Reader.Complete();
+        return pipe.Writer;
+    }
 
     private void ThrowIfEnded()
     {
