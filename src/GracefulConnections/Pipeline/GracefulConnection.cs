@@ -23,7 +23,6 @@ internal sealed class GracefulConnection : IGracefulCloseFeature, IConnectionLif
     private readonly LifetimeLimits? _limits;
     private readonly CancellationTokenRegistration _inputEnded;
     private readonly CancellationTokenSource? _over;
-    private readonly Lock _lock = new();
     private CancellationTokenSource? _closeRequested;
     private Func<ConnectionContext, CloseReason, CancellationToken, ValueTask>? _goodbye;
     private CancellationToken? _notificationOverride;
@@ -84,7 +83,7 @@ internal sealed class GracefulConnection : IGracefulCloseFeature, IConnectionLif
     {
         get
         {
-            lock (_lock)
+            lock (_closer)
             {
                 if (_closeRequested is null)
                 {
@@ -132,7 +131,7 @@ internal sealed class GracefulConnection : IGracefulCloseFeature, IConnectionLif
 
         Log.CloseRequested(_scope.Logger, _connection.ConnectionId, reason);
         CancellationTokenSource? closeRequested;
-        lock (_lock)
+        lock (_closer)
         {
             _isRequested = true;
             closeRequested = _closeRequested;
