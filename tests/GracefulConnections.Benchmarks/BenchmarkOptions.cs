@@ -10,17 +10,17 @@ namespace GracefulConnections.Benchmarks;
 /// <param name="Rounds">The pairs of windows, one on each server.</param>
 internal sealed record BenchmarkOptions(bool IsShort, string? Only, int Rounds)
 {
-    private const int DefaultRounds = 12;
+    private const int DefaultRounds = 24;
     private const int ShortRounds = 2;
 
     /// <summary>Gets the pairs for which one pair of server processes is used. Each process has its own luck with its code and memory layout, so that one alone would be a bias.</summary>
-    public int RoundsPerProcess { get; } = 3;
+    public int RoundsPerProcess { get; } = 6;
 
     /// <summary>Gets how long one server is loaded before the first window: until its hot code is compiled to the last tier.</summary>
     public TimeSpan WarmUp { get; } = IsShort ? TimeSpan.FromSeconds(1) : TimeSpan.FromSeconds(4);
 
     /// <summary>Gets how long one server is measured at a time: short, so that what disturbs a machine disturbs both of a pair.</summary>
-    public TimeSpan Window { get; } = IsShort ? TimeSpan.FromSeconds(0.5) : TimeSpan.FromSeconds(2);
+    public TimeSpan Window { get; } = IsShort ? TimeSpan.FromSeconds(0.5) : TimeSpan.FromSeconds(1);
 
     public static bool TryParse(string[] args, IBenchmark[] benchmarks, [NotNullWhen(true)] out BenchmarkOptions? options, [NotNullWhen(false)] out string? error)
     {
