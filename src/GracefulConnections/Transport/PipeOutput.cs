@@ -13,7 +13,7 @@ namespace GracefulConnections.Transport;
 internal sealed class PipeOutput(PipeWriter writer, SocketProbe? wrapped, ITransportEvents events) : TransportOutput(writer, events)
 {
     private long _sentBytes;
-    private volatile bool _flushPending;
+    private volatile Task _flushing = Task.CompletedTask;
     private volatile bool _aborted;
     private volatile bool _finSent;
     private Task _ended = Task.CompletedTask;
@@ -24,7 +24,7 @@ internal sealed class PipeOutput(PipeWriter writer, SocketProbe? wrapped, ITrans
 
     public override long SentBytes => Volatile.Read(ref _sentBytes);
 
-    public override bool IsWriteBlocked => _flushPending;
+    public override bool IsWriteBlocked => !_flushing.IsCompleted;
 
     /// <summary>Gets a task that completes when the transport's writer will not be touched any more.</summary>
     public override Task Ended => _ended;
@@ -39,37 +39,39 @@ internal sealed class PipeOutput(PipeWriter writer, SocketProbe? wrapped, ITrans
 
     protected override ValueTask<FlushResult> OnFlushed(ValueTask<FlushResult> flush)
     {
-        if (!flush.IsCompletedSuccessfully)
+        if (flush.IsCompletedSuccessfully && _flushing.IsCompleted)
         {
-            return WaitAsync(flush);
+            Volatile.Write(ref _sentBytes, WrittenBytes);
+            return flush;
         }
 
-        Volatile.Write(ref _sentBytes, WrittenBytes);
-        return flush;
+        var flushing = WaitAsync(_flushing, flush);
+        _flushing = flushing;
+        return new ValueTask<FlushResult>(flushing);
     }
 
     protected override void End(LeftOver leftOver) => _ended = EndAsync(leftOver);
 
-    private async ValueTask<FlushResult> WaitAsync(ValueTask<FlushResult> flush)
+    // In a row, as a pipe's writer has one waiter: a second one would end the pipe with an error.
+    private async Task<FlushResult> WaitAsync(Task before, ValueTask<FlushResult> flush)
     {
         var flushing = WrittenBytes;
-        _flushPending = true;
-        try
+        await before.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing); // Its own caller gets what it threw.
+        if (_aborted && !flush.IsCompleted)
         {
-            var result = await flush.ConfigureAwait(false);
-            Volatile.Write(ref _sentBytes, flushing);
-            return result;
+            return new FlushResult(isCanceled: true, isCompleted: false); // The one cancellation went to the flush before.
         }
-        finally
-        {
-            _flushPending = false;
-        }
+
+        var result = await flush.ConfigureAwait(false);
+        Volatile.Write(ref _sentBytes, flushing);
+        return result;
     }
 
     private async Task EndAsync(LeftOver leftOver)
     {
         try
         {
+            await _flushing.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing); // The handler may have returned without awaiting it.
             if (leftOver == LeftOver.Send && !_aborted)
             {
                 await OnFlushed(Writer.FlushAsync(CancellationToken.None)).ConfigureAwait(false);

@@ -1,0 +1,60 @@
+using System.IO.Pipelines;
+using GracefulConnections.Tests.Stress.Support;
+
+namespace GracefulConnections.Tests.Stress;
+
+/// <summary>Sequences that the random ones found, on a transport without a socket.</summary>
+public class PipeOutputSequenceTests
+{
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    public async Task Return_BlockedFlushesNotAwaited_DeliversEverything(int flushes)
+    {
+        const int Bytes = 2000; // More than the pipe takes: each of them blocks.
+        await using var connection = new MemoryConnection(PipeScheduler.Inline);
+        var middleware = MemoryServer.RunAsync(connection, context =>
+        {
+            for (var i = 0; i < flushes; i++)
+            {
+                Pattern.Write(context.Transport.Output, i * Bytes, Bytes);
+            }
+
+            return Task.CompletedTask;
+        });
+        connection.HalfClose();
+        while (!connection.PeerSawFin)
+        {
+            Assert.NotEqual(CloseState.Aborted, connection.Feature().State);
+            connection.Receive();
+        }
+
+        Assert.Equal(CloseOutcome.Graceful, (await connection.Feature().Closed.InTimeAsync()).Outcome);
+        Assert.Equal(flushes * Bytes, connection.ReceivedBytes);
+        await middleware.InTimeAsync();
+    }
+
+    [Fact]
+    public async Task Flush_BesideABlockedOne_CompletesWhenThePeerTookBoth()
+    {
+        await using var connection = new MemoryConnection(PipeScheduler.Inline);
+        var handler = new TaskCompletionSource();
+        var middleware = MemoryServer.RunAsync(connection, _ => handler.Task);
+        var output = connection.Transport.Output;
+        var first = Pattern.Write(output, 0, 2000);
+        var second = Pattern.Write(output, 2000, 2000);
+        Assert.False(first.IsCompleted);
+        Assert.False(second.IsCompleted);
+
+        connection.Receive();
+
+        Assert.True(first.IsCompleted);
+        Assert.True(second.IsCompleted);
+        Assert.False(first.GetResult().IsCompleted);
+        Assert.False(second.GetResult().IsCompleted);
+        Assert.Equal(4000, connection.ReceivedBytes);
+        connection.HalfClose();
+        handler.SetResult();
+        await middleware.InTimeAsync();
+    }
+}
