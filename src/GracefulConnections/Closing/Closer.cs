@@ -195,7 +195,11 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         var saying = RunAsync();
         if (await Task.WhenAny(saying, expired.Task).ConfigureAwait(false) != saying)
         {
-            Log.GoodbyeTimedOut(scope.Logger, connection.ConnectionId, scope.Options.GoodbyeTimeout.TotalMilliseconds);
+            if (!CloseTransitions.IsFinal(State))
+            {
+                Log.GoodbyeTimedOut(scope.Logger, connection.ConnectionId, scope.Options.GoodbyeTimeout.TotalMilliseconds);
+            }
+
             leftOver = LeftOver.DropAndKeepMemory;
             await cancellation.CancelAsync().ConfigureAwait(false);
             _output.CancelPendingFlush();
@@ -600,6 +604,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         ended?.Invoke();
         lock (_lock)
         {
+            _goodbyeExpired?.TrySetResult(); // Nobody is left to say it to, and no sweep will come.
             _finished = true; // Last: whoever waits for the end may dispose the socket, and must not come before our RST.
             _closed?.TrySetResult(_result);
         }
