@@ -1,0 +1,302 @@
+using System.Buffers;
+using GracefulConnections.Tests.Support;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
+using Microsoft.Extensions.Logging;
+
+namespace GracefulConnections.Tests.Pipeline;
+
+public class CloseRequestTests
+{
+    public static TheoryData<CloseReason> ReasonsToRequest =>
+        [CloseReason.HostStopping, CloseReason.Drain, CloseReason.IdleTimeout, CloseReason.MaxConnectionAge, CloseReason.Application];
+
+    public static TheoryData<CloseReason> ReasonsToObserve => [CloseReason.HandlerCompleted, CloseReason.HandlerFaulted, CloseReason.PeerReset, (CloseReason)99, (CloseReason)(-1)];
+
+    [Theory]
+    [MemberData(nameof(ReasonsToRequest))]
+    public async Task RequestClose_ReasonToRequest_IsTheReasonOfTheClose(CloseReason reason)
+    {
+        var connection = new TestEndpoint().Serve();
+
+        connection.Feature.RequestClose(reason);
+
+        Assert.True(connection.Feature.CloseRequested.IsCancellationRequested);
+        Assert.Equal(CloseState.Open, connection.State);
+        await AssertEndsAsync(connection, reason);
+    }
+
+    [Theory]
+    [MemberData(nameof(ReasonsToObserve))]
+    public async Task RequestClose_ReasonToObserve_ThrowsAndRequestsNothing(CloseReason reason)
+    {
+        var connection = new TestEndpoint().Serve();
+
+        var exception = Assert.Throws<ArgumentOutOfRangeException>(nameof(reason), () => connection.Feature.RequestClose(reason));
+
+        Assert.Equal(reason, exception.ActualValue);
+        Assert.False(connection.Feature.CloseRequested.IsCancellationRequested);
+        await AssertEndsAsync(connection, CloseReason.HandlerCompleted);
+    }
+
+    [Fact]
+    public void Reasons_EveryOne_IsToBeRequestedOrObserved() => Assert.Equal(
+        Enum.GetValues<CloseReason>(),
+        ReasonsToRequest.Concat(ReasonsToObserve).Select(row => row.Data).Where(Enum.IsDefined).Order());
+
+    [Fact]
+    public async Task RequestClose_NoReason_IsApplication()
+    {
+        var connection = new TestEndpoint().Serve();
+
+        connection.Feature.RequestClose();
+
+        await AssertEndsAsync(connection, CloseReason.Application);
+    }
+
+    [Fact]
+    public async Task RequestClose_Twice_TheFirstWins()
+    {
+        var endpoint = new TestEndpoint();
+        var connection = endpoint.Serve();
+        var requests = 0;
+        using var registration = connection.Feature.CloseRequested.Register(() => requests++);
+
+        connection.Feature.RequestClose(CloseReason.Drain);
+        connection.Feature.RequestClose(CloseReason.HostStopping);
+
+        Assert.Equal(1, requests);
+        Assert.Single(endpoint.Logger.Events, "CloseRequested");
+        await AssertEndsAsync(connection, CloseReason.Drain);
+    }
+
+    [Fact]
+    public async Task RequestClose_AfterTheHandlerReturned_DoesNothing()
+    {
+        var connection = new TestEndpoint().Serve();
+        connection.Return();
+
+        connection.Feature.RequestClose(CloseReason.Drain);
+
+        Assert.False(connection.Feature.CloseRequested.IsCancellationRequested);
+        connection.Peer.HalfClose();
+        Assert.Equal(CloseReason.HandlerCompleted, (await connection.EndAsync()).Reason);
+    }
+
+    [Fact]
+    public async Task RequestClose_AfterTheEnd_DoesNothing()
+    {
+        var connection = new TestEndpoint().Serve();
+        await AssertEndsAsync(connection, CloseReason.HandlerCompleted);
+
+        connection.Feature.RequestClose();
+
+        Assert.False(connection.Feature.CloseRequested.IsCancellationRequested);
+    }
+
+    [Fact]
+    public async Task RequestClose_TokenTakenOnlyAfterwards_IsCancelled()
+    {
+        var connection = new TestEndpoint().Serve();
+
+        connection.Feature.RequestClose();
+
+        Assert.True(connection.Feature.CloseRequested.IsCancellationRequested);
+        Assert.Equal(connection.Feature.CloseRequested, connection.Feature.CloseRequested);
+        await AssertEndsAsync(connection, CloseReason.Application);
+    }
+
+    [Fact]
+    public async Task RequestClose_CallbacksThrow_AllRunAndNothingPropagates()
+    {
+        var endpoint = new TestEndpoint();
+        var connection = endpoint.Serve();
+        var ran = 0;
+        for (var i = 0; i < 3; i++)
+        {
+            connection.Feature.CloseRequested.Register(() =>
+            {
+                ran++;
+                throw new InvalidTimeZoneException();
+            });
+        }
+
+        var read = connection.Input.ReadAsync();
+        connection.Feature.RequestClose();
+
+        Assert.Equal(3, ran);
+        Assert.True((await read.WithinLimit()).IsCompleted); // What comes after the callbacks was done all the same.
+        var entry = Assert.Single(endpoint.Logger.Entries, entry => entry.Id.Name == "CloseRequestCallbackFaulted");
+        Assert.Equal(LogLevel.Warning, entry.Level);
+        Assert.Equal(3, Assert.IsType<AggregateException>(entry.Exception).InnerExceptions.Count);
+        await AssertEndsAsync(connection, CloseReason.Application);
+    }
+
+    [Fact]
+    public async Task RequestClose_HandlerThatNeverHeardOfIt_FinishesTheMessageInHandAndIsEnded()
+    {
+        var peer = new InMemoryConnection();
+        var running = new TestEndpoint().RunAsync(peer, EchoLinesAsync);
+        peer.Send("one\ntw");
+        Assert.Equal("one\n", peer.Receive());
+
+        peer.Features.Get<IGracefulCloseFeature>()!.RequestClose(CloseReason.Drain);
+        Assert.False(running.IsCompleted);
+        peer.Send("o\n");
+
+        Assert.Equal("two\n", await peer.ReceiveToEndAsync());
+        peer.HalfClose();
+        await running.WithinLimit();
+        var end = await peer.Features.Get<IGracefulCloseFeature>()!.Closed;
+        Assert.Equal((CloseReason.Drain, CloseOutcome.Graceful, 0L), (end.Reason, end.Outcome, end.DiscardedBytes));
+    }
+
+    [Fact]
+    public async Task RequestClose_EndInputTurnedOff_LeavesTheReadAlone()
+    {
+        var endpoint = new TestEndpoint(options => options.EndInputOnCloseRequest = false);
+        var connection = endpoint.Serve();
+        var read = connection.Input.ReadAsync();
+
+        connection.Feature.RequestClose();
+        endpoint.Time.Advance(TimeSpan.FromSeconds(1));
+        connection.Peer.Send("more");
+
+        // A read that had been ended would have been taken by the discard.
+        var result = await read.WithinLimit();
+        Assert.Equal((4L, false), (result.Buffer.Length, result.IsCompleted));
+        connection.Input.AdvanceTo(result.Buffer.End);
+        await AssertEndsAsync(connection, CloseReason.Application);
+    }
+
+    [Fact]
+    public async Task RequestClose_HandlerIsAware_LeavesTheReadAlone()
+    {
+        var endpoint = new TestEndpoint();
+        var connection = endpoint.Serve();
+        var told = connection.Peer.Features.Get<IConnectionLifetimeNotificationFeature>()!.ConnectionClosedRequested;
+        var read = connection.Input.ReadAsync();
+
+        connection.Feature.RequestClose(CloseReason.HostStopping);
+        endpoint.Time.Advance(TimeSpan.FromSeconds(1));
+        connection.Peer.Send("more");
+
+        Assert.True(told.IsCancellationRequested);
+        var result = await read.WithinLimit();
+        Assert.Equal((4L, false), (result.Buffer.Length, result.IsCompleted));
+        connection.Input.AdvanceTo(result.Buffer.End);
+        await AssertEndsAsync(connection, CloseReason.HostStopping);
+    }
+
+    [Fact]
+    public async Task RequestClose_HandlerOnlyKnowsOurFeature_IsNotAware()
+    {
+        var connection = new TestEndpoint().Serve();
+        _ = connection.Feature.CloseRequested;
+        var read = connection.Input.ReadAsync();
+
+        connection.Feature.RequestClose();
+
+        Assert.True((await read.WithinLimit()).IsCompleted);
+        await AssertEndsAsync(connection, CloseReason.Application);
+    }
+
+    [Fact]
+    public async Task RequestClose_ThroughTheNotificationFeature_IsApplication()
+    {
+        var connection = new TestEndpoint().Serve();
+
+        connection.Peer.Features.Get<IConnectionLifetimeNotificationFeature>()!.RequestClose();
+
+        Assert.True(connection.Feature.CloseRequested.IsCancellationRequested);
+        await AssertEndsAsync(connection, CloseReason.Application);
+    }
+
+    [Fact]
+    public async Task NotificationFeature_TokenReplacedByAMiddleware_ReturnsItsToken()
+    {
+        var connection = new TestEndpoint().Serve();
+        var feature = connection.Peer.Features.Get<IConnectionLifetimeNotificationFeature>()!;
+        using var middlewares = new CancellationTokenSource();
+
+        feature.ConnectionClosedRequested = middlewares.Token;
+
+        Assert.Equal(middlewares.Token, feature.ConnectionClosedRequested);
+        await AssertEndsAsync(connection, CloseReason.HandlerCompleted);
+    }
+
+    [Fact]
+    public async Task ServersRequest_WhileTheHandlerWaits_BeginsTheCloseAsHostStopping()
+    {
+        using var servers = new FakeLifetimeNotification();
+        var peer = new InMemoryConnection();
+        peer.Features.Set<IConnectionLifetimeNotificationFeature>(servers);
+        var connection = new TestEndpoint().Serve(peer);
+        var read = connection.Input.ReadAsync();
+
+        servers.RequestClose();
+
+        Assert.True((await read.WithinLimit()).IsCompleted);
+        Assert.True(connection.Feature.CloseRequested.IsCancellationRequested);
+        await AssertEndsAsync(connection, CloseReason.HostStopping);
+    }
+
+    [Fact]
+    public async Task ServersRequest_BeforeTheConnectionCame_BeginsTheCloseAtOnce()
+    {
+        using var servers = new FakeLifetimeNotification();
+        servers.RequestClose();
+        var peer = new InMemoryConnection();
+        peer.Features.Set<IConnectionLifetimeNotificationFeature>(servers);
+
+        var connection = new TestEndpoint().Serve(peer);
+
+        Assert.True(connection.Feature.CloseRequested.IsCancellationRequested);
+        Assert.True((await connection.Input.ReadAsync().WithinLimit()).IsCompleted);
+        await AssertEndsAsync(connection, CloseReason.HostStopping);
+    }
+
+    [Fact]
+    public async Task ServersRequest_CallbackThrows_DoesNotReachTheServer()
+    {
+        using var servers = new FakeLifetimeNotification();
+        var peer = new InMemoryConnection();
+        peer.Features.Set<IConnectionLifetimeNotificationFeature>(servers);
+        var connection = new TestEndpoint().Serve(peer);
+        connection.Feature.CloseRequested.Register(() => throw new InvalidTimeZoneException());
+
+        servers.RequestClose();
+
+        await AssertEndsAsync(connection, CloseReason.HostStopping);
+    }
+
+    private static async Task AssertEndsAsync(ServedConnection connection, CloseReason reason)
+    {
+        connection.Peer.HalfClose();
+        connection.Return();
+        var end = await connection.EndAsync();
+        Assert.Equal((reason, CloseOutcome.Graceful), (end.Reason, end.Outcome));
+    }
+
+    private static async Task EchoLinesAsync(ConnectionContext connection)
+    {
+        var (input, output) = (connection.Transport.Input, connection.Transport.Output);
+        while (true)
+        {
+            var result = await input.ReadAsync();
+            var buffer = result.Buffer;
+            while (buffer.PositionOf((byte)'\n') is { } end)
+            {
+                var line = buffer.Slice(0, buffer.GetPosition(1, end));
+                await output.WriteAsync(line.ToArray());
+                buffer = buffer.Slice(line.End);
+            }
+
+            input.AdvanceTo(buffer.Start, buffer.End);
+            if (result.IsCompleted)
+            {
+                return;
+            }
+        }
+    }
+}
