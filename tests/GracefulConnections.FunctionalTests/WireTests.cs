@@ -152,7 +152,7 @@ public class WireTests
         await using var capture = await WireCapture.StartAsync(server.Port);
         await using var peer = await server.ConnectAsync();
         Assert.Equal((ReplyBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
-        await peer.SendAsync(new byte[1]);
+        peer.StartUpload();
 
         Assert.Equal(CloseOutcome.LingerLimitExceeded, (await server.NextResultAsync()).Outcome);
         Assert.Equal(["server FIN", "server RST"], Endings(await capture.StopAsync(), server));

@@ -33,8 +33,9 @@ internal readonly record struct KernelSocket(int LocalPort, int RemotePort, byte
         }
     }
 
-    /// <summary>Returns how many descriptors this process has open.</summary>
-    public static int CountDescriptors() => Directory.EnumerateFileSystemEntries("/proc/self/fd").Count();
+    /// <summary>Returns how many sockets this process has open. Not its other descriptors: the runtime loads assemblies at any time.</summary>
+    public static int CountDescriptors() => new DirectoryInfo("/proc/self/fd").EnumerateFileSystemInfos()
+        .Count(descriptor => descriptor.LinkTarget?.StartsWith("socket:", StringComparison.Ordinal) == true);
 
     private static int Port(string address) => int.Parse(address.AsSpan(address.IndexOf(':') + 1), NumberStyles.HexNumber, CultureInfo.InvariantCulture);
 }
