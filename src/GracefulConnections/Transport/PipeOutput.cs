@@ -16,6 +16,7 @@ internal sealed class PipeOutput(PipeWriter writer, SocketProbe? wrapped, ITrans
     private volatile Task _flushing = Task.CompletedTask;
     private volatile bool _aborted;
     private volatile bool _finSent;
+    private volatile bool _cutOff;
     private Task _ended = Task.CompletedTask;
 
     public override bool SeesAcknowledgements => false;
@@ -29,7 +30,9 @@ internal sealed class PipeOutput(PipeWriter writer, SocketProbe? wrapped, ITrans
     /// <summary>Gets a task that completes when the transport's writer will not be touched any more.</summary>
     public override Task Ended => _ended;
 
-    public override DeliveryStatus GetDelivery() => wrapped?.GetWrappedDelivery(_finSent) ?? new DeliveryStatus(SentBytes, _finSent, IsReset: false, null);
+    public override DeliveryStatus GetDelivery() =>
+        _cutOff ? new DeliveryStatus(SentBytes, IsDelivered: false, IsReset: true, null)
+        : wrapped?.GetWrappedDelivery(_finSent) ?? new DeliveryStatus(SentBytes, _finSent, IsReset: false, null);
 
     public override void Abort()
     {
@@ -41,8 +44,7 @@ internal sealed class PipeOutput(PipeWriter writer, SocketProbe? wrapped, ITrans
     {
         if (flush.IsCompletedSuccessfully && _flushing.IsCompleted)
         {
-            Volatile.Write(ref _sentBytes, WrittenBytes);
-            return flush;
+            return new ValueTask<FlushResult>(Accept(flush.GetAwaiter().GetResult(), WrittenBytes));
         }
 
         var flushing = WaitAsync(_flushing, flush);
@@ -62,8 +64,20 @@ internal sealed class PipeOutput(PipeWriter writer, SocketProbe? wrapped, ITrans
             return new FlushResult(isCanceled: true, isCompleted: false); // The one cancellation went to the flush before.
         }
 
-        var result = await flush.ConfigureAwait(false);
-        Volatile.Write(ref _sentBytes, flushing);
+        return Accept(await flush.ConfigureAwait(false), flushing);
+    }
+
+    private FlushResult Accept(FlushResult result, long flushed)
+    {
+        if (!result.IsCompleted)
+        {
+            Volatile.Write(ref _sentBytes, flushed);
+        }
+        else if (flushed > SentBytes)
+        {
+            _cutOff = true; // The other end of the pipe is gone, and threw away what was flushed.
+        }
+
         return result;
     }
 
@@ -93,6 +107,11 @@ internal sealed class PipeOutput(PipeWriter writer, SocketProbe? wrapped, ITrans
         {
             Events.OnFaulted(exception); // Whatever an unknown transport throws is how this connection ended; it is logged there.
             return;
+        }
+
+        if (_cutOff)
+        {
+            return; // A FIN behind what is missing would be no FIN. The input tells why, or the next look at the delivery does.
         }
 
         _finSent = true;

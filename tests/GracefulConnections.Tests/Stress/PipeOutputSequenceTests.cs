@@ -1,5 +1,6 @@
 using System.IO.Pipelines;
 using GracefulConnections.Tests.Stress.Support;
+using Microsoft.Extensions.Time.Testing;
 
 namespace GracefulConnections.Tests.Stress;
 
@@ -55,6 +56,28 @@ public class PipeOutputSequenceTests
         Assert.Equal(4000, connection.ReceivedBytes);
         connection.HalfClose();
         handler.SetResult();
+        await middleware.InTimeAsync();
+    }
+
+    [Theory]
+    [InlineData(100)]
+    [InlineData(2000)]
+    public async Task Return_TransportEndedAfterThePeersFinWithOutputUnderWay_IsNotGraceful(int bytes)
+    {
+        await using var connection = new MemoryConnection(PipeScheduler.Inline);
+        var time = new FakeTimeProvider();
+        var handler = new TaskCompletionSource();
+        var middleware = MemoryServer.RunAsync(connection, _ => handler.Task, time: time);
+        connection.HalfClose();
+        var first = Pattern.Write(connection.Transport.Output, 0, bytes);
+        connection.Reset(); // The input has ended already: nothing but the output can tell.
+        Pattern.Write(connection.Transport.Output, bytes, bytes);
+
+        handler.SetResult();
+        time.Advance(TimeSpan.FromMilliseconds(10)); // The first look at the delivery.
+
+        Assert.True(first.IsCompleted);
+        Assert.Equal(CloseOutcome.PeerReset, (await connection.Feature().Closed.InTimeAsync()).Outcome);
         await middleware.InTimeAsync();
     }
 }
