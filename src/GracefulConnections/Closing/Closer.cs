@@ -201,7 +201,15 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
             }
 
             leftOver = LeftOver.DropAndKeepMemory;
-            await cancellation.CancelAsync().ConfigureAwait(false);
+            try
+            {
+                await cancellation.CancelAsync().ConfigureAwait(false);
+            }
+            catch (AggregateException exception)
+            {
+                Log.GoodbyeFaulted(scope.Logger, connection.ConnectionId, exception); // A callback of its token: as much the user's code.
+            }
+
             _output.CancelPendingFlush();
         }
 
