@@ -32,7 +32,11 @@ internal sealed class SocketOutput(Pipe pipe, long resumeWriterThreshold, Socket
 
     public override bool IsWriteBlocked => _flushPending && WrittenBytes - SentBytes >= resumeWriterThreshold;
 
-    public override DeliveryStatus GetDelivery() => probe.GetDelivery(WrittenBytes, SentBytes, _finSent);
+    public override DeliveryStatus GetDelivery()
+    {
+        var finSent = _finSent; // Read first: behind our FIN nothing is sent, so the number of sent bytes that is read next belongs to it.
+        return probe.GetDelivery(WrittenBytes, SentBytes, finSent);
+    }
 
     public override void Abort()
     {

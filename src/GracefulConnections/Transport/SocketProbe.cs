@@ -70,7 +70,9 @@ internal sealed class SocketProbe
                 // Our FIN counts as one more byte. Before it, the peer may have acknowledged more than the sends that have ended: a part of the one under way.
                 var acknowledged = info.AcknowledgedBytes - _acknowledgedBefore;
                 var delivered = finAcknowledged || (finSent && acknowledged > sentBytes);
-                return new DeliveryStatus(acknowledged, delivered, info.State == TcpInfo.Closed && !delivered, writtenBytes - Math.Min(acknowledged, finSent ? sentBytes : writtenBytes));
+
+                // Closed before that is no reset if our FIN left since finSent was read, and the peer's FIN answered it. A real reset fails the send that is still to come.
+                return new DeliveryStatus(acknowledged, delivered, finSent && info.State == TcpInfo.Closed && !delivered, writtenBytes - Math.Min(acknowledged, finSent ? sentBytes : writtenBytes));
 
             case Kind.LinuxTcp when !_started:
                 return new DeliveryStatus(sentBytes, IsDelivered: false, IsReset: false, writtenBytes);
