@@ -91,16 +91,16 @@ internal sealed class PipeOutput(PipeWriter writer, SocketProbe? wrapped, ITrans
                 await OnFlushed(Writer.FlushAsync(CancellationToken.None)).ConfigureAwait(false);
             }
 
-            if (_aborted)
-            {
-                // The nearest that a pipe has to RST: the peer's read throws.
-                await Writer.CompleteAsync(new ConnectionAbortedException()).ConfigureAwait(false);
-                return;
-            }
-
+            var aborted = _aborted;
             if (leftOver != LeftOver.DropAndKeepMemory)
             {
-                await Writer.CompleteAsync().ConfigureAwait(false);
+                // The nearest that a pipe has to RST: the peer's read throws.
+                await Writer.CompleteAsync(aborted ? new ConnectionAbortedException() : null).ConfigureAwait(false);
+            }
+
+            if (aborted)
+            {
+                return;
             }
         }
         catch (Exception exception)
