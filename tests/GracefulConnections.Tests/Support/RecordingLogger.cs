@@ -7,6 +7,7 @@ namespace GracefulConnections.Tests.Support;
 internal sealed class RecordingLogger : ILogger, ILoggerFactory
 {
     private readonly ConcurrentQueue<Entry> _entries = new();
+    private readonly ConcurrentDictionary<string, TaskCompletionSource> _logged = new();
 
     public IEnumerable<Entry> Entries => _entries;
 
@@ -21,8 +22,14 @@ internal sealed class RecordingLogger : ILogger, ILoggerFactory
 
     public bool IsEnabled(LogLevel logLevel) => true;
 
-    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+    {
         _entries.Enqueue(new Entry(eventId, logLevel, formatter(state, exception), (state as IEnumerable<KeyValuePair<string, object?>> ?? []).ToDictionary(), exception));
+        LoggedSource(eventId.Name!).TrySetResult();
+    }
+
+    /// <summary>Waits until something with that name was logged.</summary>
+    public Task LoggedAsync(string name) => LoggedSource(name).Task;
 
     public ILogger CreateLogger(string categoryName)
     {
@@ -35,6 +42,8 @@ internal sealed class RecordingLogger : ILogger, ILoggerFactory
     public void Dispose()
     {
     }
+
+    private TaskCompletionSource LoggedSource(string name) => _logged.GetOrAdd(name, static _ => new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
 
     public sealed record Entry(EventId Id, LogLevel Level, string Message, Dictionary<string, object?> Values, Exception? Exception);
 }

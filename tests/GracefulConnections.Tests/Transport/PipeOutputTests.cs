@@ -207,15 +207,21 @@ public sealed class PipeOutputTests : IAsyncDisposable
         await Assert.ThrowsAsync<ObjectDisposedException>(() => WriteAsync("x"));
     }
 
-    [Fact]
-    public async Task Seal_KeepMemory_DoesNotTouchTheWriter()
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Seal_KeepMemory_DoesNotTouchTheWriter(bool aborted)
     {
         var memory = _sut.GetMemory(3);
+        if (aborted)
+        {
+            _sut.Abort();
+        }
 
         _sut.Seal(LeftOver.DropAndKeepMemory);
 
         await _sut.Ended.WithinLimit();
-        Assert.Equal([nameof(ITransportEvents.OnFinSent)], _events.Told);
+        Assert.Equal(aborted ? [] : [nameof(ITransportEvents.OnFinSent)], _events.Told);
         Encoding.ASCII.GetBytes("abc", memory.Span); // Still the writer's.
         _peer.Transport.Output.Advance(3);
         await _peer.Transport.Output.FlushAsync();
