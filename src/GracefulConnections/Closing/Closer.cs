@@ -615,7 +615,6 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
             _goodbyeExpired?.TrySetResult(); // Nobody is left to say it to, and no sweep will come.
             _finished = true; // Last: whoever waits for the end may dispose the socket, and must not come before our RST.
             _closed?.TrySetResult(_result);
-            _goodbyeExpired?.TrySetResult(); // Nobody is left to say it to, and no sweep comes any more to end it.
         }
 
         _end.RunContinuationsAsynchronously = !endHere;
