@@ -11,12 +11,17 @@ internal sealed class SendOperation() : SocketAsyncEventArgs(unsafeSuppressExecu
 
     private List<ArraySegment<byte>>? _segments;
     private SocketOutput? _output;
+    private ReadOnlySequence<byte> _buffer;
+
+    /// <summary>Gets how far into its buffer an ended send got.</summary>
+    public SequencePosition Position => _buffer.GetPosition(BytesTransferred);
 
     /// <summary>Starts to send from the front of <paramref name="buffer"/>.</summary>
     /// <returns><see langword="true"/> when the end will be told to <see cref="SocketOutput.OnSendCompleted"/>; <see langword="false"/> when the send has ended.</returns>
     public bool Start(SocketOutput output, Socket socket, in ReadOnlySequence<byte> buffer)
     {
         _output = output;
+        _buffer = buffer;
         if (buffer.IsSingleSegment)
         {
             SetBuffer(MemoryMarshal.AsMemory(buffer.First));
@@ -46,6 +51,7 @@ internal sealed class SendOperation() : SocketAsyncEventArgs(unsafeSuppressExecu
     public void Reset()
     {
         _output = null;
+        _buffer = default;
         if (BufferList is not null)
         {
             BufferList = null;

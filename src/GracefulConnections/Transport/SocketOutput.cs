@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.IO.Pipelines;
 using System.Net.Sockets;
 
@@ -17,7 +16,6 @@ internal sealed class SocketOutput(Pipe pipe, long resumeWriterThreshold, Socket
     private int _signals;
     private int _finished;
     private long _sentBytes;
-    private ReadOnlySequence<byte> _sending;
     private volatile bool _flushPending;
     private volatile bool _ending;
     private volatile bool _writerReleased;
@@ -131,7 +129,6 @@ internal sealed class SocketOutput(Pipe pipe, long resumeWriterThreshold, Socket
             }
 
             probe.Start();
-            _sending = result.Buffer;
             var operation = SendOperationPool.Rent();
             try
             {
@@ -159,13 +156,12 @@ internal sealed class SocketOutput(Pipe pipe, long resumeWriterThreshold, Socket
     {
         var error = operation.SocketError;
         var sent = operation.BytesTransferred;
+        var position = operation.Position;
         SendOperationPool.Return(operation);
-        var sending = _sending;
-        _sending = default;
         Volatile.Write(ref _sentBytes, _sentBytes + sent);
         if (error == SocketError.Success)
         {
-            _reader.AdvanceTo(sending.GetPosition(sent));
+            _reader.AdvanceTo(position);
             return true;
         }
 
