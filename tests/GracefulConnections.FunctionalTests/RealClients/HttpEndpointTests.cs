@@ -1,0 +1,146 @@
+using GracefulConnections.FunctionalTests.Support;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+
+namespace GracefulConnections.FunctionalTests.RealClients;
+
+/// <summary>Kestrel's HTTP on an endpoint with <c>UseGracefulShutdown()</c>: it must work as before, and no longer lose what it answers early.</summary>
+public class HttpEndpointTests
+{
+    private const int PostCount = 40;
+
+    // Sends all of the body before it looks at the answer, as most HTTP/1.1 clients do.
+    private const string PostingClient = """
+        import http.client, sys
+
+        read = 0
+        for _ in range(int(sys.argv[2])):
+            connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]))
+            try:
+                connection.request("POST", "/", body=bytes(20_000_000))
+                read += connection.getresponse().status == 413
+            except OSError:
+                pass
+            finally:
+                connection.close()
+
+        print(read)
+        """;
+
+    private const string IdleClient = """
+        import http.client, sys
+
+        connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]))
+        connection.request("GET", "/")
+        response = connection.getresponse()
+        response.read()
+        print(response.status, flush=True)
+        print(len(connection.sock.recv(1)), flush=True)
+        connection.close()
+        sys.stdin.read()
+        """;
+
+    [Fact]
+    public async Task TooLargePost_PythonHttpClient_ReadsEveryAnswer()
+    {
+        await using var server = await HttpServer.StartAsync(ReadBodyAsync);
+        await using var client = StartPython(PostingClient, $"{server.Port}", $"{PostCount}");
+
+        Assert.Equal($"{PostCount}", await client.ReadLineAsync());
+        Assert.Equal((0, ""), await client.WaitForExitAsync());
+        for (var i = 0; i < PostCount; i++)
+        {
+            Assert.Equal(CloseOutcome.Graceful, (await server.NextResultAsync()).Outcome);
+        }
+    }
+
+    [Fact]
+    public async Task TooLargePost_PythonHttpClientAtStockKestrel_MissesAnswers()
+    {
+        await using var server = await HttpServer.StartStockAsync(ReadBodyAsync);
+        await using var client = StartPython(PostingClient, $"{server.Port}", $"{PostCount}");
+
+        Assert.InRange(int.Parse((await client.ReadLineAsync())!, System.Globalization.CultureInfo.InvariantCulture), 0, PostCount - 1);
+        Assert.Equal((0, ""), await client.WaitForExitAsync());
+    }
+
+    [Fact]
+    public async Task TooLargePost_Curl_ReadsTheAnswer()
+    {
+        await using var server = await HttpServer.StartAsync(ReadBodyAsync);
+        await using var client = StartCurl("--write-out", "%{http_code}", "--header", "Expect:", "--data-binary", "@-", Url(server));
+        await client.WriteInputAsync(new byte[20_000_000]);
+        await client.CloseInputAsync();
+
+        Assert.Equal("413", await client.ReadLineAsync());
+        Assert.Equal((0, ""), await client.WaitForExitAsync());
+        Assert.Equal(CloseOutcome.Graceful, (await server.NextResultAsync()).Outcome);
+    }
+
+    [Fact]
+    public async Task KeepAlive_CurlAsksTwice_OneConnectionServesBoth()
+    {
+        await using var server = await HttpServer.StartAsync(SendReplyAsync);
+        await using var client = StartCurl("--output", "/dev/null", "--output", "/dev/null", "--write-out", "%{http_code} %{size_download} %{num_connects}\n", Url(server), Url(server));
+
+        Assert.Equal($"200 {Reply.Length} 1", await client.ReadLineAsync());
+        Assert.Equal($"200 {Reply.Length} 0", await client.ReadLineAsync());
+        Assert.Equal((0, ""), await client.WaitForExitAsync());
+        Assert.Equal(CloseOutcome.Graceful, (await server.NextResultAsync()).Outcome);
+    }
+
+    [Theory]
+    [InlineData("--header", "Connection: close")]
+    [InlineData("--http1.0")]
+    public async Task ConnectionClose_Curl_ReadsTheWholeAnswer(params string[] arguments)
+    {
+        await using var server = await HttpServer.StartAsync(SendReplyAsync);
+        await using var client = StartCurl([.. arguments, Url(server)]);
+
+        Assert.Equal(Reply.Bytes, await client.ReadOutputAsync());
+        Assert.Equal((0, ""), await client.WaitForExitAsync());
+        Assert.Equal(CloseOutcome.Graceful, (await server.NextResultAsync()).Outcome);
+    }
+
+    [Fact]
+    public async Task Http2_Curl_ReadsTheWholeAnswer()
+    {
+        await using var server = await HttpServer.StartAsync(SendReplyAsync, HttpProtocols.Http2);
+        await using var client = StartCurl("--http2-prior-knowledge", Url(server));
+
+        Assert.Equal(Reply.Bytes, await client.ReadOutputAsync());
+        Assert.Equal((0, ""), await client.WaitForExitAsync());
+
+        // Not the outcome: when an HTTP/2 client's FIN arrives, Kestrel itself ends the connection by ConnectionContext.Abort().
+        await server.NextResultAsync();
+    }
+
+    [Fact]
+    public async Task HostStop_IdleKeepAliveConnection_EndsWithoutAnyTimeout()
+    {
+        await using var server = await HttpServer.StartAsync(SendReplyAsync);
+        await using var client = StartPython(IdleClient, $"{server.Port}");
+        Assert.Equal("200", await client.ReadLineAsync());
+
+        await server.StopAsync();
+
+        Assert.Equal("0", await client.ReadLineAsync());
+        var result = await server.NextResultAsync();
+        Assert.Equal((CloseReason.HostStopping, CloseOutcome.Graceful), (result.Reason, result.Outcome)); // Any timeout would show here.
+        await client.CloseInputAsync();
+        Assert.Equal((0, ""), await client.WaitForExitAsync());
+    }
+
+    private static string Url(TestServer server) => $"http://127.0.0.1:{server.Port}/";
+
+    private static ChildProcess StartPython(string script, params IEnumerable<string> arguments) =>
+        ChildProcess.Start(RequiredProgram.Find("python3", "python3"), ["-c", script, .. arguments]);
+
+    private static ChildProcess StartCurl(params IEnumerable<string> arguments) =>
+        ChildProcess.Start(RequiredProgram.Find("curl", "curl"), ["--silent", "--show-error", "--no-buffer", .. arguments]);
+
+    // Throws where the body is larger than allowed, and Kestrel answers 413 at once.
+    private static Task ReadBodyAsync(HttpContext context) => context.Request.Body.CopyToAsync(Stream.Null, context.RequestAborted);
+
+    private static async Task SendReplyAsync(HttpContext context) => await context.Response.Body.WriteAsync(Reply.Bytes, context.RequestAborted);
+}
