@@ -4,7 +4,10 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace GracefulConnections.FunctionalTests.RealClients;
 
-/// <summary>Kestrel's HTTP on an endpoint with <c>UseGracefulShutdown()</c>: it must work as before, and no longer lose what it answers early.</summary>
+/// <summary>
+/// Kestrel's HTTP on an endpoint with <c>UseGracefulShutdown()</c>: it must work as before, and no longer lose what it answers early. The outcome is only looked at where
+/// the server ends the connection: at a client's FIN, Kestrel's HTTP itself may call <c>ConnectionContext.Abort()</c>, which is a FIN on the wire and <c>Aborted</c> here.
+/// </summary>
 public class HttpEndpointTests
 {
     private const int PostCount = 40;
@@ -74,7 +77,7 @@ public class HttpEndpointTests
 
         Assert.Equal("413", await client.ReadLineAsync());
         Assert.Equal((0, ""), await client.WaitForExitAsync());
-        Assert.Equal(CloseOutcome.Graceful, (await server.NextResultAsync()).Outcome);
+        await server.NextResultAsync();
     }
 
     [Fact]
@@ -86,7 +89,7 @@ public class HttpEndpointTests
         Assert.Equal($"200 {Reply.Length} 1", await client.ReadLineAsync());
         Assert.Equal($"200 {Reply.Length} 0", await client.ReadLineAsync());
         Assert.Equal((0, ""), await client.WaitForExitAsync());
-        Assert.Equal(CloseOutcome.Graceful, (await server.NextResultAsync()).Outcome);
+        await server.NextResultAsync();
     }
 
     [Theory]
@@ -99,7 +102,7 @@ public class HttpEndpointTests
 
         Assert.Equal(Reply.Bytes, await client.ReadOutputAsync());
         Assert.Equal((0, ""), await client.WaitForExitAsync());
-        Assert.Equal(CloseOutcome.Graceful, (await server.NextResultAsync()).Outcome);
+        await server.NextResultAsync();
     }
 
     [Fact]
@@ -110,8 +113,6 @@ public class HttpEndpointTests
 
         Assert.Equal(Reply.Bytes, await client.ReadOutputAsync());
         Assert.Equal((0, ""), await client.WaitForExitAsync());
-
-        // Not the outcome: when an HTTP/2 client's FIN arrives, Kestrel itself ends the connection by ConnectionContext.Abort().
         await server.NextResultAsync();
     }
 

@@ -107,14 +107,21 @@ public class PythonSocketTests
     [Fact]
     public async Task Reply_ClientStillSendingToStockKestrel_IsCutShort()
     {
-        var connection = new ServedConnection(Reply.SendAsync);
-        await using var server = await TestServer.StartStockAsync(connection.HandleAsync);
-        await using var client = Start("still-sending", "close", server.Port);
-        await connection.Closed;
-        await client.WriteInputAsync("read\n"u8.ToArray());
+        // On loopback a client is sometimes fast enough.
+        for (var attempt = 0; attempt < Reply.AttemptsToLose; attempt++)
+        {
+            var connection = new ServedConnection(Reply.SendAsync);
+            await using var server = await TestServer.StartStockAsync(connection.HandleAsync);
+            await using var client = Start("still-sending", "close", server.Port);
+            await connection.Closed;
+            await client.WriteInputAsync("read\n"u8.ToArray());
+            if (!(await client.ReadLineAsync())!.StartsWith($"{Reply.Length} ", StringComparison.Ordinal))
+            {
+                return;
+            }
+        }
 
-        var received = int.Parse((await client.ReadLineAsync())!.Split(' ')[0], System.Globalization.CultureInfo.InvariantCulture);
-        Assert.InRange(received, 0, Reply.Length - 1);
+        Assert.Fail("No client lost anything: then stock Kestrel has changed, or these tests prove nothing.");
     }
 
     private static ChildProcess Start(string scenario, string ending, int port) =>

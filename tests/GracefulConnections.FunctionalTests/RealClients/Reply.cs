@@ -8,6 +8,9 @@ internal static class Reply
 {
     public const int Length = 1_500_000; // More than a receive window, less than window and send buffer together: more would hide the loss.
 
+    /// <summary>How many clients may try before stock Kestrel must have cut one reply short.</summary>
+    public const int AttemptsToLose = 10;
+
     public static byte[] Bytes { get; } = Create();
 
     public static string Hash { get; } = Convert.ToHexStringLower(SHA256.HashData(Bytes));

@@ -24,13 +24,21 @@ public abstract class StreamClientTests
     [Fact]
     public async Task Reply_ClientStillSendingToStockKestrel_IsCutShort()
     {
-        var connection = new ServedConnection(Reply.SendAsync);
-        await using var server = await TestServer.StartStockAsync(connection.HandleAsync);
-        await using var client = Start(server.Port);
-        client.StartUpload();
-        await connection.Closed;
+        // On loopback a client is sometimes fast enough.
+        for (var attempt = 0; attempt < Reply.AttemptsToLose; attempt++)
+        {
+            var connection = new ServedConnection(Reply.SendAsync);
+            await using var server = await TestServer.StartStockAsync(connection.HandleAsync);
+            await using var client = Start(server.Port);
+            client.StartUpload();
+            await connection.Closed;
+            if ((await client.ReadOutputAsync(Reply.Length)).Length < Reply.Length)
+            {
+                return;
+            }
+        }
 
-        Assert.InRange((await client.ReadOutputAsync(Reply.Length)).Length, 0, Reply.Length - 1);
+        Assert.Fail("No client lost anything: then stock Kestrel has changed, or these tests prove nothing.");
     }
 
     [Fact]
