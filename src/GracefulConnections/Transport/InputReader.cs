@@ -296,7 +296,8 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
 
     private bool TryEndWait_NeedsLock()
     {
-        if (!_waiting || _mode != Mode.Serving || _bufferedBytes != 0)
+        // A read that has completed has something for the handler, which is about to be told.
+        if (!_waiting || _mode != Mode.Serving || _bufferedBytes != 0 || _read.IsCompleted)
         {
             return false;
         }

@@ -12,6 +12,8 @@ internal static class Pattern
 
     public static Pending<FlushResult> Write(PipeWriter output, long offset, int length) => new(output.WriteAsync(At(offset, length)));
 
+    public static Pending<ReadResult> Read(PipeReader input) => new(input.ReadAsync());
+
     public static bool Matches(long offset, in ReadOnlySequence<byte> received)
     {
         foreach (var part in received)

@@ -1,0 +1,34 @@
+using System.IO.Pipelines;
+using GracefulConnections.Tests.Stress.Support;
+
+namespace GracefulConnections.Tests.Stress;
+
+/// <summary>Sequences around the input that the random ones found, or that a reading of the code did.</summary>
+public class InputReaderSequenceTests
+{
+    [Fact]
+    public async Task RequestClose_BytesInThePipeAndTheReaderNotYetTold_ServesThemFirst()
+    {
+        var scheduler = new HeldScheduler();
+        await using var connection = new MemoryConnection(scheduler);
+        var handler = new TaskCompletionSource();
+        var middleware = MemoryServer.RunAsync(connection, _ => handler.Task);
+        var input = connection.Transport.Input;
+        var read = Pattern.Read(input);
+        connection.Send(10);
+
+        connection.Feature().RequestClose(); // The bytes are in the pipe; whoever waits for them has not run yet.
+        scheduler.Release();
+
+        await StressRun.UntilAsync(() => read.IsCompleted, "the read");
+        var result = read.GetResult();
+        Assert.Equal(10, result.Buffer.Length);
+        input.AdvanceTo(result.Buffer.End);
+        var boundary = Pattern.Read(input);
+        await StressRun.UntilAsync(() => boundary.IsCompleted, "the read at the boundary");
+        Assert.True(boundary.GetResult().IsCompleted);
+        connection.HalfClose();
+        handler.SetResult();
+        await middleware.InTimeAsync();
+    }
+}
