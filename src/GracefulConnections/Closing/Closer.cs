@@ -603,6 +603,11 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
 
         if (_state == CloseState.Aborted)
         {
+            if (_result.Outcome == CloseOutcome.PeerReset)
+            {
+                _input.OnPeerReset();
+            }
+
             _output.Abort();
             connection.Abort(new ConnectionAbortedException($"The connection was closed: {_result.Outcome} ({_result.Reason})."));
         }

@@ -28,6 +28,7 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
     private long _receivedBytes;
     private long _discardedBytes;
     private volatile bool _resetSeen;
+    private volatile bool _peerReset;
 
     private enum Mode
     {
@@ -94,9 +95,16 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
                 return true;
             }
 
-            if (!inner.TryRead(out result))
+            try
             {
-                return false;
+                if (!inner.TryRead(out result))
+                {
+                    return false;
+                }
+            }
+            catch (Exception exception) when (TryGetReset(exception) is { } reset)
+            {
+                throw reset;
             }
 
             Accept_NeedsLock(result);
@@ -138,6 +146,9 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
     }
 
     public override void Complete(Exception? exception = null) => StopServing(Mode.Completed);
+
+    /// <summary>The peer's reset was noticed, perhaps by a send. The abort that follows must not look like ours: the handler's read fails as if the read had noticed it.</summary>
+    public void OnPeerReset() => _peerReset = true;
 
     /// <summary>The handler has returned: from now on the peer is never blocked by a full window.</summary>
     public void Close() => StopServing(Mode.Closed);
@@ -211,10 +222,9 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
         {
             return inner.ReadAsync(cancellationToken);
         }
-        catch (ConnectionResetException)
+        catch (Exception exception) when (TryGetReset(exception) is { } reset)
         {
-            _resetSeen = true;
-            throw;
+            throw reset;
         }
     }
 
@@ -226,11 +236,18 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
             Accept_NeedsLock(result);
             return result;
         }
-        catch (ConnectionResetException)
+        catch (Exception exception) when (TryGetReset(exception) is { } reset)
         {
-            _resetSeen = true;
-            throw;
+            throw reset;
         }
+    }
+
+    private ConnectionResetException? TryGetReset(Exception exception)
+    {
+        var reset = exception as ConnectionResetException
+            ?? (_peerReset && exception is ConnectionAbortedException ? new ConnectionResetException(exception.Message, exception) : null);
+        _resetSeen |= reset is not null;
+        return reset;
     }
 
     private void Accept_NeedsLock(in ReadResult result)
@@ -271,8 +288,7 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
                 }
                 catch (Exception exception)
                 {
-                    _resetSeen |= exception is ConnectionResetException;
-                    error = exception; // The handler's to catch: its await throws it.
+                    error = TryGetReset(exception) ?? exception; // The handler's to catch: its await throws it.
                 }
             }
         }
