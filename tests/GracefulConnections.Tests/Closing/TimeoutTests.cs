@@ -31,7 +31,7 @@ public class TimeoutTests
     {
         var endpoint = new TestEndpoint(options => options.FlushStallTimeout = TimeSpan.FromSeconds(7));
         var connection = endpoint.Serve(new InMemoryConnection(pauseWriterThreshold: 4));
-        var write = connection.Output.WriteAsync("reply"u8.ToArray());
+        var write = connection.Output.WriteAsync("reply"u8.ToArray()).AsTask();
         Assert.False(write.IsCompleted);
         endpoint.Time.Advance(TimeSpan.FromDays(1)); // Not asked to close: the handler's affair.
         Assert.Equal(CloseState.Open, connection.State);

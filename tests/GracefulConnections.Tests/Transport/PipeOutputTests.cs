@@ -69,7 +69,7 @@ public sealed class PipeOutputTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Seal_FlushNotAwaited_EverythingArrivesAndThenOurFin()
+    public async Task Seal_SomebodyStillAwaitsAFlush_EverythingArrivesAndThenOurFin()
     {
         var write = WriteAsync("abcde");
 
