@@ -17,6 +17,7 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
     private readonly Lock _lock = new();
     private ManualResetValueTaskSourceCore<ReadResult> _wait;
     private ConfiguredValueTaskAwaitable<ReadResult>.ConfiguredValueTaskAwaiter _read;
+    private ValueTask<ReadResult> _innerRead; // Only to look whether it has completed. While the handler waits, nobody else knows.
     private Action? _onReadCompleted;
     private ReadOnlySequence<byte> _buffer;
     private Mode _mode;
@@ -75,6 +76,7 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
 
             _wait.Reset();
             _waiting = true;
+            _innerRead = read;
             Await(ForwardAsync(read));
             if (_endRequested && TryEndWait_NeedsLock())
             {
@@ -313,7 +315,7 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
     private bool TryEndWait_NeedsLock()
     {
         // A read that has completed has something for the handler, which is about to be told.
-        if (!_waiting || _mode != Mode.Serving || _bufferedBytes != 0 || _read.IsCompleted)
+        if (!_waiting || _mode != Mode.Serving || _bufferedBytes != 0 || HasInnerReadCompleted_NeedsLock())
         {
             return false;
         }
@@ -332,6 +334,18 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
                 _mode = Mode.Ended;
                 _waiting = false; // The pending read is the discard's now.
                 return true;
+        }
+    }
+
+    private bool HasInnerReadCompleted_NeedsLock()
+    {
+        try
+        {
+            return _innerRead.IsCompleted;
+        }
+        catch (InvalidOperationException)
+        {
+            return true; // Its result was taken this very moment, and we are about to be told.
         }
     }
 
