@@ -16,6 +16,7 @@ internal sealed class LifetimeLimits : Sweepable
     private readonly Action<CloseReason> _requestClose;
     private readonly Func<bool>? _isOver;
     private TimeSpan _idleSince;
+    private bool _requested;
     private (long Received, long Sent, long Acknowledged) _progress;
 
     /// <param name="scope">The endpoint.</param>
@@ -59,15 +60,14 @@ internal sealed class LifetimeLimits : Sweepable
 
         if (now >= _oldAt)
         {
-            return Request(CloseReason.MaxConnectionAge);
+            Request(CloseReason.MaxConnectionAge);
         }
-
-        if (_idleTimeout is { } idleTimeout && now >= CloseSweeper.Add(_idleSince, idleTimeout))
+        else if (_idleTimeout is { } idleTimeout && now >= CloseSweeper.Add(_idleSince, idleTimeout))
         {
-            return Request(CloseReason.IdleTimeout);
+            Request(CloseReason.IdleTimeout);
         }
 
-        return Next(now);
+        return _requested && _isOver is null ? null : Next(now);
     }
 
     // Acknowledged bytes count too: a peer that takes its time to fetch a long reply is not idle.
@@ -75,16 +75,21 @@ internal sealed class LifetimeLimits : Sweepable
         (_transport.Input.ReceivedBytes, _transport.Output.SentBytes, _transport.Output.GetDelivery().Progress);
 
     // On the thread pool: the callbacks of a close-request token are the application's, and every other deadline waits for this thread.
-    private TimeSpan? Request(CloseReason reason)
+    private void Request(CloseReason reason)
     {
+        if (_requested)
+        {
+            return;
+        }
+
+        _requested = true;
         ThreadPool.UnsafeQueueUserWorkItem(static state => state._requestClose(state.reason), (_requestClose, reason), preferLocal: false);
-        return null;
     }
 
     private TimeSpan Next(TimeSpan now)
     {
-        var next = _oldAt;
-        if (_idleTimeout is { } idleTimeout)
+        var next = _requested ? TimeSpan.MaxValue : _oldAt;
+        if (!_requested && _idleTimeout is { } idleTimeout)
         {
             next = Min(next, CloseSweeper.Add(_idleSince, idleTimeout));
         }

@@ -175,9 +175,10 @@ internal sealed class GracefulConnection : IGracefulCloseFeature, IConnectionLif
     }
 
     /// <summary>Closes after the handler threw.</summary>
-    public ValueTask<CloseResult> CloseFaultedAsync()
+    public ValueTask<CloseResult> CloseFaultedAsync(Exception exception)
     {
-        _closer.OnHandlerReturned(CloseReason.HandlerFaulted);
+        // By that exception a handler learns that the application aborted the connection under it.
+        _closer.OnHandlerReturned(exception is ConnectionAbortedException ? CloseReason.Application : CloseReason.HandlerFaulted);
         _limits?.Stop();
         if (_scope.Options.AbortOnHandlerFault)
         {

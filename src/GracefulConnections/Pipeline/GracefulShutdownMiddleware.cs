@@ -42,9 +42,9 @@ internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseS
         {
             Log.HandlerEndedWithConnection(scope.Logger, connection.ConnectionId, exception);
         }
-        catch (Exception)
+        catch (Exception exception)
         {
-            graceful.Report(await graceful.CloseFaultedAsync().ConfigureAwait(false));
+            graceful.Report(await graceful.CloseFaultedAsync(exception).ConfigureAwait(false));
             throw; // To the server's log.
         }
 
