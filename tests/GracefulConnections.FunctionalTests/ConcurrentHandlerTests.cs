@@ -1,0 +1,128 @@
+using System.Collections.Concurrent;
+using System.Net;
+using GracefulConnections.FunctionalTests.Support;
+using Microsoft.AspNetCore.Connections;
+
+namespace GracefulConnections.FunctionalTests;
+
+/// <summary>Handlers that read on one thread and write on another while a third asks for the close, 10,000 times.</summary>
+[Collection(SerialTests.Name)]
+public class ConcurrentHandlerTests
+{
+    private const int ConnectionCount = 10_000;
+    private const int AtATime = 16;
+    private const int PieceBytes = 1000;
+    private const int MostPieces = 50; // The request may be late on a busy machine, and the test is not about megabytes.
+
+    [Fact]
+    public Task CloseRequest_ReaderAndWriterOnTheirOwnThreads_LosesNothing() => RunAsync(
+        async (connection, unexpected) =>
+        {
+            var writing = Task.Run(() => WriteUntilCloseRequestedAsync(connection));
+            var reading = Task.Run(() => connection.ReadToEndAsync());
+            unexpected.Add(await Record.ExceptionAsync(() => Task.WhenAll(writing, reading)));
+            return writing.IsCompletedSuccessfully ? await writing : -1;
+        },
+        async (peer, written) =>
+        {
+            await peer.SendAsync(new byte[PieceBytes]);
+            var (received, end) = await peer.ReadToEndAsync();
+            Assert.Equal((await written, PeerSaw.Eof), (received, end));
+        },
+        [],
+        CloseOutcome.Graceful);
+
+    [Fact]
+    public Task CloseRequest_PeerResetsMeanwhile_FailsOnlyAsDocumented() => RunAsync(
+        async (connection, unexpected) =>
+        {
+            var writing = Task.Run(() => WriteUntilCloseRequestedAsync(connection));
+            var reading = Task.Run(() => connection.ReadToEndAsync());
+            unexpected.Add(await Record.ExceptionAsync(() => reading));
+            unexpected.Add(await Record.ExceptionAsync(() => writing));
+            return 0;
+        },
+        async (peer, _) =>
+        {
+            await peer.ReadExactlyAsync(PieceBytes);
+            peer.Reset();
+        },
+        [typeof(ConnectionResetException)],
+        CloseOutcome.PeerReset,
+        CloseOutcome.Graceful); // The close was there first.
+
+    [Fact]
+    public Task CloseRequest_ApplicationAbortsMeanwhile_FailsOnlyAsDocumented() => RunAsync(
+        async (connection, unexpected) =>
+        {
+            var writing = Task.Run(() => WriteUntilCloseRequestedAsync(connection));
+            var reading = Task.Run(() => connection.ReadToEndAsync());
+            connection.Abort();
+            unexpected.Add(await Record.ExceptionAsync(() => reading));
+            unexpected.Add(await Record.ExceptionAsync(() => writing));
+            return 0;
+        },
+        (peer, _) => peer.ReadToEndAsync(),
+        [typeof(ConnectionAbortedException)],
+        CloseOutcome.Aborted);
+
+    private static async Task RunAsync(
+        Func<ConnectionContext, ConcurrentBag<Exception?>, Task<long>> handler,
+        Func<RawPeer, Task<long>, Task> act,
+        Type[] documented,
+        params CloseOutcome[] outcomes)
+    {
+        var exceptions = new ConcurrentBag<Exception?>();
+        var meetings = new ConcurrentDictionary<int, Meeting>();
+        await using var server = await TestServer.StartAsync(async connection =>
+        {
+            var meeting = meetings.GetOrAdd(((IPEndPoint)connection.RemoteEndPoint!).Port, _ => new Meeting());
+            await meeting.PeerConnected.Task.InTimeAsync(); // Otherwise an abort may come before the peer knows that it is connected.
+            ThreadPool.UnsafeQueueUserWorkItem(static graceful => graceful.RequestClose(), connection.Graceful(), preferLocal: false);
+            meeting.HandlerWrote.SetResult(await handler(connection, exceptions));
+        });
+
+        await Parallel.ForAsync(0, ConnectionCount, new ParallelOptions { MaxDegreeOfParallelism = AtATime }, async (_, _) =>
+        {
+            await using var peer = await server.ConnectAsync();
+            var port = ((IPEndPoint)peer.Socket.LocalEndPoint!).Port;
+            var meeting = meetings.GetOrAdd(port, _ => new Meeting());
+            meeting.PeerConnected.SetResult();
+            await act(peer, meeting.HandlerWrote.Task.InTimeAsync());
+            await meeting.HandlerWrote.Task.InTimeAsync();
+            meetings.TryRemove(port, out _);
+        });
+
+        for (var i = 0; i < ConnectionCount; i++)
+        {
+            Assert.Contains((await server.NextResultAsync()).Outcome, outcomes);
+        }
+
+        Assert.All(exceptions, exception => Assert.True(exception is null || documented.Contains(exception.GetType()), exception?.ToString()));
+    }
+
+    private sealed class Meeting
+    {
+        public TaskCompletionSource PeerConnected { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public TaskCompletionSource<long> HandlerWrote { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    }
+
+    private static async Task<long> WriteUntilCloseRequestedAsync(ConnectionContext connection)
+    {
+        var closeRequested = connection.Graceful().CloseRequested;
+        long written = 0;
+        do
+        {
+            if ((await connection.SendAsync(PieceBytes)).IsCompleted)
+            {
+                break;
+            }
+
+            written += PieceBytes;
+        }
+        while (written < MostPieces * PieceBytes && !closeRequested.IsCancellationRequested);
+
+        return written;
+    }
+}
