@@ -69,13 +69,13 @@ internal sealed class PipeOutput(PipeWriter writer, SocketProbe? wrapped, ITrans
 
     private FlushResult Accept(FlushResult result, long flushed)
     {
-        if (!result.IsCompleted)
+        if (result.IsCompleted)
+        {
+            _cutOff |= flushed > SentBytes; // The other end of the pipe is gone, and threw away what was flushed.
+        }
+        else if (!result.IsCanceled)
         {
             Volatile.Write(ref _sentBytes, flushed);
-        }
-        else if (flushed > SentBytes)
-        {
-            _cutOff = true; // The other end of the pipe is gone, and threw away what was flushed.
         }
 
         return result;
@@ -88,7 +88,12 @@ internal sealed class PipeOutput(PipeWriter writer, SocketProbe? wrapped, ITrans
             await _flushing.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing); // The handler may have returned without awaiting it.
             if (leftOver == LeftOver.Send && !_aborted)
             {
-                await OnFlushed(Writer.FlushAsync(CancellationToken.None)).ConfigureAwait(false);
+                FlushResult result;
+                do
+                {
+                    result = await OnFlushed(Writer.FlushAsync(CancellationToken.None)).ConfigureAwait(false);
+                }
+                while (result.IsCanceled && !_aborted); // The handler's cancellation is not for this flush.
             }
 
             var aborted = _aborted;

@@ -80,4 +80,34 @@ public class PipeOutputSequenceTests
         Assert.Equal(CloseOutcome.PeerReset, (await connection.Feature().Closed.InTimeAsync()).Outcome);
         await middleware.InTimeAsync();
     }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Return_FlushCancelledByTheHandler_WaitsForThePeerAllTheSame(bool beforeTheReturn)
+    {
+        await using var connection = new MemoryConnection(PipeScheduler.Inline);
+        var handler = new TaskCompletionSource();
+        var middleware = MemoryServer.RunAsync(connection, _ => handler.Task);
+        var output = connection.Transport.Output;
+        Pattern.At(0, 2000).CopyTo(output.GetMemory(2000));
+        output.Advance(2000);
+        if (beforeTheReturn)
+        {
+            output.CancelPendingFlush();
+        }
+
+        handler.SetResult();
+        if (!beforeTheReturn)
+        {
+            output.CancelPendingFlush(); // On a kept reference.
+        }
+
+        Assert.Equal(CloseState.Flushing, connection.Feature().State);
+        connection.Receive();
+        Assert.Equal(CloseState.Lingering, connection.Feature().State);
+        connection.HalfClose();
+        await middleware.InTimeAsync();
+        Assert.Equal(2000, connection.ReceivedBytes);
+    }
 }
