@@ -1,0 +1,9 @@
+namespace GracefulConnections.Tests.Stress.Support;
+
+internal enum GoodbyeKind
+{
+    None,
+    Writes,
+    Throws,
+    WaitsForItsToken,
+}
