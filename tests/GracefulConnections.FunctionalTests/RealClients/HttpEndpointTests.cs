@@ -1,3 +1,4 @@
+using System.Globalization;
 using GracefulConnections.FunctionalTests.Support;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -63,7 +64,7 @@ public class HttpEndpointTests
         await using var server = await HttpServer.StartStockAsync(ReadBodyAsync);
         await using var client = StartPython(PostingClient, $"{server.Port}", $"{PostCount}");
 
-        Assert.InRange(int.Parse((await client.ReadLineAsync())!, System.Globalization.CultureInfo.InvariantCulture), 0, PostCount - 1);
+        Assert.InRange(int.Parse((await client.ReadLineAsync())!, CultureInfo.InvariantCulture), 0, PostCount - 1);
         Assert.Equal((0, ""), await client.WaitForExitAsync());
     }
 
