@@ -1,4 +1,6 @@
+using BenchmarkDotNet.Running;
 using GracefulConnections.Benchmarks;
+using GracefulConnections.Benchmarks.Micro;
 using GracefulConnections.Benchmarks.Reporting;
 using GracefulConnections.Benchmarks.Rows;
 using GracefulConnections.Benchmarks.Serving;
@@ -15,6 +17,12 @@ IBenchmark[] benchmarks =
 if (args is ["serve", var variant, var served])
 {
     await ServerRole.RunAsync(benchmarks.Single(benchmark => benchmark.Name == served), Enum.Parse<Variant>(variant, ignoreCase: true));
+    return 0;
+}
+
+if (args is ["--micro", .. var microArgs])
+{
+    BenchmarkSwitcher.FromAssembly(typeof(InputMicroBenchmark).Assembly).Run(microArgs is [] ? ["--filter", "*"] : microArgs);
     return 0;
 }
 
