@@ -46,7 +46,8 @@ internal sealed class SocketProbe
         if (_kind == Kind.LinuxTcp && TcpInfo.TryRead(_socket, out var info) && !info.HasUnacknowledged)
         {
             // A handler that shut the socket down itself: our FIN was sent and acknowledged already, and must not count as before.
-            _acknowledgedBefore = info.State is TcpInfo.FinWait2 or TcpInfo.TimeWait or TcpInfo.Closed ? info.AcknowledgedBytes - 1 : info.AcknowledgedBytes;
+            var finAcknowledged = info.State is TcpInfo.FinWait2 or TcpInfo.TimeWait || (info.State == TcpInfo.Closed && info.AcknowledgedBytes > 0 && !HasError());
+            _acknowledgedBefore = finAcknowledged ? info.AcknowledgedBytes - 1 : info.AcknowledgedBytes;
         }
 
         _started = true;
@@ -138,6 +139,19 @@ internal sealed class SocketProbe
         catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
         {
             // Gone already: there is nothing left to reset.
+        }
+    }
+
+    // Closed and an error that no operation has fetched: the peer's reset.
+    private bool HasError()
+    {
+        try
+        {
+            return _socket.GetSocketOption(SocketOptionLevel.Socket, SocketOptionName.Error) is not 0;
+        }
+        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+        {
+            return true;
         }
     }
 }
