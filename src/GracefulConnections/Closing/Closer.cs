@@ -420,6 +420,10 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         {
             Move_NeedsLock(CloseEvent.PeerReset);
         }
+        else if (delivery.IsGone)
+        {
+            Move_NeedsLock(CloseEvent.Abort);
+        }
 
         NoteProgress_NeedsLock(delivery, now);
         var stalledAt = CloseSweeper.Add(_progressAt, scope.Options.FlushStallTimeout);

@@ -78,6 +78,10 @@ internal sealed class SocketProbe
             case Kind.LinuxTcp when !_started:
                 return new DeliveryStatus(sentBytes, IsDelivered: false, IsReset: false, writtenBytes);
 
+            // Without this, "cannot be seen" would read as "delivered", and an abort in the middle of a flush as a graceful end.
+            case Kind.LinuxTcp when IsDisposed():
+                return new DeliveryStatus(sentBytes, IsDelivered: false, IsReset: false, null, IsGone: true);
+
             default:
                 return new DeliveryStatus(sentBytes, finSent, IsReset: false, null);
         }
@@ -152,6 +156,22 @@ internal sealed class SocketProbe
         catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
         {
             return true;
+        }
+    }
+
+    private bool IsDisposed()
+    {
+        try
+        {
+            return _socket.Available < 0;
+        }
+        catch (ObjectDisposedException)
+        {
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
         }
     }
 }

@@ -1,0 +1,40 @@
+using System.Net;
+using System.Net.Sockets;
+using GracefulConnections.Tests.Stress.Support;
+using GracefulConnections.Transport;
+
+namespace GracefulConnections.Tests.Stress;
+
+/// <summary>Sequences that the random ones over sockets found, where a look at the kernel falls between two steps.</summary>
+public class SocketProbeSequenceTests
+{
+    [Fact]
+    public async Task GetDelivery_SocketDisposedAfterOurFin_IsGoneAndNotDelivered()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads TCP_INFO.");
+        var (socket, peer) = await ConnectAsync();
+        using (peer)
+        {
+            var probe = new SocketProbe(socket);
+            probe.Start();
+            socket.Shutdown(SocketShutdown.Send);
+            socket.Dispose();
+
+            var delivery = probe.GetDelivery(0, 0, finSent: true);
+
+            Assert.False(delivery.IsDelivered);
+            Assert.True(delivery.IsGone);
+            Assert.Null(delivery.UnacknowledgedBytes);
+        }
+    }
+
+    private static async Task<(Socket Socket, Socket Peer)> ConnectAsync()
+    {
+        using var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen();
+        var peer = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        await peer.ConnectAsync(listener.LocalEndPoint!).InTimeAsync();
+        return (await listener.AcceptAsync().InTimeAsync(), peer);
+    }
+}
