@@ -31,4 +31,21 @@ public class InputReaderSequenceTests
         handler.SetResult();
         await middleware.InTimeAsync();
     }
+
+    [Fact]
+    public async Task TryRead_PeerReset_IsThePeersDoing()
+    {
+        await using var connection = new MemoryConnection(PipeScheduler.Inline);
+        var middleware = MemoryServer.RunAsync(connection, context =>
+        {
+            connection.Reset();
+            context.Transport.Input.TryRead(out _);
+            return Task.CompletedTask;
+        });
+
+        await middleware.InTimeAsync(); // Does not throw: a reset is no fault of the handler's.
+
+        var result = await connection.Feature().Closed.InTimeAsync();
+        Assert.Equal((CloseReason.PeerReset, CloseOutcome.PeerReset), (result.Reason, result.Outcome));
+    }
 }

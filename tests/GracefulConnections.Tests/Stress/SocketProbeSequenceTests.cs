@@ -9,6 +9,27 @@ namespace GracefulConnections.Tests.Stress;
 public class SocketProbeSequenceTests
 {
     [Fact]
+    public async Task GetDelivery_OurFinAcknowledgedBeforeWeNotedThatItWasSent_IsNoReset()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads TCP_INFO.");
+        var (socket, peer) = await ConnectAsync();
+        using (socket)
+        using (peer)
+        {
+            var probe = new SocketProbe(socket);
+            peer.Shutdown(SocketShutdown.Send);
+            probe.Start();
+            socket.Shutdown(SocketShutdown.Send);
+            await StressRun.UntilAsync(() => probe.GetDelivery(0, 0, finSent: true).IsDelivered, "the delivery of our FIN");
+
+            var delivery = probe.GetDelivery(0, 0, finSent: false);
+
+            Assert.False(delivery.IsReset);
+            Assert.False(delivery.IsDelivered);
+        }
+    }
+
+    [Fact]
     public async Task GetDelivery_SocketDisposedAfterOurFin_IsGoneAndNotDelivered()
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads TCP_INFO.");
@@ -25,6 +46,22 @@ public class SocketProbeSequenceTests
             Assert.False(delivery.IsDelivered);
             Assert.True(delivery.IsGone);
             Assert.Null(delivery.UnacknowledgedBytes);
+        }
+    }
+
+    [Fact]
+    public async Task GetDelivery_SendHalfDone_CountsWhatThePeerHas()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads TCP_INFO.");
+        var (socket, peer) = await ConnectAsync();
+        using (socket)
+        using (peer)
+        {
+            var probe = new SocketProbe(socket);
+            probe.Start();
+            Assert.Equal(1000, socket.Send(Pattern.At(0, 1000).Span)); // Of a send of 5000 bytes, which has not ended.
+
+            await StressRun.UntilAsync(() => probe.GetDelivery(5000, 0, finSent: false).UnacknowledgedBytes == 4000, "the acknowledgement of 1000 bytes");
         }
     }
 
