@@ -32,6 +32,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
     private bool _closeRequested;
     private bool _endInput;
     private bool _handlerReturned;
+    private bool _writeBlocked;
     private bool _finSent;
     private bool _peerFin;
     private bool _countedAsClosing;
@@ -120,6 +121,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
             _closeRequested = true;
             _reason ??= reason;
             _progressAt = Now;
+            _writeBlocked = _output.IsWriteBlocked;
         }
 
         // A write that the handler is blocked in is bounded from now on.
@@ -383,18 +385,21 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
     private TimeSpan SweepOpen_NeedsLock(TimeSpan now)
     {
         var stalledAt = TimeSpan.MaxValue;
-        if (_output.IsWriteBlocked)
+        var wasBlocked = _writeBlocked;
+        _writeBlocked = _output.IsWriteBlocked;
+        if (_writeBlocked)
         {
+            if (!wasBlocked)
+            {
+                _progressAt = now; // It blocked at some time since the last look: late by that, never early.
+            }
+
             NoteProgress_NeedsLock(_output.GetDelivery(), now);
             stalledAt = CloseSweeper.Add(_progressAt, scope.Options.FlushStallTimeout);
             if (now >= stalledAt)
             {
                 Move_NeedsLock(CloseEvent.FlushStalled);
             }
-        }
-        else
-        {
-            _progressAt = now;
         }
 
         var goodbyeDeadline = _goodbyeExpired is null ? TimeSpan.MaxValue : _goodbyeDeadline;
