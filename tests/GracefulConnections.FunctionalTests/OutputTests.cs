@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.IO.Pipelines;
 using GracefulConnections.FunctionalTests.Support;
 using Microsoft.AspNetCore.Connections;
 
@@ -46,20 +47,39 @@ public class OutputTests
     public async Task FlushNotAwaitedBeforeTheNextWrite_LosesNothing()
     {
         const int pieceBytes = 10_000;
-        await using var server = await TestServer.StartAsync(connection =>
+        await using var server = await TestServer.StartAsync(async connection =>
         {
+            var flush = default(ValueTask<FlushResult>);
             for (var written = 0; written < LargeBytes; written += pieceBytes)
             {
-                _ = connection.Transport.Output.WriteAsync(Pattern(written, pieceBytes)).AsTask();
+                flush = connection.Transport.Output.WriteAsync(Pattern(written, pieceBytes));
             }
 
-            return Task.CompletedTask;
+            await flush;
         });
         await using var peer = await server.ConnectAsync();
 
         await AssertPatternThenEofAsync(peer, LargeBytes);
         peer.HalfClose();
         AssertAllDelivered(await server.NextResultAsync());
+    }
+
+    [Fact]
+    public async Task TwoFlushesAwaitedAtATime_CostTheConnectionAndNobodyElseAnything()
+    {
+        var awaited = new TaskCompletionSource();
+        await using var server = await TestServer.StartAsync(async connection =>
+        {
+            _ = connection.Transport.Output.WriteAsync(Pattern(0, LargeBytes)).AsTask();
+            _ = connection.Transport.Output.WriteAsync(Pattern(0, LargeBytes)).AsTask();
+            awaited.SetResult();
+            await connection.ReadToEndAsync();
+        });
+        await using var peer = await server.ConnectAsync();
+        await awaited.Task.InTimeAsync(); // It reads only now, so that both are blocked.
+
+        Assert.Equal(PeerSaw.Reset, (await peer.ReadToEndAsync()).End);
+        Assert.Equal(CloseOutcome.Aborted, (await server.NextResultAsync()).Outcome);
     }
 
     [Fact]

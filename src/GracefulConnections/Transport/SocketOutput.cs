@@ -44,13 +44,7 @@ internal sealed class SocketOutput(Pipe pipe, long resumeWriterThreshold, Socket
     }
 
     /// <summary>Called when a send that <see cref="SendOperation.Start"/> left pending has ended.</summary>
-    public void OnSendCompleted(SendOperation operation)
-    {
-        if (CompleteSend(operation))
-        {
-            SendUntilNothingIsLeft();
-        }
-    }
+    public void OnSendCompleted(SendOperation operation) => Send(operation);
 
     protected override ValueTask<FlushResult> OnFlushed(ValueTask<FlushResult> flush)
     {
@@ -87,7 +81,24 @@ internal sealed class SocketOutput(Pipe pipe, long resumeWriterThreshold, Socket
     {
         if (Interlocked.Increment(ref _signals) == 1)
         {
-            SendUntilNothingIsLeft();
+            Send(null);
+        }
+    }
+
+    private void Send(SendOperation? completed)
+    {
+        try
+        {
+            if (completed is null || CompleteSend(completed))
+            {
+                SendUntilNothingIsLeft();
+            }
+        }
+        catch (InvalidOperationException exception)
+        {
+            // A handler that awaits two flushes at a time makes the pipe complete its reader. As in Kestrel that costs the connection, and nobody else anything.
+            Finish();
+            Events.OnFaulted(exception);
         }
     }
 

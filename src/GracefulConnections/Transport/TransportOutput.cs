@@ -84,6 +84,11 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     public override ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default)
     {
         ObjectDisposedException.ThrowIf(_sealed, typeof(PipeWriter));
+        if (_completed)
+        {
+            return default; // Nothing is left to flush, and the writer is busy with the end of the output.
+        }
+
         return OnFlushed(Writer.FlushAsync(cancellationToken));
     }
 

@@ -285,7 +285,7 @@ public sealed class CloserTests : IAsyncDisposable
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public void BlockedWrite_CloseRequestedLongBefore_StallsAtTheEdgeAfterItWasBlocked(bool atEdge)
+    public void BlockedWrite_CloseRequestedLongBefore_StallsAtTheEdgeAfterItWasFoundBlocked(bool atEdge)
     {
         var sut = Create();
         sut.TryRequestClose(CloseReason.Application);
@@ -295,6 +295,7 @@ public sealed class CloserTests : IAsyncDisposable
         }
 
         _output.IsBlocked = true;
+        _endpoint.Time.Advance(LongestPoll); // The look that finds it blocked: late by that at most, never early.
         _endpoint.Time.Advance(_endpoint.Options.FlushStallTimeout - (atEdge ? TimeSpan.Zero : Tick));
 
         Assert.Equal(atEdge ? CloseState.Aborted : CloseState.Open, sut.State);

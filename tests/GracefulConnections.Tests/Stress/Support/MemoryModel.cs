@@ -20,7 +20,6 @@ internal sealed class MemoryModel : IAsyncDisposable
     private static readonly TimeSpan GoodbyeTimeout = TimeSpan.FromSeconds(1);
 
     private readonly Script _script;
-    private readonly bool _concurrent;
     private readonly FakeTimeProvider _time = new();
     private readonly MemoryConnection _connection;
     private readonly TaskCompletionSource _handler = new();
@@ -51,18 +50,17 @@ internal sealed class MemoryModel : IAsyncDisposable
     private volatile bool _reset;
     private volatile bool _aborted;
 
-    private MemoryModel(Script script, bool concurrent)
+    private MemoryModel(Script script)
     {
         _script = script;
-        _concurrent = concurrent;
-        _connection = new MemoryConnection(concurrent ? PipeScheduler.ThreadPool : PipeScheduler.Inline);
+        _connection = new MemoryConnection(PipeScheduler.Inline);
         _originalTransport = _connection.Transport;
     }
 
     /// <summary>Carries out the script step by step: the same script always takes the same way.</summary>
     public static async Task RunInARowAsync(Script script)
     {
-        await using var model = new MemoryModel(script, concurrent: false);
+        await using var model = new MemoryModel(script);
         model.Start();
         foreach (var step in script.Steps)
         {
@@ -71,31 +69,6 @@ internal sealed class MemoryModel : IAsyncDisposable
         }
 
         await model.EndAsync();
-    }
-
-    /// <summary>Carries out the script on three threads: only the order of each actor's own steps is given.</summary>
-    public static async Task RunConcurrentlyAsync(Script script)
-    {
-        await using var model = new MemoryModel(script, concurrent: true);
-        model.Start();
-        await Task.WhenAll(
-            ActAsync(static step => step.IsHandlers),
-            ActAsync(static step => step.IsPeers),
-            ActAsync(static step => !step.IsHandlers && !step.IsPeers));
-        await model.EndAsync();
-
-        Task ActAsync(Func<Step, bool> isMine) => Task.Run(() =>
-        {
-            var last = CloseState.Open;
-            foreach (var step in model._script.Steps)
-            {
-                if (isMine(step))
-                {
-                    model.Do(step);
-                    last = Forward(last, model._feature.State);
-                }
-            }
-        });
     }
 
     public ValueTask DisposeAsync() => _connection.DisposeAsync();
@@ -157,10 +130,7 @@ internal sealed class MemoryModel : IAsyncDisposable
 
     private void Do(Step step)
     {
-        if (step.IsHandlers || !_concurrent)
-        {
-            PollPending();
-        }
+        PollPending();
 
         if (_returned && _script.Goodbye != GoodbyeKind.None && step.Act is <= Act.CancelFlush or Act.CompleteOutput or Act.FailOutput)
         {
@@ -177,11 +147,7 @@ internal sealed class MemoryModel : IAsyncDisposable
 
                 break;
             case Act.WriteBesidePending:
-                if (_flushes.Count == 0 || !_concurrent)
-                {
-                    Write(step.Amount); // Not while a pipe may complete the pending flush at the very same moment: that is more than a pipe can do.
-                }
-
+                Write(step.Amount);
                 break;
             case Act.Buffer:
                 UseOutput(() =>
@@ -278,7 +244,7 @@ internal sealed class MemoryModel : IAsyncDisposable
     // What the pipe did not take before it was cut off is lost, and that is no graceful end.
     private void NoteCutOff()
     {
-        if (_concurrent || CloseTransitions.IsFinal(_feature.State))
+        if (CloseTransitions.IsFinal(_feature.State))
         {
             return;
         }
@@ -433,7 +399,7 @@ internal sealed class MemoryModel : IAsyncDisposable
         }
 
         var normal = exception is null || (exception is OperationCanceledException && _requested);
-        if (!_concurrent && !CloseTransitions.IsFinal(_feature.State))
+        if (!CloseTransitions.IsFinal(_feature.State))
         {
             _expectedReason ??= normal ? CloseReason.HandlerCompleted : CloseReason.HandlerFaulted;
         }
@@ -452,15 +418,12 @@ internal sealed class MemoryModel : IAsyncDisposable
 
     private void Request(CloseReason reason, Action request)
     {
-        // A request after the return or the end does nothing. On threads of their own nobody can know.
-        if (!_requested && (_concurrent || (!_returned && !CloseTransitions.IsFinal(_feature.State))))
+        // A request after the return or the end does nothing.
+        if (!_requested && ((!_returned && !CloseTransitions.IsFinal(_feature.State))))
         {
             Volatile.Write(ref _sentAtRequest, _connection.SentBytes);
             _requested = true;
-            if (!_concurrent)
-            {
-                _expectedReason ??= reason;
-            }
+            _expectedReason ??= reason;
         }
 
         request();
@@ -503,7 +466,7 @@ internal sealed class MemoryModel : IAsyncDisposable
             await DrainAsync();
         }
 
-        if (!_concurrent && _script.Goodbye != GoodbyeKind.WaitsForItsToken)
+        if (_script.Goodbye != GoodbyeKind.WaitsForItsToken)
         {
             _time.Advance(CloseTimeout + TimeSpan.FromMilliseconds(1));
             BrokenInvariantException.ThrowIf(!CloseTransitions.IsFinal(_feature.State), $"{CloseTimeout} after the handler's return the state is {_feature.State}");
@@ -523,7 +486,7 @@ internal sealed class MemoryModel : IAsyncDisposable
     private async Task DrainAsync()
     {
         _connection.HalfClose();
-        var limit = _concurrent || _script.Goodbye == GoodbyeKind.WaitsForItsToken ? 16 : 64;
+        var limit = _script.Goodbye == GoodbyeKind.WaitsForItsToken ? 16 : 64;
         for (var i = 0; i < limit && !_connection.PeerSawFin && !_middleware.IsCompleted; i++)
         {
             _connection.Receive();
@@ -579,7 +542,7 @@ internal sealed class MemoryModel : IAsyncDisposable
             return;
         }
 
-        BrokenInvariantException.ThrowIf(_middleware.IsCanceled != _threw && !(_concurrent && _requested), $"the handler {(_threw ? "threw" : "returned")} and the middleware did not ({result})");
+        BrokenInvariantException.ThrowIf(_middleware.IsCanceled != _threw, $"the handler {(_threw ? "threw" : "returned")} and the middleware did not ({result})");
     }
 
     private void CheckResult(CloseState state, CloseResult result)
@@ -600,22 +563,7 @@ internal sealed class MemoryModel : IAsyncDisposable
         BrokenInvariantException.ThrowIf(
             result.Outcome == CloseOutcome.Aborted && !_aborted && !_outputFailed && !_threw, $"nobody aborted it, and the result is {result}");
         BrokenInvariantException.ThrowIf(result.Outcome == CloseOutcome.LingerLimitExceeded && _script.MaxLingerBytes is null, $"there is no limit, and the result is {result}");
-        if (!_concurrent)
-        {
-            BrokenInvariantException.ThrowIf(result.Reason != _expectedReason, $"the first cause was {_expectedReason}, and the result is {result}");
-            return;
-        }
-
-        var possible = result.Reason switch
-        {
-            CloseReason.HandlerCompleted => !_threw,
-            CloseReason.HandlerFaulted => _threw || _outputFailed,
-            CloseReason.PeerReset => _reset,
-            CloseReason.Drain or CloseReason.HostStopping => _requested,
-            CloseReason.Application => _aborted,
-            _ => false,
-        };
-        BrokenInvariantException.ThrowIf(!possible, $"nothing happened that is the reason of {result}");
+        BrokenInvariantException.ThrowIf(result.Reason != _expectedReason, $"the first cause was {_expectedReason}, and the result is {result}");
     }
 
     private void CheckBytes(CloseResult result)

@@ -4,9 +4,5 @@ namespace GracefulConnections.Tests.Stress.Support;
 /// <param name="Amount">Bytes, or milliseconds of the clock.</param>
 internal readonly record struct Step(Act Act, int Amount)
 {
-    public bool IsHandlers => Act <= Act.ThrowCanceled;
-
-    public bool IsPeers => Act is >= Act.PeerSend and <= Act.PeerReset;
-
     public override string ToString() => Act is Act.Write or Act.WriteBesidePending or Act.Buffer or Act.Read or Act.PeerSend or Act.Advance ? $"{Act}({Amount})" : Act.ToString();
 }

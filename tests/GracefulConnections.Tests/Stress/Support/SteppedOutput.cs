@@ -20,6 +20,8 @@ internal sealed class SteppedOutput : TransportOutput
 
     public override bool SeesAcknowledgements => true;
 
+    public override bool CanHalfClose => true;
+
     public override bool IsWriteBlocked => !IsCompleted && WrittenBytes - _sent >= 1024;
 
     public override long SentBytes => _sent;
