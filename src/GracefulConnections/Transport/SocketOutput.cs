@@ -176,12 +176,11 @@ internal sealed class SocketOutput(Pipe pipe, long resumeWriterThreshold, Socket
             return true;
         }
 
-        Finish();
-
-        // These mean that the socket was closed under the send.
+        // These mean that the socket was closed under the send. Told first: the flush that returns next lets the handler return, and the first cause wins.
         Events.OnFaulted(error is SocketError.OperationAborted or SocketError.Interrupted or SocketError.NotSocket or SocketError.InvalidArgument
             ? new ObjectDisposedException(nameof(Socket))
             : new SocketException((int)error));
+        Finish();
         return false;
     }
 
