@@ -33,6 +33,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
     private bool _endInput;
     private bool _handlerReturned;
     private bool _writeBlocked;
+    private long _sentAtLook;
     private bool _finSent;
     private bool _peerFin;
     private bool _countedAsClosing;
@@ -389,10 +390,13 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         _writeBlocked = _output.IsWriteBlocked;
         if (_writeBlocked)
         {
-            if (!wasBlocked)
+            // Bytes that left since then let the write go on, even if it is blocked again by now.
+            if (!wasBlocked || _sentAtLook != _output.SentBytes)
             {
                 _progressAt = now; // It blocked at some time since the last look: late by that, never early.
             }
+
+            _sentAtLook = _output.SentBytes;
 
             NoteProgress_NeedsLock(_output.GetDelivery(), now);
             stalledAt = CloseSweeper.Add(_progressAt, scope.Options.FlushStallTimeout);
