@@ -13,7 +13,8 @@ public partial class ArchitectureTests
     {
         ["Closing"] = ["Transport", "Diagnostics"],
         ["Transport"] = ["Diagnostics"],
-        ["Pipeline"] = ["Closing", "Transport", "Diagnostics"],
+        ["Draining"] = ["Diagnostics"],
+        ["Pipeline"] = ["Closing", "Draining", "Transport", "Diagnostics"],
         ["Diagnostics"] = [],
     };
 
@@ -44,10 +45,11 @@ public partial class ArchitectureTests
         where !(file.Folder.Length == 0 && file.Namespace.StartsWith("Microsoft.", StringComparison.Ordinal) && file.Name.EndsWith("Extensions", StringComparison.Ordinal))
         select $"{file} is in {file.Namespace}");
 
+    // The service manager's notify socket is no connection.
     [Fact]
     public void Socket_Named_OnlyInTransport() => AssertNone(
         from file in Files
-        where file.Folder != "Transport" && SocketName().IsMatch(file.Code)
+        where file.Folder != "Transport" && file.Name != "SystemdNotifier" && SocketName().IsMatch(file.Code)
         select $"{file} names Socket");
 
     [Fact]
@@ -56,6 +58,13 @@ public partial class ArchitectureTests
         where !(file.Folder == "Pipeline" || (file.Folder.Length == 0 && file.Name.EndsWith("Extensions", StringComparison.Ordinal)))
         where ConnectionDelegateName().IsMatch(file.Code)
         select $"{file} names ConnectionDelegate");
+
+    [Fact]
+    public void Host_Named_OnlyByTheHostedServiceAndTheExtensions() => AssertNone(
+        from file in Files
+        where file.Name != "DrainHostedService" && !(file.Folder.Length == 0 && file.Name.EndsWith("Extensions", StringComparison.Ordinal))
+        where HostName().IsMatch(file.Code)
+        select $"{file} names the host");
 
     [Fact]
     public void Types_EveryFile_HasOneWithItsName() => AssertNone(
@@ -109,6 +118,9 @@ public partial class ArchitectureTests
 
     [GeneratedRegex(@"\bConnectionDelegate\b")]
     private static partial Regex ConnectionDelegateName();
+
+    [GeneratedRegex(@"\busing Microsoft\.Extensions\.Hosting;|\bIHost\w*\b")]
+    private static partial Regex HostName();
 
     [GeneratedRegex(@"^namespace (?<name>[\w.]+);", RegexOptions.Multiline)]
     private static partial Regex NamespaceLine();

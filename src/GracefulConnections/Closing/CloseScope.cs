@@ -15,6 +15,7 @@ internal sealed class CloseScope
     public CloseScope(GracefulCloseOptions options, TimeProvider time, ILogger logger, GracefulMetrics metrics)
     {
         Options = options;
+        Time = time;
         ClosingSweeper = CloseSweeper.ForClosing(time);
         OpenSweeper = CloseSweeper.ForOpen(time);
         Logger = logger;
@@ -26,6 +27,8 @@ internal sealed class CloseScope
     public static CloseScope Default => LazyDefault.Value;
 
     public GracefulCloseOptions Options { get; }
+
+    public TimeProvider Time { get; }
 
     public CloseSweeper ClosingSweeper { get; }
 

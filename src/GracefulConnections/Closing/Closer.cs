@@ -45,6 +45,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
     private TimeSpan _deliveredAt;
     private TimeSpan _lastByteAt;
     private TimeSpan _goodbyeDeadline;
+    private TimeSpan _lingerIdleTimeout = scope.Options.LingerIdleTimeout;
     private TimeSpan _poll = ShortestPoll;
     private long _progress;
     private long _discardedBeforeFin;
@@ -79,6 +80,30 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
             lock (_lock)
             {
                 return _reason;
+            }
+        }
+    }
+
+    /// <summary>Gets whether the handler has the connection.</summary>
+    public bool IsServing
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return !_handlerReturned && !CloseTransitions.IsFinal(_state);
+            }
+        }
+    }
+
+    /// <summary>Gets how the connection ended; <see langword="null"/> while it has not.</summary>
+    public CloseResult? Result
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _finished ? _result : null;
             }
         }
     }
@@ -150,6 +175,26 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         }
 
         _input.GoOn();
+    }
+
+    /// <summary>Accepts no longer silence than this while lingering, from now on.</summary>
+    public void CapLinger(TimeSpan cap)
+    {
+        lock (_lock)
+        {
+            if (cap == Timeout.InfiniteTimeSpan || (_lingerIdleTimeout != Timeout.InfiniteTimeSpan && cap >= _lingerIdleTimeout))
+            {
+                return;
+            }
+
+            _lingerIdleTimeout = cap;
+            if (_state != CloseState.Lingering)
+            {
+                return;
+            }
+        }
+
+        scope.ClosingSweeper.Watch(this, Now); // It is watched for a later time.
     }
 
     /// <summary>The handler has returned: what the peer sends from now on is discarded.</summary>
@@ -443,7 +488,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
 
     private TimeSpan SweepLingering_NeedsLock(TimeSpan now)
     {
-        var silentAt = CloseSweeper.Add(_lastByteAt, scope.Options.LingerIdleTimeout);
+        var silentAt = CloseSweeper.Add(_lastByteAt, _lingerIdleTimeout);
         var silence = CloseEvent.LingerSilent;
         if (!_output.CanHalfClose)
         {

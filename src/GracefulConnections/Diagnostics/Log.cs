@@ -33,4 +33,43 @@ internal static partial class Log
 
     [LoggerMessage(9, LogLevel.Warning, @"Another middleware (such as UseHttps) stands between an endpoint's transport and UseGracefulShutdown, so it cannot half-close there: it waits until the peer acknowledged all output, and then the server closes both directions. Call UseGracefulShutdown() before the other middleware to close gracefully.", EventName = nameof(TransportIsWrapped))]
     public static partial void TransportIsWrapped(ILogger logger);
+
+    [LoggerMessage(10, LogLevel.Information, "The drain was announced with {ConnectionCount} connections. The server goes on accepting and serving for {AnnounceDelaySeconds} s.", EventName = nameof(DrainAnnounced))]
+    public static partial void DrainAnnounced(ILogger logger, int connectionCount, double announceDelaySeconds);
+
+    [LoggerMessage(EventId = 11, Message = "Draining {ConnectionCount} connections, {BusyCount} of them busy ({Reason}). What is left after {DrainTimeoutSeconds} s will be aborted.", EventName = nameof(DrainStarted))]
+    public static partial void DrainStarted(ILogger logger, LogLevel level, int connectionCount, int busyCount, CloseReason reason, double drainTimeoutSeconds);
+
+    [LoggerMessage(EventId = 12, Message = "Draining: {ConnectionCount} connections left after {ElapsedSeconds:0.0} s ({States}). Oldest: {Holders}.", EventName = nameof(DrainProgress))]
+    public static partial void DrainProgress(ILogger logger, LogLevel level, int connectionCount, double elapsedSeconds, string states, string holders);
+
+    [LoggerMessage(EventId = 13, Message = "Drained {ConnectionCount} connections in {ElapsedSeconds:0.000} s ({Outcomes}), {DiscardedBytes} bytes discarded, {UnacknowledgedBytes} bytes unacknowledged.", EventName = nameof(DrainEnded))]
+    public static partial void DrainEnded(ILogger logger, LogLevel level, int connectionCount, double elapsedSeconds, string outcomes, long discardedBytes, long unacknowledgedBytes);
+
+    [LoggerMessage(14, LogLevel.Warning, "The drain aborted {ConnectionCount} connections, {UnacknowledgedBytes} bytes were lost. Oldest: {Holders}.", EventName = nameof(DrainAborted))]
+    public static partial void DrainAborted(ILogger logger, int connectionCount, long unacknowledgedBytes, string holders);
+
+    [LoggerMessage(15, LogLevel.Warning, @"Connection id ""{ConnectionId}"": the handler had not returned {GraceSeconds} s after its connection was aborted. The host stops without it.", EventName = nameof(HandlerAbandoned))]
+    public static partial void HandlerAbandoned(ILogger logger, string connectionId, double graceSeconds);
+
+    [LoggerMessage(16, LogLevel.Warning, @"Connection id ""{ConnectionId}"": the handler had not returned {GraceSeconds} s after its connection was aborted. It is left running, and its connection goes on being counted.", EventName = nameof(HandlerIgnoresAbort))]
+    public static partial void HandlerIgnoresAbort(ILogger logger, string connectionId, double graceSeconds);
+
+    [LoggerMessage(17, LogLevel.Warning, "A callback of DrainAnnounced threw. The drain goes on.", EventName = nameof(DrainCallbackFaulted))]
+    public static partial void DrainCallbackFaulted(ILogger logger, Exception exception);
+
+    [LoggerMessage(18, LogLevel.Warning, "Asked again to stop ({Signal}): aborting {ConnectionCount} connections now.", EventName = nameof(AbortRequested))]
+    public static partial void AbortRequested(ILogger logger, string signal, int connectionCount);
+
+    [LoggerMessage(19, LogLevel.Information, "HostOptions.ShutdownTimeout was raised from {ShutdownTimeoutSeconds} s, which the drain does not fit into: {Sum}.", EventName = nameof(ShutdownTimeoutRaised))]
+    public static partial void ShutdownTimeoutRaised(ILogger logger, double shutdownTimeoutSeconds, string sum);
+
+    [LoggerMessage(20, LogLevel.Warning, "The drain does not fit into {Variable}, {GracePeriodSeconds} s, after which the process is killed: {Sum}. Raise the grace period, or lower DrainTimeout or AnnounceDelay.", EventName = nameof(GracePeriodTooShort))]
+    public static partial void GracePeriodTooShort(ILogger logger, string variable, double gracePeriodSeconds, string sum);
+
+    [LoggerMessage(21, LogLevel.Warning, @"{Variable} must be a number of seconds above zero, but was ""{Value}"". Whether the drain fits into it is not checked.", EventName = nameof(GracePeriodUnreadable))]
+    public static partial void GracePeriodUnreadable(ILogger logger, string variable, string value);
+
+    [LoggerMessage(22, LogLevel.Debug, "The service manager behind {Variable} could not be told how far the drain is.", EventName = nameof(NotifyFailed))]
+    public static partial void NotifyFailed(ILogger logger, string variable, Exception exception);
 }

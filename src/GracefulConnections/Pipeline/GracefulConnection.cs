@@ -1,6 +1,7 @@
 using System.IO.Pipelines;
 using GracefulConnections.Closing;
 using GracefulConnections.Diagnostics;
+using GracefulConnections.Draining;
 using GracefulConnections.Transport;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
@@ -10,7 +11,7 @@ namespace GracefulConnections.Pipeline;
 /// <summary>
 /// One connection as its handler sees it: the transport with our two directions, the close feature, and the lifetime notification that stands in front of the server's own.
 /// </summary>
-internal sealed class GracefulConnection : IGracefulCloseFeature, IConnectionLifetimeNotificationFeature, IDuplexPipe, IDisposable
+internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeature, IConnectionLifetimeNotificationFeature, IDuplexPipe, IDisposable
 {
     private readonly ConnectionContext _connection;
     private readonly CloseScope _scope;
@@ -23,14 +24,19 @@ internal sealed class GracefulConnection : IGracefulCloseFeature, IConnectionLif
     private readonly LifetimeLimits? _limits;
     private readonly CancellationTokenRegistration _inputEnded;
     private readonly CancellationTokenSource? _over;
+    private readonly DrainCoordinator? _drain;
+    private volatile HandlerRun? _handlerRun;
+    private volatile bool _isAbandoned;
     private CancellationTokenSource? _closeRequested;
     private Func<ConnectionContext, CloseReason, CancellationToken, ValueTask>? _goodbye;
     private CancellationToken? _notificationOverride;
     private bool _isRequested;
     private volatile bool _isAware;
 
-    public GracefulConnection(ConnectionContext connection, CloseScope scope)
+    public GracefulConnection(ConnectionContext connection, CloseScope scope, DrainCoordinator? drain)
     {
+        _drain = drain;
+        StartTimestamp = drain?.Time.GetTimestamp() ?? 0;
         _connection = connection;
         _scope = scope;
         _goodbye = scope.Options.Goodbye;
@@ -39,7 +45,7 @@ internal sealed class GracefulConnection : IGracefulCloseFeature, IConnectionLif
         _originalClosed = connection.ConnectionClosed;
         _over = scope.Options.AllowHalfOpen ? new CancellationTokenSource() : null;
         _closer = new Closer(connection, scope, _over is null ? null : SignalOver);
-        _transport = ConnectionTransport.Create(connection, _closer);
+        _transport = ConnectionTransport.Create(connection, _closer, drain?.Time);
         _closer.Attach(_transport.Input, _transport.Output);
 
         connection.Transport = this;
@@ -59,16 +65,22 @@ internal sealed class GracefulConnection : IGracefulCloseFeature, IConnectionLif
             _limits.Start();
         }
 
-        // Last: a server that is stopping already asks right here.
-        _serverRequest = _originalNotification?.ConnectionClosedRequested.UnsafeRegister(
-            static state => ((GracefulConnection)state!).RequestClose(CloseReason.HostStopping), this) ?? default;
+        // Last: a drain that has begun, or a server that is stopping, asks right here.
+        drain?.Add(this);
+        _serverRequest = _originalNotification?.ConnectionClosedRequested.UnsafeRegister(static state => ((GracefulConnection)state!).OnServerRequest(), this) ?? default;
     }
 
     public PipeReader Input => _transport.Input;
 
     public PipeWriter Output => _transport.Output;
 
-    public CloseState State => _closer.State;
+    public override CloseState State => _closer.State;
+
+    public override CloseResult? Result => _closer.Result;
+
+    public override long StartTimestamp { get; }
+
+    public override bool IsBusy => _closer.IsServing && !_transport.Input.IsAtMessageBoundary && (_transport.Input.ReceivedBytes > 0 || _transport.Output.WrittenBytes > 0);
 
     public Task<CloseResult> Closed => _closer.Closed;
 
@@ -124,7 +136,18 @@ internal sealed class GracefulConnection : IGracefulCloseFeature, IConnectionLif
                 nameof(reason), reason, "A close can be requested with HostStopping, Drain, IdleTimeout, MaxConnectionAge or Application; the other reasons are observed, not requested.");
         }
 
-        if (!_closer.TryRequestClose(reason))
+        RequestClose(reason, abort: false);
+    }
+
+    private void RequestClose(CloseReason reason, bool abort)
+    {
+        var isFirst = _closer.TryRequestClose(reason);
+        if (abort)
+        {
+            _closer.Abort(); // Before the callbacks, which are the application's and may take their time.
+        }
+
+        if (!isFirst)
         {
             return;
         }
@@ -188,6 +211,72 @@ internal sealed class GracefulConnection : IGracefulCloseFeature, IConnectionLif
         return _closer.CloseAsync(LeftOver.Drop);
     }
 
+    public override TrackedConnectionInfo GetInfo()
+    {
+        var time = _drain!.Time;
+        var isBusy = IsBusy;
+        var lastByteAt = Math.Max(_transport.Input.ReceivedAt, _transport.Output.FlushedAt);
+        var age = time.GetElapsedTime(StartTimestamp);
+        var written = _transport.Output.WrittenBytes;
+        var delivery = written > 0 ? _transport.Output.GetDelivery() : new DeliveryStatus(0, IsDelivered: false, IsReset: false, 0); // Nothing to ask the kernel for.
+        return new TrackedConnectionInfo
+        {
+            ConnectionId = _connection.ConnectionId,
+            LocalEndPoint = _connection.LocalEndPoint,
+            RemoteEndPoint = _connection.RemoteEndPoint,
+            State = State,
+            IsCloseRequested = IsCloseRequested,
+            IsBusy = isBusy,
+            Age = age,
+            BusyTime = !isBusy ? TimeSpan.Zero : _transport.Input.BusySince is > 0 and var busySince ? time.GetElapsedTime(busySince) : age,
+            IdleTime = lastByteAt > 0 ? time.GetElapsedTime(lastByteAt) : age,
+            ReceivedBytes = _transport.Input.ReceivedBytes,
+            WrittenBytes = written,
+            UnacknowledgedBytes = delivery.UnacknowledgedBytes,
+            IsPeerWindowClosed = delivery.IsWindowClosed,
+        };
+    }
+
+    // On the thread pool: the callbacks of the token are the application's, and thousands of others wait for their turn.
+    public override void Ask(CloseReason reason, TimeSpan lingerCap)
+    {
+        _closer.CapLinger(lingerCap);
+        ThreadPool.UnsafeQueueUserWorkItem(static state => state.connection.RequestClose(state.reason), (connection: this, reason), preferLocal: false);
+    }
+
+    public override void Abort(CloseReason reason) =>
+        ThreadPool.UnsafeQueueUserWorkItem(static state => state.connection.RequestClose(state.reason, abort: true), (connection: this, reason), preferLocal: false);
+
+    public override void Abandon()
+    {
+        _isAbandoned = true;
+        _handlerRun?.Abandon();
+    }
+
+    /// <summary>Runs the handler so that it can be abandoned.</summary>
+    /// <returns>The handler's task, which has completed; <see langword="null"/> when the handler was abandoned.</returns>
+    public ValueTask<Task?> RunAsync(ConnectionDelegate next)
+    {
+        var run = new HandlerRun(next, _connection);
+        _handlerRun = run;
+        var end = run.RunAsync();
+        if (_isAbandoned)
+        {
+            run.Abandon();
+        }
+
+        return end;
+    }
+
+    /// <summary>Closes after the handler was abandoned. What it wrote to stays out of the memory pool.</summary>
+    public ValueTask<CloseResult> CloseAbandonedAsync()
+    {
+        _closer.OnHandlerReturned(CloseReason.HostStopping);
+        _limits?.Stop();
+        _closer.Abort();
+        return _closer.CloseAsync(LeftOver.DropAndKeepMemory);
+    }
+
     /// <summary>Adds the outcome to what the server itself reports of the connection.</summary>
     public void Report(in CloseResult result) =>
         _connection.Features.Get<IConnectionMetricsTagsFeature>()?.Tags.Add(
@@ -205,6 +294,19 @@ internal sealed class GracefulConnection : IGracefulCloseFeature, IConnectionLif
         }
 
         _connection.Features.Set(_originalNotification);
+        _drain?.Remove(this, _closer.Result ?? new CloseResult(CloseReason.HandlerFaulted, CloseOutcome.Aborted, TimeSpan.Zero, 0, null));
+    }
+
+    private void OnServerRequest()
+    {
+        if (_drain is null)
+        {
+            RequestClose(CloseReason.HostStopping);
+        }
+        else
+        {
+            _drain.OnServerRequest(this);
+        }
     }
 
     private async ValueTask<CloseResult> CloseWithGoodbyeAsync(Func<ConnectionContext, CloseReason, CancellationToken, ValueTask> goodbye)

@@ -1,12 +1,14 @@
 using GracefulConnections.Closing;
 using GracefulConnections.Diagnostics;
+using GracefulConnections.Draining;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 
 namespace GracefulConnections.Pipeline;
 
 /// <summary>Runs the handler on a connection that closes gracefully, then closes it.</summary>
-internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseScope scope)
+internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseScope scope, DrainCoordinator? drain = null)
 {
     private int _wrappedLogged;
 
@@ -15,7 +17,8 @@ internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseS
     public static Func<ConnectionDelegate, ConnectionDelegate> Create(IServiceProvider? services, Action<GracefulCloseOptions> configure)
     {
         var scope = CloseScope.Create(services, configure);
-        return next => new GracefulShutdownMiddleware(next, scope).OnConnectionAsync;
+        var drain = services?.GetService<DrainCoordinator>();
+        return next => new GracefulShutdownMiddleware(next, scope, drain).OnConnectionAsync;
     }
 
     /// <summary>Runs a handler whose endpoint nobody configured.</summary>
@@ -24,7 +27,7 @@ internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseS
 
     public async Task OnConnectionAsync(ConnectionContext connection)
     {
-        using var graceful = new GracefulConnection(connection, scope);
+        using var graceful = new GracefulConnection(connection, scope, drain);
         if (graceful.IsWrapped && Interlocked.Exchange(ref _wrappedLogged, 1) == 0)
         {
             Log.TransportIsWrapped(scope.Logger);
@@ -32,7 +35,19 @@ internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseS
 
         try
         {
-            await next(connection).ConfigureAwait(false);
+            if (drain is null)
+            {
+                await next(connection).ConfigureAwait(false);
+            }
+            else if (await graceful.RunAsync(next).ConfigureAwait(false) is { } handler)
+            {
+                await handler.ConfigureAwait(false);
+            }
+            else
+            {
+                graceful.Report(await graceful.CloseAbandonedAsync().ConfigureAwait(false));
+                return;
+            }
         }
         catch (OperationCanceledException exception) when (graceful.IsCloseRequested)
         {

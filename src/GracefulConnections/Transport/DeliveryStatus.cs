@@ -6,4 +6,5 @@ namespace GracefulConnections.Transport;
 /// <param name="IsReset">The kernel gave the connection up before everything was delivered.</param>
 /// <param name="UnacknowledgedBytes">What the peer's kernel has not acknowledged; <see langword="null"/> where that cannot be seen.</param>
 /// <param name="IsGone">This side has closed the socket already, which is an abort by somebody else: nothing can be seen any more.</param>
-internal readonly record struct DeliveryStatus(long Progress, bool IsDelivered, bool IsReset, long? UnacknowledgedBytes, bool IsGone = false);
+/// <param name="IsWindowClosed">The peer's kernel takes nothing more.</param>
+internal readonly record struct DeliveryStatus(long Progress, bool IsDelivered, bool IsReset, long? UnacknowledgedBytes, bool IsGone = false, bool IsWindowClosed = false);

@@ -10,7 +10,7 @@ namespace GracefulConnections.Transport;
 /// The input as the handler sees it. Delegates to the transport's reader; ends a wait at a message boundary when a close was requested; and discards what
 /// the peer sends once nobody reads any more. A wait that was taken from the handler goes on as the discard's first read, so the transport never sees two.
 /// </summary>
-internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITransportEvents events) : PipeReader, IValueTaskSource<ReadResult>
+internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITransportEvents events, TimeProvider? clock = null) : PipeReader, IValueTaskSource<ReadResult>
 {
     private static readonly ReadResult EndOfInput = new(ReadOnlySequence<byte>.Empty, isCanceled: false, isCompleted: true);
 
@@ -28,6 +28,8 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
     private long _bufferedBytes;
     private long _receivedBytes;
     private long _discardedBytes;
+    private long _receivedAt;
+    private long _busySince;
     private volatile bool _resetSeen;
     private volatile bool _peerReset;
 
@@ -50,6 +52,24 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
 
     /// <summary>Gets the bytes that nobody consumed.</summary>
     public long DiscardedBytes => Volatile.Read(ref _discardedBytes);
+
+    /// <summary>Gets when bytes were last read from the transport, as a timestamp of the clock; 0 for never, or without a clock.</summary>
+    public long ReceivedAt => Volatile.Read(ref _receivedAt);
+
+    /// <summary>Gets when the bytes were read that the handler has in hand, as a timestamp of the clock; 0 for never, or without a clock.</summary>
+    public long BusySince => Volatile.Read(ref _busySince);
+
+    /// <summary>Gets whether the handler waits for more with everything consumed.</summary>
+    public bool IsAtMessageBoundary
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _waiting && _bufferedBytes == 0;
+            }
+        }
+    }
 
     /// <summary>Gets whether the handler was told that the peer reset the connection.</summary>
     public bool ResetSeen => _resetSeen;
@@ -255,6 +275,16 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
     private void Accept_NeedsLock(in ReadResult result)
     {
         var length = result.Buffer.Length;
+        if (clock is not null && length > _bufferedBytes)
+        {
+            var now = clock.GetTimestamp();
+            Volatile.Write(ref _receivedAt, now);
+            if (_bufferedBytes == 0)
+            {
+                Volatile.Write(ref _busySince, now);
+            }
+        }
+
         Volatile.Write(ref _receivedBytes, _receivedBytes + length - _bufferedBytes);
         _bufferedBytes = length;
         _buffer = result.Buffer;
@@ -455,6 +485,7 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
 
         if (arrived > 0)
         {
+            Volatile.Write(ref _receivedAt, clock?.GetTimestamp() ?? 0);
             events.OnBytesDiscarded();
         }
 

@@ -73,7 +73,7 @@ internal sealed class SocketProbe
                 var delivered = finAcknowledged || (finSent && acknowledged > sentBytes);
 
                 // Closed before that is no reset if our FIN left since finSent was read, and the peer's FIN answered it. A real reset fails the send that is still to come.
-                return new DeliveryStatus(acknowledged, delivered, finSent && info.State == TcpInfo.Closed && !delivered, writtenBytes - Math.Min(acknowledged, finSent ? sentBytes : writtenBytes));
+                return new DeliveryStatus(acknowledged, delivered, finSent && info.State == TcpInfo.Closed && !delivered, writtenBytes - Math.Min(acknowledged, finSent ? sentBytes : writtenBytes), IsWindowClosed: info.IsWindowClosed);
 
             case Kind.LinuxTcp when !_started:
                 return new DeliveryStatus(sentBytes, IsDelivered: false, IsReset: false, writtenBytes);

@@ -4,7 +4,7 @@ using System.Net.Sockets;
 namespace GracefulConnections.Transport;
 
 /// <summary>What Linux tells of a TCP connection (struct tcp_info in linux/tcp.h).</summary>
-internal readonly record struct TcpInfo(byte State, bool HasUnacknowledged, long AcknowledgedBytes, long ReceivedBytes)
+internal readonly record struct TcpInfo(byte State, bool HasUnacknowledged, long AcknowledgedBytes, long ReceivedBytes, bool IsWindowClosed)
 {
     public const byte FinWait2 = 5;
     public const byte TimeWait = 6;
@@ -16,16 +16,20 @@ internal readonly record struct TcpInfo(byte State, bool HasUnacknowledged, long
     private const int BytesAckedOffset = 120;
     private const int BytesReceivedOffset = 128;
     private const int NotSentOffset = 144;
+    private const int SendWindowOffset = 228;
     private const int Length = 148; // Linux 4.6 and later.
+    private const int LengthWithSendWindow = 232; // Linux 5.4 and later.
 
     /// <returns><see langword="false"/> where the kernel does not tell, or the socket is disposed.</returns>
     public static bool TryRead(Socket socket, out TcpInfo info)
     {
         info = default;
-        Span<byte> raw = stackalloc byte[Length];
+        Span<byte> raw = stackalloc byte[LengthWithSendWindow];
+        int length;
         try
         {
-            if (socket.GetRawSocketOption(IpProtoTcp, TcpInfoOption, raw) < Length)
+            length = socket.GetRawSocketOption(IpProtoTcp, TcpInfoOption, raw);
+            if (length < Length)
             {
                 return false;
             }
@@ -39,7 +43,8 @@ internal readonly record struct TcpInfo(byte State, bool HasUnacknowledged, long
             raw[0],
             BinaryPrimitives.ReadUInt32LittleEndian(raw[UnackedOffset..]) != 0 || BinaryPrimitives.ReadUInt32LittleEndian(raw[NotSentOffset..]) != 0,
             BinaryPrimitives.ReadInt64LittleEndian(raw[BytesAckedOffset..]),
-            BinaryPrimitives.ReadInt64LittleEndian(raw[BytesReceivedOffset..]));
+            BinaryPrimitives.ReadInt64LittleEndian(raw[BytesReceivedOffset..]),
+            length >= LengthWithSendWindow && BinaryPrimitives.ReadUInt32LittleEndian(raw[SendWindowOffset..]) == 0);
         return true;
     }
 }

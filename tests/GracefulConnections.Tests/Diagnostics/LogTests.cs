@@ -18,6 +18,19 @@ public class LogTests
     [InlineData(7, "GoodbyeFaulted", LogLevel.Warning)]
     [InlineData(8, "CloseRequestCallbackFaulted", LogLevel.Warning)]
     [InlineData(9, "TransportIsWrapped", LogLevel.Warning)]
+    [InlineData(10, "DrainAnnounced", LogLevel.Information)]
+    [InlineData(11, "DrainStarted", LogLevel.None)] // The level is the drain's own.
+    [InlineData(12, "DrainProgress", LogLevel.None)]
+    [InlineData(13, "DrainEnded", LogLevel.None)]
+    [InlineData(14, "DrainAborted", LogLevel.Warning)]
+    [InlineData(15, "HandlerAbandoned", LogLevel.Warning)]
+    [InlineData(16, "HandlerIgnoresAbort", LogLevel.Warning)]
+    [InlineData(17, "DrainCallbackFaulted", LogLevel.Warning)]
+    [InlineData(18, "AbortRequested", LogLevel.Warning)]
+    [InlineData(19, "ShutdownTimeoutRaised", LogLevel.Information)]
+    [InlineData(20, "GracePeriodTooShort", LogLevel.Warning)]
+    [InlineData(21, "GracePeriodUnreadable", LogLevel.Warning)]
+    [InlineData(22, "NotifyFailed", LogLevel.Debug)]
     public void Message_Always_KeepsItsIdNameAndLevel(int id, string name, LogLevel level)
     {
         var message = Assert.Single(Messages, message => message.EventId == id);
@@ -34,7 +47,7 @@ public class LogTests
 
     [Fact]
     public void Messages_AboutAConnection_NameItFirst() => Assert.All(
-        Methods.Where(method => method.GetParameters().Length > 1),
+        Methods.Where(method => method.GetParameters().Any(parameter => parameter.Name == "connectionId")),
         method => Assert.Equal("connectionId", method.GetParameters()[1].Name));
 
     [Fact]
