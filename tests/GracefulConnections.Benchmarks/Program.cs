@@ -12,6 +12,8 @@ IBenchmark[] benchmarks =
     EchoBenchmark.Large,
     new ConnectBenchmark(),
     new LingeringMemoryBenchmark(),
+    new TrackedMemoryBenchmark(),
+    new DrainBenchmark(),
 ];
 
 if (args is ["serve", var variant, var served])

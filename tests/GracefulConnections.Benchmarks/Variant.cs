@@ -1,6 +1,6 @@
 namespace GracefulConnections.Benchmarks;
 
-/// <summary>The two servers that are compared.</summary>
+/// <summary>The servers that are compared.</summary>
 internal enum Variant
 {
     /// <summary>Kestrel as it comes.</summary>
@@ -8,4 +8,7 @@ internal enum Variant
 
     /// <summary>The same with <c>UseGracefulShutdown()</c>.</summary>
     Graceful,
+
+    /// <summary>A loop over shutdown(2): what the kernel alone costs.</summary>
+    ShutdownLoop,
 }

@@ -511,6 +511,13 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
             }
         }
 
+        if (now >= silentAt && silence == CloseEvent.LingerSilent && _input.IsBehind)
+        {
+            // Not the peer is silent, we are late: a busy process has not got round to what the peer sent, and must not take that for silence.
+            _lastByteAt = now;
+            silentAt = CloseSweeper.Add(now, _lingerIdleTimeout);
+        }
+
         var tooLongAt = CloseSweeper.Add(_closingSince, scope.Options.CloseTimeout);
         ExpireFirst_NeedsLock(now, silentAt, silence, tooLongAt, CloseEvent.CloseTimeout);
         return Earliest(silentAt, tooLongAt);

@@ -53,6 +53,9 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
     /// <summary>Gets the bytes that nobody consumed.</summary>
     public long DiscardedBytes => Volatile.Read(ref _discardedBytes);
 
+    /// <summary>Gets whether something of the peer's, perhaps its FIN, waits in the kernel for us to read it.</summary>
+    public bool IsBehind => probe?.HasReceivedMoreThan(ReceivedBytes) == true;
+
     /// <summary>Gets when bytes were last read from the transport, as a timestamp of the clock; 0 for never, or without a clock.</summary>
     public long ReceivedAt => Volatile.Read(ref _receivedAt);
 

@@ -119,6 +119,9 @@ internal sealed class SocketProbe
         }
     }
 
+    /// <summary>Gets whether the peer sent more than was read, its FIN included. <see langword="false"/> where that cannot be seen.</summary>
+    public bool HasReceivedMoreThan(long seenBytes) => _kind == Kind.LinuxTcp && TcpInfo.TryRead(_socket, out var info) && info.ReceivedBytes > seenBytes;
+
     /// <summary>
     /// Gets whether the kernel gave the connection up. The runtime marks a socket as not connected when an operation found it reset and when it is
     /// disposed, and Linux tells more: a reset after the peer's FIN, which no pending operation would notice.

@@ -27,5 +27,12 @@ internal static class Budgets
         new("connect", "load generator CPU us/connection", Comparison.RatioAtMost),
 
         new("lingering-memory", "managed B/connection", Comparison.DifferenceAtMost, Must: 1024, Aim: LessThanStock),
+
+        new("tracked-memory", "managed B/connection", Comparison.DifferenceAtMost),
+
+        new("drain", "ms to the last FIN", Comparison.OursAtMost, Must: 2000),
+        new("drain", "ms to the last FIN", Comparison.RatioAtMost, Aim: 2),
+        new("drain", "server CPU ms", Comparison.RatioAtMost),
+        new("drain", "GetConnections() ms", Comparison.OursAtMost),
     ];
 }

@@ -11,4 +11,7 @@ internal enum Comparison
 
     /// <summary>Ours minus stock's; less is better.</summary>
     DifferenceAtMost,
+
+    /// <summary>Ours alone; less is better.</summary>
+    OursAtMost,
 }

@@ -13,20 +13,20 @@ internal static class Report
     {
         Console.WriteLine();
         Console.WriteLine($"{benchmark.Name}: {benchmark.Description}");
-        Console.WriteLine(Format("", "stock", "ours", "compared", "quartiles", "min .. max", "must", "aim", ""));
+        Console.WriteLine(Format("", benchmark.Baseline == Variant.Stock ? "stock" : "floor", "ours", "compared", "quartiles", "min .. max", "must", "aim", ""));
         var shortfalls = 0;
         foreach (var budget in Budgets.All.Where(budget => budget.Benchmark == benchmark.Name))
         {
-            var stock = figures.Get(Variant.Stock, budget.Figure);
             var ours = figures.Get(Variant.Graceful, budget.Figure);
-            var isRatio = budget.Comparison != Comparison.DifferenceAtMost;
-            var compared = stock.Zip(ours, (s, o) => isRatio ? o / s : o - s).Order().ToArray();
+            var stock = budget.Comparison == Comparison.OursAtMost ? ours : figures.Get(benchmark.Baseline, budget.Figure);
+            var isRatio = budget.Comparison is Comparison.RatioAtLeast or Comparison.RatioAtMost;
+            var compared = stock.Zip(ours, (s, o) => isRatio ? o / s : budget.Comparison == Comparison.OursAtMost ? o : o - s).Order().ToArray();
             var median = Quantile(compared, 0.5);
             var verdict = GetVerdict(budget, median);
             shortfalls += verdict == Verdict.FallsShort ? 1 : 0;
             Console.WriteLine(Format(
                 budget.Figure,
-                Number(Quantile([.. stock.Order()], 0.5)),
+                budget.Comparison == Comparison.OursAtMost ? "" : Number(Quantile([.. stock.Order()], 0.5)),
                 Number(Quantile([.. ours.Order()], 0.5)),
                 Compared(median),
                 $"{Compared(Quantile(compared, 0.25))} .. {Compared(Quantile(compared, 0.75))}",
@@ -44,28 +44,32 @@ internal static class Report
     public static void PrintSummary(int shortfalls)
     {
         Console.WriteLine();
-        Console.WriteLine("Medians. Compared: of the pairs, ours divided by stock's (x) or minus stock's.");
+        Console.WriteLine("Medians. Compared: of the pairs, ours divided by the other's (x) or minus the other's; ours alone where nothing stands beside it.");
         Console.WriteLine(shortfalls == 0 ? "All budgets are met." : $"{shortfalls} budgets fall short.");
     }
 
     private static Verdict GetVerdict(Budget budget, double compared)
     {
-        if (budget.Must is not { } must || budget.Aim is not { } aim)
+        if (budget is { Must: null, Aim: null })
         {
             return Verdict.NoBudget;
         }
 
         var slack = budget.Comparison == Comparison.DifferenceAtMost ? Noise : 0;
         var sign = budget.Comparison == Comparison.RatioAtLeast ? -1 : 1;
-        return sign * compared <= (sign * aim) + slack ? Verdict.MeetsAim
-            : sign * compared <= (sign * must) + slack ? Verdict.MeetsMust
+        return Meets(budget.Aim) ? Verdict.MeetsAim
+            : Meets(budget.Must) ? Verdict.MeetsMust
+            : budget.Must is null ? Verdict.MissesAim
             : Verdict.FallsShort;
+
+        bool Meets(double? limit) => sign * compared <= (sign * limit) + slack;
     }
 
     private static string Text(Verdict verdict) => verdict switch
     {
         Verdict.MeetsAim => "meets aim",
         Verdict.MeetsMust => "meets must",
+        Verdict.MissesAim => "misses aim",
         Verdict.FallsShort => "FALLS SHORT",
         _ => "no budget",
     };

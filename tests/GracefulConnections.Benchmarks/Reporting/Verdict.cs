@@ -6,5 +6,6 @@ internal enum Verdict
     NoBudget,
     MeetsAim,
     MeetsMust,
+    MissesAim,
     FallsShort,
 }

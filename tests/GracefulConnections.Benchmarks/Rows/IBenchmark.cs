@@ -1,5 +1,6 @@
 using GracefulConnections.Benchmarks.Reporting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace GracefulConnections.Benchmarks.Rows;
 
@@ -11,6 +12,14 @@ internal interface IBenchmark
 
     /// <summary>Gets what is measured, for the heading.</summary>
     string Description { get; }
+
+    /// <summary>Gets what ours is compared with.</summary>
+    Variant Baseline => Variant.Stock;
+
+    /// <summary>Adds what the server needs, in the server process.</summary>
+    void ConfigureServices(IServiceCollection services, Variant variant)
+    {
+    }
 
     /// <summary>Sets up the endpoint, in the server process.</summary>
     void Configure(ListenOptions endpoint, Variant variant);

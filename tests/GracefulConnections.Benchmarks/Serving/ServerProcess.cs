@@ -20,9 +20,15 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     public IPEndPoint EndPoint { get; }
 
-    public static async Task<ServerProcess> StartAsync(IBenchmark benchmark, Variant variant)
+    /// <summary>Starts the loop over shutdown(2), which understands the drain's command only.</summary>
+    public static Task<ServerProcess> StartShutdownLoopAsync() => StartAsync(new ProcessStartInfo("python3")
     {
-        var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardInput = true, RedirectStandardOutput = true };
+        ArgumentList = { "-u", Path.Combine(AppContext.BaseDirectory, "Serving", "shutdown_loop.py") },
+    });
+
+    public static Task<ServerProcess> StartAsync(IBenchmark benchmark, Variant variant)
+    {
+        var start = new ProcessStartInfo(Environment.ProcessPath!);
         if (Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet")
         {
             start.ArgumentList.Add(typeof(ServerProcess).Assembly.Location);
@@ -31,6 +37,13 @@ internal sealed class ServerProcess : IAsyncDisposable
         start.ArgumentList.Add("serve");
         start.ArgumentList.Add(variant.ToString());
         start.ArgumentList.Add(benchmark.Name);
+        return StartAsync(start);
+    }
+
+    private static async Task<ServerProcess> StartAsync(ProcessStartInfo start)
+    {
+        start.RedirectStandardInput = true;
+        start.RedirectStandardOutput = true;
         var process = Process.Start(start)!;
         try
         {
@@ -49,6 +62,12 @@ internal sealed class ServerProcess : IAsyncDisposable
         var answer = (await AskAsync(ServerRole.StatisticsCommand)).Split(' ');
         return new Statistics(TimeSpan.FromTicks(long.Parse(answer[0], CultureInfo.InvariantCulture)), long.Parse(answer[1], CultureInfo.InvariantCulture));
     }
+
+    /// <summary>Drains, and returns how many connections ended gracefully and what processor time it took.</summary>
+    public async Task<(int Count, double ProcessorMilliseconds)> DrainAsync() => ReadPair(await AskAsync(ServerRole.DrainCommand));
+
+    /// <summary>Takes a snapshot of all connections, and returns how many there are and how long it took.</summary>
+    public async Task<(int Count, double Milliseconds)> GetConnectionsAsync() => ReadPair(await AskAsync(ServerRole.GetConnectionsCommand));
 
     public async Task<long> GetManagedBytesAsync() => long.Parse(await AskAsync(ServerRole.ManagedBytesCommand), CultureInfo.InvariantCulture);
 
@@ -72,6 +91,12 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     private static async Task<string> ReadLineAsync(Process process) =>
         await process.StandardOutput.ReadLineAsync().WaitAsync(AnswerLimit) ?? throw new EndOfStreamException("The server process ended.");
+
+    private static (int Count, double Milliseconds) ReadPair(string line)
+    {
+        var words = line.Split(' ');
+        return (int.Parse(words[0], CultureInfo.InvariantCulture), double.Parse(words[1], CultureInfo.InvariantCulture));
+    }
 
     private Task<string> AskAsync(string command)
     {

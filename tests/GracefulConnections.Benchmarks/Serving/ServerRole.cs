@@ -1,9 +1,11 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using GracefulConnections.Benchmarks.Rows;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
@@ -14,6 +16,8 @@ internal static class ServerRole
 {
     public const string StatisticsCommand = "statistics";
     public const string ManagedBytesCommand = "managed-bytes";
+    public const string DrainCommand = "drain";
+    public const string GetConnectionsCommand = "get-connections";
 
     private const int CollectionCount = 3; // What a finalizer keeps alive goes with the second, and what its sockets kept with the third.
 
@@ -21,6 +25,7 @@ internal static class ServerRole
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
+        benchmark.ConfigureServices(builder.Services, variant);
         ListenOptions? listening = null;
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, endpoint =>
         {
@@ -36,6 +41,8 @@ internal static class ServerRole
             {
                 StatisticsCommand => GetStatistics(),
                 ManagedBytesCommand => GetManagedBytes(),
+                DrainCommand => await DrainAsync(app.Services.GetRequiredService<IDrainCoordinator>()),
+                GetConnectionsCommand => GetConnections(app.Services.GetRequiredService<IDrainCoordinator>()),
                 _ => throw new InvalidOperationException($"Unknown command {command}."),
             });
         }
@@ -43,6 +50,22 @@ internal static class ServerRole
 
     private static string GetStatistics() =>
         string.Create(CultureInfo.InvariantCulture, $"{Environment.CpuUsage.TotalTime.Ticks} {GC.GetTotalAllocatedBytes(precise: true)}");
+
+    private static async Task<string> DrainAsync(IDrainCoordinator coordinator)
+    {
+        var before = Environment.CpuUsage.TotalTime;
+        var report = await coordinator.DrainAsync();
+        var processor = Environment.CpuUsage.TotalTime - before;
+        return string.Create(CultureInfo.InvariantCulture, $"{report.DeliveredCount} {processor.TotalMilliseconds}");
+    }
+
+    private static string GetConnections(IDrainCoordinator coordinator)
+    {
+        coordinator.GetConnections(); // Compiled by now.
+        var started = Stopwatch.GetTimestamp();
+        var count = coordinator.GetConnections().Count;
+        return string.Create(CultureInfo.InvariantCulture, $"{count} {Stopwatch.GetElapsedTime(started).TotalMilliseconds}");
+    }
 
     private static string GetManagedBytes()
     {
