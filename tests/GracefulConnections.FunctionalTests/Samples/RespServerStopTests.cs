@@ -1,0 +1,106 @@
+using GracefulConnections.FunctionalTests.Samples.Support;
+using GracefulConnections.FunctionalTests.Support;
+
+namespace GracefulConnections.FunctionalTests.Samples;
+
+/// <summary>What clients of the sample see when SIGTERM arrives.</summary>
+[Collection(SerialTests.Name)]
+public sealed class RespServerStopTests
+{
+    private const int ClientCount = 20;
+    private const int BatchCount = 16;
+    private const string Pong = "+PONG\r\n";
+    private const string Ok = "+OK\r\n";
+    private const string Goodbye = "-SHUTDOWN the server is stopping, reconnect\r\n";
+
+    // Half of the clients wait for their replies, as most do; the other half never pause, so that the server has to say itself where it stops.
+    [Theory]
+    [InlineData(1)]
+    [InlineData(100)]
+    [InlineData(1000)]
+    public async Task Stop_UnderLoad_NoReplyIsTruncated(int repliesBefore)
+    {
+        await using var server = await RespServer.StartAsync();
+        await RespLoadClient.PrepareAsync(server);
+        var clients = new List<RespLoadClient>();
+        try
+        {
+            for (var i = 0; i < ClientCount; i++)
+            {
+                clients.Add(new RespLoadClient(await server.ConnectAsync(), seed: i, maxUnanswered: i % 2 == 0 ? BatchCount : int.MaxValue));
+            }
+
+            var runs = clients.ConvertAll(client => client.RunAsync());
+            await Eventually.IsTrueAsync(() => clients.TrueForAll(client => client.ReplyCount >= repliesBefore));
+
+            server.Sample.Terminate();
+
+            Assert.All(await Task.WhenAll(runs).InTimeAsync(), end => Assert.Equal(PeerSaw.Eof, end));
+            Assert.All(clients, client => Assert.Equal(0, client.PartBytes));
+        }
+        finally
+        {
+            foreach (var client in clients)
+            {
+                await client.DisposeAsync();
+            }
+        }
+
+        Assert.Equal(0, await server.Sample.WaitForExitAsync());
+        Assert.DoesNotContain("fail:", server.Sample.Log, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(false, "")]
+    [InlineData(true, Goodbye)]
+    public async Task Stop_IdleClient_SeesFinAndGoodbyeIfAskedFor(bool goodbye, string last)
+    {
+        await using var server = await RespServer.StartAsync("--Resp:Goodbye", $"{goodbye}");
+        await using var peer = await server.ConnectAsync();
+        await peer.SendAsync("PING\r\n"u8.ToArray());
+        Assert.Equal(Pong, await RespServer.ReadExactlyAsync(peer, Pong.Length));
+
+        server.Sample.Terminate();
+
+        Assert.Equal(last, await RespServer.ReadToFinAsync(peer));
+        peer.HalfClose();
+        Assert.Equal(0, await server.Sample.WaitForExitAsync());
+    }
+
+    [Theory]
+    [InlineData(false, "")]
+    [InlineData(true, Goodbye)]
+    public async Task Stop_BusyClient_GetsEveryReplyThenFin(bool goodbye, string last)
+    {
+        await using var server = await RespServer.StartAsync("--Resp:Goodbye", $"{goodbye}");
+        await using var peer = await server.ConnectAsync();
+        await peer.SendAsync("PING\r\nDEBUG SLEEP 0.5\r\nECHO 1\r\n"u8.ToArray());
+        Assert.Equal(Pong, await RespServer.ReadExactlyAsync(peer, Pong.Length)); // It sleeps.
+        await peer.SendAsync("ECHO 2\r\n"u8.ToArray());
+
+        server.Sample.Terminate();
+
+        Assert.Equal(Ok + RespServer.Bulk("1") + RespServer.Bulk("2") + last, await RespServer.ReadToFinAsync(peer));
+        peer.HalfClose();
+        Assert.Equal(0, await server.Sample.WaitForExitAsync());
+    }
+
+    [Fact]
+    public async Task Stop_HalfACommandInHand_GetsTheRestAndItsReply()
+    {
+        await using var server = await RespServer.StartAsync();
+        await using var idle = await server.ConnectAsync();
+        await using var peer = await server.ConnectAsync();
+        await peer.SendAsync("PING\r\nECHO he"u8.ToArray());
+        Assert.Equal(Pong, await RespServer.ReadExactlyAsync(peer, Pong.Length));
+
+        server.Sample.Terminate();
+        Assert.Empty(await RespServer.ReadToFinAsync(idle)); // All were asked to close.
+        await peer.SendAsync("llo\r\n"u8.ToArray());
+
+        Assert.Equal(RespServer.Bulk("hello"), await RespServer.ReadToFinAsync(peer));
+        peer.HalfClose();
+        idle.HalfClose();
+        Assert.Equal(0, await server.Sample.WaitForExitAsync());
+    }
+}

@@ -1,0 +1,151 @@
+using System.ComponentModel;
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using System.Text;
+using System.Text.RegularExpressions;
+using GracefulConnections.FunctionalTests.Support;
+
+namespace GracefulConnections.FunctionalTests.Samples.Support;
+
+/// <summary>A sample as its users run it: a process of its own, which hears of its end by SIGTERM. It never outlives the test.</summary>
+internal sealed partial class SampleProcess : IAsyncDisposable
+{
+    private const int TerminateSignal = 15;
+
+    private readonly Process _process;
+    private readonly StringBuilder _log = new();
+    private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Task _reading;
+
+    private SampleProcess(Process process)
+    {
+        _process = process;
+        _reading = Task.WhenAll(ReadAsync(process.StandardOutput), ReadAsync(process.StandardError));
+    }
+
+    /// <summary>Gets everything that the sample printed so far.</summary>
+    public string Log
+    {
+        get
+        {
+            lock (_log)
+            {
+                return _log.ToString();
+            }
+        }
+    }
+
+    /// <summary>Gets the ports that the sample listens on, in the order in which it configured them.</summary>
+    public IReadOnlyList<int> Ports => [.. ListeningPort().Matches(Log).Select(match => int.Parse(match.Groups[1].ValueSpan, CultureInfo.InvariantCulture))];
+
+    public bool HasExited => _process.HasExited;
+
+    /// <summary>Starts a sample and does not wait for anything.</summary>
+    /// <param name="name">Its folder in <c>samples</c>, and its assembly.</param>
+    /// <param name="arguments">Its command line.</param>
+    public static SampleProcess Start(string name, params IEnumerable<string> arguments)
+    {
+        // We are in tests/<project>/bin/<configuration>/<framework>; the sample was built with us, and the same way.
+        var framework = new DirectoryInfo(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory));
+        var configuration = framework.Parent!;
+        var root = configuration.Parent!.Parent!.Parent!.Parent!.FullName;
+        var assembly = Path.Combine(root, "samples", name, "bin", configuration.Name, framework.Name, $"{name}.dll");
+        Assert.True(File.Exists(assembly), $"{assembly} was not built.");
+        var start = new ProcessStartInfo("dotnet", [assembly, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        return new SampleProcess(Process.Start(start)!);
+    }
+
+    /// <summary>Starts a sample, and returns once it serves.</summary>
+    public static async Task<SampleProcess> StartAsync(string name, params IEnumerable<string> arguments)
+    {
+        var sample = Start(name, arguments);
+        try
+        {
+            await sample._started.Task.InTimeAsync();
+            return sample;
+        }
+        catch
+        {
+            await sample.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Connects a peer.</summary>
+    public static async Task<RawPeer> ConnectAsync(int port)
+    {
+        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        await socket.ConnectAsync(IPAddress.Loopback, port).InTimeAsync();
+        return new RawPeer(socket);
+    }
+
+    /// <summary>Waits until the sample has printed <paramref name="text"/>.</summary>
+    public Task LogContainsAsync(string text) => Eventually.IsTrueAsync(() => Log.Contains(text, StringComparison.Ordinal));
+
+    /// <summary>Asks the sample to end, as a service manager does, and does not wait for it.</summary>
+    public void Terminate()
+    {
+        if (SendSignal(_process.Id, TerminateSignal) != 0)
+        {
+            throw new Win32Exception();
+        }
+    }
+
+    /// <summary>Waits until the sample has ended by itself.</summary>
+    /// <returns>Its exit code.</returns>
+    public async Task<int> WaitForExitAsync()
+    {
+        using var limit = new CancellationTokenSource(TestServer.TestLimit);
+        try
+        {
+            await _process.WaitForExitAsync(limit.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            throw new TimeoutException($"The sample did not end within {TestServer.TestLimit}:\n{Log}");
+        }
+
+        await _reading.InTimeAsync();
+        return _process.ExitCode;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (!_process.HasExited)
+        {
+            _process.Kill();
+        }
+
+        await _reading.InTimeAsync();
+        _process.Dispose();
+    }
+
+    [GeneratedRegex(@"Now listening on: \S+:(\d+)")]
+    private static partial Regex ListeningPort();
+
+    [DllImport("libc", EntryPoint = "kill", SetLastError = true)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static extern int SendSignal(int processId, int signal);
+
+    private async Task ReadAsync(StreamReader output)
+    {
+        while (await output.ReadLineAsync() is { } line)
+        {
+            lock (_log)
+            {
+                _log.AppendLine(line);
+            }
+
+            if (line.Contains("Application started.", StringComparison.Ordinal))
+            {
+                _started.TrySetResult();
+            }
+        }
+
+        _started.TrySetException(new InvalidOperationException($"The sample ended before it served:\n{Log}"));
+        _ = _started.Task.Exception; // Who only waits for the exit does not look at it.
+    }
+}
