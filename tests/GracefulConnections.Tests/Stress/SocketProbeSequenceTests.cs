@@ -1,6 +1,8 @@
 using System.Net;
 using System.Net.Sockets;
+using GracefulConnections.Closing;
 using GracefulConnections.Tests.Stress.Support;
+using GracefulConnections.Tests.Support;
 using GracefulConnections.Transport;
 
 namespace GracefulConnections.Tests.Stress;
@@ -62,6 +64,81 @@ public class SocketProbeSequenceTests
             Assert.Equal(1000, socket.Send(Pattern.At(0, 1000).Span)); // Of a send of 5000 bytes, which has not ended.
 
             await StressRun.UntilAsync(() => probe.GetDelivery(5000, 0, finSent: false).UnacknowledgedBytes == 4000, "the acknowledgement of 1000 bytes");
+        }
+    }
+
+    [Fact]
+    public async Task HasReceivedMoreThan_PeersFinWaitsInTheKernel_IsTrue()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads TCP_INFO.");
+        var (socket, peer) = await ConnectAsync();
+        using (socket)
+        using (peer)
+        {
+            var probe = new SocketProbe(socket);
+            peer.Send("ab"u8);
+            await StressRun.UntilAsync(() => probe.HasReceivedMoreThan(1), "two bytes");
+            Assert.False(probe.HasReceivedMoreThan(2));
+
+            peer.Shutdown(SocketShutdown.Send);
+
+            await StressRun.UntilAsync(() => probe.HasReceivedMoreThan(2), "the peer's FIN");
+        }
+    }
+
+    [Fact]
+    public async Task GetDelivery_PeerDoesNotRead_FindsItsWindowClosed()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads TCP_INFO.");
+        var (socket, peer) = await ConnectAsync();
+        using (socket)
+        using (peer)
+        {
+            var probe = new SocketProbe(socket);
+            probe.Start();
+            Assert.False(probe.GetDelivery(0, 0, finSent: false).IsWindowClosed);
+            socket.Blocking = false;
+            var written = 0L;
+            await StressRun.UntilAsync(
+                () =>
+                {
+                    var sent = socket.Send(new byte[65536], SocketFlags.None, out var error);
+                    written += error == SocketError.Success ? sent : 0;
+                    return probe.GetDelivery(written, written, finSent: false).IsWindowClosed;
+                },
+                "a closed window");
+
+            Assert.True(probe.GetDelivery(written, written, finSent: false).UnacknowledgedBytes > 0);
+        }
+    }
+
+    // The transport's reader is behind: the kernel has the peer's FIN, and the handler's side of the pipe has not.
+    [Fact]
+    public async Task Close_PeersFinWaitsInTheKernel_IsNotTakenForSilence()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads TCP_INFO.");
+        var (socket, peer) = await ConnectAsync();
+        using (socket)
+        using (peer)
+        {
+            var endpoint = new TestEndpoint();
+            var connection = new InMemoryConnection();
+            var probe = new SocketProbe(socket);
+            var closer = new Closer(connection, endpoint.Scope);
+            var output = new FakeOutput(closer) { Delivery = new DeliveryStatus(1, IsDelivered: true, IsReset: false, UnacknowledgedBytes: 0) };
+            closer.Attach(new InputReader(connection.Transport.Input, probe, closer), output);
+            peer.Shutdown(SocketShutdown.Send);
+            await StressRun.UntilAsync(() => probe.HasReceivedMoreThan(0), "the peer's FIN");
+            closer.OnHandlerReturned(CloseReason.HandlerCompleted);
+            var close = closer.CloseAsync(LeftOver.Send).AsTask();
+            closer.OnFinSent();
+            Assert.Equal(CloseState.Lingering, closer.State);
+
+            endpoint.Time.Advance(endpoint.Options.LingerIdleTimeout);
+
+            Assert.Equal(CloseState.Lingering, closer.State);
+            connection.HalfClose(); // The reader comes to it.
+            Assert.Equal(CloseOutcome.Graceful, (await close.InTimeAsync()).Outcome);
         }
     }
 
