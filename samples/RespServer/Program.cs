@@ -17,12 +17,12 @@ if (errors.Count > 0)
 builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning); // Every probe of /ready would be four lines.
 builder.Services.AddSingleton(settings);
 builder.Services.AddSingleton(TimeProvider.System);
-builder.Services.AddSingleton<ClientCounter>();
 builder.Services.AddSingleton<KeyValueStore>();
 builder.Services.AddSingleton<KeyCommands>();
 builder.Services.AddSingleton<ServerCommands>();
 builder.Services.AddSingleton<CommandTable>();
-builder.Services.AddHealthChecks();
+builder.Services.AddGracefulShutdown(builder.Configuration.GetSection("Drain").Bind); // --Drain:AnnounceDelay 0:00:05
+builder.Services.AddHealthChecks().AddDrainCheck();
 
 builder.WebHost.ConfigureKestrel(kestrel =>
 {

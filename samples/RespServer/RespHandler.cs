@@ -8,25 +8,15 @@ using RespServer.Protocol;
 namespace RespServer;
 
 /// <summary>
-/// Serves one client. What a client can rely on, also when the server stops: replies are whole and in order, every command that was executed gets its reply, and
-/// a command without a reply was not executed.
+/// Serves one client. What a client that goes on reading can rely on, also when the server stops: replies are whole and in order, every command that was executed gets
+/// its reply, and a command without a reply was not executed.
 /// </summary>
-internal sealed class RespHandler(CommandTable commands, ClientCounter clients, Settings settings) : GracefulConnectionHandler
+internal sealed class RespHandler(CommandTable commands, Settings settings) : GracefulConnectionHandler
 {
     private static readonly byte[] Goodbye = "-SHUTDOWN the server is stopping, reconnect\r\n"u8.ToArray();
 
-    protected override async Task ServeAsync(ConnectionContext connection, CancellationToken closeRequested)
-    {
-        clients.Add();
-        try
-        {
-            await ServeAsync(connection.Transport.Input, new Session(new ReplyWriter(connection.Transport.Output)), closeRequested);
-        }
-        finally
-        {
-            clients.Remove();
-        }
-    }
+    protected override Task ServeAsync(ConnectionContext connection, CancellationToken closeRequested) =>
+        ServeAsync(connection.Transport.Input, new Session(new ReplyWriter(connection.Transport.Output)), closeRequested);
 
     // Off by default: RESP2 knows no message but replies, so a client that is waiting for nothing would take this for the reply to its next command. Real Redis just closes, and
     // clients reconnect on that. Turn it on for clients that should log why.
@@ -39,7 +29,7 @@ internal sealed class RespHandler(CommandTable commands, ClientCounter clients, 
     }
 
     // The read does not get the token: when a close is requested while we wait between two commands, the library ends the input, and this loop is a plain one.
-    // The token is for the client that never pauses: what had arrived is served, what comes later is not, and of half a command we wait for the rest.
+    // The token is for the client that never pauses: what had arrived is served, of half a command we wait for the rest, and what comes later is not read.
     private async Task ServeAsync(PipeReader input, Session session, CancellationToken closeRequested)
     {
         var request = new Request();

@@ -1,12 +1,13 @@
 using System.Globalization;
 using System.Text;
+using GracefulConnections;
 using RespServer.Protocol;
 using RespServer.Storage;
 
 namespace RespServer.Commands;
 
 /// <summary>The commands that are not about keys.</summary>
-internal sealed class ServerCommands(KeyValueStore store, ClientCounter clients, TimeProvider time)
+internal sealed class ServerCommands(KeyValueStore store, IDrainCoordinator connections, TimeProvider time)
 {
     private const string ServerName = "RespServer";
     private const long ProtocolVersion = 2;
@@ -153,7 +154,7 @@ internal sealed class ServerCommands(KeyValueStore store, ClientCounter clients,
             uptime_in_seconds:{(long)time.GetElapsedTime(_started).TotalSeconds}
 
             # Clients
-            connected_clients:{clients.Count}
+            connected_clients:{connections.ConnectionCount}
 
             # Memory
             used_memory_dataset:{usedBytes}

@@ -1,3 +1,4 @@
+using System.Net;
 using GracefulConnections.FunctionalTests.Samples.Support;
 using GracefulConnections.FunctionalTests.Support;
 
@@ -102,5 +103,49 @@ public sealed class RespServerStopTests
         peer.HalfClose();
         idle.HalfClose();
         Assert.Equal(0, await server.Sample.WaitForExitAsync());
+    }
+
+    [Fact]
+    public async Task Stop_HalfACommandForever_HoldsTheServerUntilTheDeadlineOnly()
+    {
+        await using var server = await RespServer.StartAsync("--Drain:DrainTimeout", "00:00:00.5");
+        await using var peer = await server.ConnectAsync();
+        await peer.SendAsync("PING\r\nECHO he"u8.ToArray());
+        Assert.Equal(Pong, await RespServer.ReadExactlyAsync(peer, Pong.Length));
+
+        server.Sample.Terminate();
+
+        Assert.Equal((0, PeerSaw.Reset), await peer.ReadToEndAsync());
+        Assert.Equal(0, await server.Sample.WaitForExitAsync());
+    }
+
+    // A load balancer needs time to see that the server is not ready, and sends clients until then. The second SIGTERM ends that time, however long it was to be.
+    [Fact]
+    public async Task Stop_Announced_IsNotReadyAndServesUntilTheSecondSignal()
+    {
+        await using var server = await RespServer.StartAsync("--Drain:AnnounceDelay", "00:10:00");
+        using var http = new HttpClient();
+        var ready = new Uri($"http://127.0.0.1:{server.HttpPort}/ready");
+        Assert.Equal(HttpStatusCode.OK, await GetStatusAsync());
+
+        server.Sample.Terminate();
+        HttpStatusCode status;
+        do
+        {
+            status = await GetStatusAsync();
+        }
+        while (status == HttpStatusCode.OK);
+
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, status);
+        Assert.Equal(Pong, await server.ExchangeAsync("PING\r\n"));
+
+        server.Sample.Terminate();
+        Assert.Equal(0, await server.Sample.WaitForExitAsync());
+
+        async Task<HttpStatusCode> GetStatusAsync()
+        {
+            using var response = await http.GetAsync(ready, TestContext.Current.CancellationToken);
+            return response.StatusCode;
+        }
     }
 }
