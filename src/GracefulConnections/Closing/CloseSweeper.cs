@@ -14,6 +14,9 @@ internal sealed class CloseSweeper
     private static readonly TimeSpan LongestSleep = TimeSpan.FromHours(1);
     private static readonly TimeSpan ShortestSleep = TimeSpan.FromMilliseconds(1);
 
+    // A look goes through the whole list: while thousands close at once, it may take no more than a few percent of the time.
+    private const int WatchedPerMillisecond = 1_000;
+
     private readonly TimeProvider _time;
     private readonly long _epoch;
     private readonly Lock _lock = new();
@@ -22,6 +25,7 @@ internal sealed class CloseSweeper
     private Sweepable? _first;
     private Sweepable? _last;
     private TimeSpan _wakeAt = TimeSpan.MaxValue;
+    private TimeSpan _earliest; // While sweeping: of what has been looked at or was watched meanwhile.
     private bool _sweeping;
 
     public CloseSweeper(TimeProvider time)
@@ -103,12 +107,17 @@ internal sealed class CloseSweeper
             }
 
             _sweeping = true;
+            _earliest = TimeSpan.MaxValue;
             for (var target = _first; target is not null; target = target.Entry.Next)
             {
                 if (target.Entry.Due <= now)
                 {
                     target.Entry.Due = TimeSpan.MaxValue;
                     _due.Add(target);
+                }
+                else if (target.Entry.Due < _earliest)
+                {
+                    _earliest = target.Entry.Due;
                 }
             }
         }
@@ -125,6 +134,7 @@ internal sealed class CloseSweeper
                 else if (next < target.Entry.Due)
                 {
                     target.Entry.Due = next.Value;
+                    WakeBy_NeedsLock(next.Value);
                 }
             }
         }
@@ -134,18 +144,9 @@ internal sealed class CloseSweeper
             _due.Clear();
             _sweeping = false;
             _wakeAt = TimeSpan.MaxValue;
-            var earliest = TimeSpan.MaxValue;
-            for (var target = _first; target is not null; target = target.Entry.Next)
-            {
-                if (target.Entry.Due < earliest)
-                {
-                    earliest = target.Entry.Due;
-                }
-            }
-
             if (_first is not null)
             {
-                WakeBy_NeedsLock(earliest);
+                WakeBy_NeedsLock(_earliest);
             }
         }
     }
@@ -182,14 +183,21 @@ internal sealed class CloseSweeper
 
     private void WakeBy_NeedsLock(TimeSpan due)
     {
-        if (_sweeping || due >= _wakeAt)
+        if (_sweeping)
         {
-            return; // The end of the sweep arms the timer, or it is armed early enough.
+            _earliest = due < _earliest ? due : _earliest; // The end of the sweep arms the timer.
+            return;
+        }
+
+        if (due >= _wakeAt)
+        {
+            return; // The timer is armed early enough.
         }
 
         _wakeAt = due;
         var sleep = due == TimeSpan.MaxValue ? LongestSleep : TimeSpan.FromMilliseconds(Math.Ceiling((due - Now).TotalMilliseconds)); // A timer rounds down, and would wake before anything is due.
-        _timer.Change(sleep < ShortestSleep ? ShortestSleep : sleep > LongestSleep ? LongestSleep : sleep, Timeout.InfiniteTimeSpan);
+        var shortest = ShortestSleep * (1 + (Count / WatchedPerMillisecond));
+        _timer.Change(sleep < shortest ? shortest : sleep > LongestSleep ? LongestSleep : sleep, Timeout.InfiniteTimeSpan);
     }
 
     private sealed class Pair(TimeProvider time)

@@ -151,7 +151,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         }
 
         // A write that the handler is blocked in is bounded from now on.
-        scope.ClosingSweeper.Watch(this, CloseSweeper.Add(Now, ShortestPoll));
+        scope.ClosingSweeper.Watch(this, CloseSweeper.Add(Now, LongestPoll));
         return true;
     }
 
@@ -163,7 +163,10 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
             _endInput = true;
         }
 
-        _input.EndAtMessageBoundary();
+        if (!_input.EndAtMessageBoundary())
+        {
+            scope.ClosingSweeper.Watch(this, CloseSweeper.Add(Now, ShortestPoll)); // The second look comes soon. Most connections of a drain are idle, and need none.
+        }
     }
 
     /// <summary>Takes <see cref="EndInput"/> back: the handler turned out to look after close requests itself.</summary>

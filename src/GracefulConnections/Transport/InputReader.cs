@@ -182,18 +182,20 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
     /// Ends the input at the next message boundary: when the handler waits with everything consumed and nothing has arrived. Call it again some time later: where
     /// bytes might have been on their way from the kernel to the reader, the second look finds them, or ends the same wait.
     /// </summary>
-    public void EndAtMessageBoundary()
+    /// <returns>Whether this ended it.</returns>
+    public bool EndAtMessageBoundary()
     {
         lock (_lock)
         {
             _endRequested = true;
             if (!TryEndWait_NeedsLock())
             {
-                return;
+                return false;
             }
         }
 
         WakeHandler(null);
+        return true;
     }
 
     /// <summary>Takes <see cref="EndAtMessageBoundary"/> back, unless the input has ended.</summary>
