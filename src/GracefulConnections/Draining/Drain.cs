@@ -33,6 +33,7 @@ internal sealed class Drain
     private TimeSpan _deadline;
     private TimeSpan _nextReport;
     private TimeSpan _graceEnd = TimeSpan.MaxValue;
+    private bool _starting;
     private bool _started;
     private bool _over;
 
@@ -60,8 +61,8 @@ internal sealed class Drain
     /// <summary>Gets the report, when the drain has ended.</summary>
     public Task<DrainReport> Ended => _ended.Task;
 
-    /// <summary>Gets whether the first has been asked.</summary>
-    public bool IsStarted_NeedsLock => _started;
+    /// <summary>Gets whether it is settled who is scheduled.</summary>
+    public bool IsStarted_NeedsLock => _starting;
 
     /// <summary>Gets whether the drain has ended.</summary>
     public bool IsOver_NeedsLock => _over;
@@ -71,7 +72,7 @@ internal sealed class Drain
 
     private TimeSpan Elapsed => _context.Time.GetElapsedTime(_startedAt);
 
-    /// <summary>Adds connections. Before <see cref="Start"/> they will be scheduled with the others; later the caller calls <see cref="Ask"/> once it has released the lock.</summary>
+    /// <summary>Adds connections. Before <see cref="Start"/> they will be scheduled with the others; later the caller calls <see cref="AskLate"/> once it has released the lock.</summary>
     public void Join_NeedsLock(params IReadOnlyCollection<TrackedConnection> connections)
     {
         foreach (var connection in connections)
@@ -92,6 +93,12 @@ internal sealed class Drain
         TrackedConnection[] joined;
         lock (_context.Lock)
         {
+            if (_starting)
+            {
+                return; // An abort woke the timer meanwhile; the first step will see it.
+            }
+
+            _starting = true;
             joined = [.. _left];
         }
 
@@ -113,8 +120,24 @@ internal sealed class Drain
         Step();
     }
 
-    /// <summary>Asks one connection now.</summary>
-    public void Ask(TrackedConnection connection) => connection.Ask(_reason, _context.Options.LingerIdleTimeout);
+    /// <summary>Asks connections that joined after the start now; at the deadline or later, aborts them as it did the others.</summary>
+    public void AskLate(TrackedConnection[] connections)
+    {
+        bool isAborting;
+        lock (_context.Lock)
+        {
+            isAborting = IsAborting_NeedsLock;
+        }
+
+        if (isAborting)
+        {
+            Abort(connections);
+        }
+        else
+        {
+            Array.ForEach(connections, Ask);
+        }
+    }
 
     /// <summary>Aborts what is left now instead of at the deadline.</summary>
     public void AbortNow_NeedsLock()
@@ -240,6 +263,8 @@ internal sealed class Drain
         }
     }
 
+    private void Ask(TrackedConnection connection) => connection.Ask(_reason, _context.Options.LingerIdleTimeout);
+
     private TrackedConnection[] TakeDue_NeedsLock(TimeSpan now)
     {
         var due = _schedule.GetDue(now);
@@ -260,9 +285,9 @@ internal sealed class Drain
         {
             for (var i = 0; i < connections.Length; i++)
             {
-                if (_left.Contains(connections[i]))
+                if (!_over && _left.Contains(connections[i]))
                 {
-                    _aborted.Add(connections[i], infos[i]);
+                    _aborted.TryAdd(connections[i], infos[i]); // One that joins right at the deadline is aborted by both who notice.
                 }
             }
         }

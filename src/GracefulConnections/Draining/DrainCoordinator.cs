@@ -254,9 +254,9 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
         {
             drain!.Start();
         }
-        else if (drain is not null)
+        else
         {
-            Array.ForEach(connections, drain.Ask);
+            drain?.AskLate(connections);
         }
     }
 
