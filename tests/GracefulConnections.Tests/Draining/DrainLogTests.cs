@@ -1,0 +1,127 @@
+using System.Net;
+using GracefulConnections.Tests.Support;
+using Microsoft.Extensions.Logging;
+
+namespace GracefulConnections.Tests.Draining;
+
+/// <summary>What an operator reads while the server drains.</summary>
+public class DrainLogTests
+{
+    private static readonly IPEndPoint Peer = new(IPAddress.Parse("192.0.2.7"), 4711);
+
+    [Fact]
+    public void Drain_BeginningAndEnd_AreOneLineEach()
+    {
+        var sut = new TestDrain(options => options.AnnounceDelay = TimeSpan.FromSeconds(2));
+        var busy = sut.Accept("busy");
+        busy.Busy = true;
+        busy.DiscardedBytes = 11;
+        var idle = sut.Accept("idle");
+        var reset = sut.Accept("reset");
+        reset.UnacknowledgedBytes = 22;
+        _ = sut.AnnounceStopAsync();
+        sut.AdvanceSeconds(2);
+        sut.Coordinator.BeginDraining(CloseReason.HostStopping);
+        sut.AdvanceSeconds(0.25);
+        reset.End(CloseOutcome.PeerReset);
+        idle.End();
+        busy.End();
+
+        Assert.Equal(
+            [
+                (LogLevel.Information, "The drain was announced with 3 connections. The server goes on accepting and serving for 2 s."),
+                (LogLevel.Information, "Draining 3 connections, 1 of them busy (HostStopping). What is left after 20 s will be aborted."),
+                (LogLevel.Information, "Drained 3 connections in 0.250 s (2 Graceful, 1 PeerReset), 11 bytes discarded, 22 bytes unacknowledged."),
+            ],
+            sut.Logger.Entries.Select(entry => (entry.Level, entry.Message)));
+    }
+
+    [Fact]
+    public void Drain_EveryReportInterval_NamesStatesAndTheOldestHolders()
+    {
+        var sut = new TestDrain(options => options.ReportInterval = TimeSpan.FromSeconds(5));
+        for (var i = 0; i < 5; i++)
+        {
+            var connection = sut.Add(new FakeTrackedConnection(sut.Coordinator, sut.Time, $"{i}") { RemoteEndPoint = Peer });
+            connection.Busy = i == 0;
+            connection.BusyTime = TimeSpan.FromSeconds(1.5);
+            connection.IdleTime = TimeSpan.FromSeconds(2.25);
+            connection.CurrentState = i == 1 ? CloseState.Lingering : CloseState.Open;
+            sut.AdvanceSeconds(1);
+        }
+
+        _ = sut.StopHost();
+        Assert.DoesNotContain("DrainProgress", sut.Logger.Events);
+        sut.AdvanceSeconds(4.999);
+        Assert.DoesNotContain("DrainProgress", sut.Logger.Events);
+        sut.AdvanceSeconds(0.001);
+
+        var entry = Assert.Single(sut.Logger.Entries, entry => entry.Id.Name == "DrainProgress");
+        Assert.Equal(LogLevel.Information, entry.Level);
+        Assert.Equal(
+            "Draining: 5 connections left after 5.0 s (4 Open, 1 Lingering). Oldest: 0 (192.0.2.7:4711, age 10.0 s): busy for 1.5 s; " +
+            "1 (192.0.2.7:4711, age 9.0 s): silent peer for 2.3 s, no FIN from it; 2 (192.0.2.7:4711, age 8.0 s): idle for 2.3 s, its handler has not returned; and 2 more.",
+            entry.Message);
+        sut.AdvanceSeconds(5);
+        Assert.Equal(2, sut.Logger.Events.Count(name => name == "DrainProgress"));
+    }
+
+    [Fact]
+    public void Drain_NoReportInterval_ReportsNothingInBetween()
+    {
+        var sut = new TestDrain(options => options.ReportInterval = Timeout.InfiniteTimeSpan);
+        sut.Accept();
+        _ = sut.StopHost();
+
+        for (var i = 0; i < 20; i++)
+        {
+            sut.AdvanceSeconds(1);
+        }
+
+        Assert.Equal(["DrainAnnounced", "DrainStarted", "DrainAborted", "DrainEnded"], sut.Logger.Events);
+    }
+
+    [Fact]
+    public void Drain_ReportIntervalNearTheGreatestTime_ReportsNothingInBetween()
+    {
+        var sut = new TestDrain(options => options.ReportInterval = TimeSpan.MaxValue);
+        sut.Accept();
+        _ = sut.StopHost();
+
+        sut.AdvanceSeconds(20);
+
+        Assert.DoesNotContain("DrainProgress", sut.Logger.Events);
+        Assert.Equal(DrainPhase.Drained, sut.Phase);
+    }
+
+    [Fact]
+    public void Drain_Aborts_WarnsWithTheBytesThatWereLost()
+    {
+        var sut = new TestDrain(options => options.ReportInterval = Timeout.InfiniteTimeSpan);
+        var connection = sut.Add(new FakeTrackedConnection(sut.Coordinator, sut.Time, "slow") { RemoteEndPoint = Peer });
+        connection.CurrentState = CloseState.Flushing;
+        connection.UnacknowledgedBytes = 1500;
+        connection.IsPeerWindowClosed = true;
+        _ = sut.StopHost();
+
+        sut.AdvanceSeconds(20);
+
+        var entry = Assert.Single(sut.Logger.Entries, entry => entry.Level == LogLevel.Warning);
+        Assert.Equal(
+            "The drain aborted 1 connections, 1500 bytes were lost. Oldest: slow (192.0.2.7:4711, age 20.0 s): 1500 bytes unacknowledged, the peer's window is zero.", entry.Message);
+        Assert.Equal(
+            "Drained 1 connections in 20.000 s (1 Aborted), 0 bytes discarded, 1500 bytes unacknowledged.", sut.Logger.Entries.Last().Message);
+    }
+
+    [Fact]
+    public void Drain_AbortsNothing_WarnsOfNothing()
+    {
+        var sut = new TestDrain();
+        var connection = sut.Accept();
+        _ = sut.StopHost();
+
+        connection.End();
+
+        Assert.DoesNotContain(sut.Logger.Entries, entry => entry.Level >= LogLevel.Warning);
+    }
+}
