@@ -52,6 +52,9 @@ internal sealed class FakeTrackedConnection(DrainCoordinator coordinator, TimePr
     /// <summary>Gets or sets what happens while somebody asks the connection to close, before that has an effect.</summary>
     public Action? Asking { get; set; }
 
+    /// <summary>Gets or sets what happens right before the coordinator hears of the end.</summary>
+    public Action? Ending { get; set; }
+
     public int AskCount => _askCount;
 
     public bool IsAsked => _askCount > 0;
@@ -68,6 +71,9 @@ internal sealed class FakeTrackedConnection(DrainCoordinator coordinator, TimePr
     public bool IsAborted => _abortCount > 0;
 
     public CloseReason? AbortReason { get; private set; }
+
+    /// <summary>Gets the timestamp of the first time that it was aborted.</summary>
+    public long AbortedAt { get; private set; }
 
     public int AbandonCount => _abandonCount;
 
@@ -145,6 +151,7 @@ internal sealed class FakeTrackedConnection(DrainCoordinator coordinator, TimePr
         if (Interlocked.Increment(ref _abortCount) == 1)
         {
             AbortReason = reason;
+            AbortedAt = time.GetTimestamp();
             _aborted.SetResult();
         }
 
@@ -180,6 +187,7 @@ internal sealed class FakeTrackedConnection(DrainCoordinator coordinator, TimePr
         if (Interlocked.Exchange(ref _ended, 1) == 0)
         {
             SetResult(outcome);
+            Ending?.Invoke();
             coordinator.Remove(this, Result!.Value);
         }
     }
