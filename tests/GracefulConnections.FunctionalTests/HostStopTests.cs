@@ -69,32 +69,7 @@ public class HostStopTests
     {
         var halfRead = new TaskCompletionSource();
         await using var server = await TestServer.StartAsync(
-            async connection =>
-            {
-                while (true)
-                {
-                    // A handler of fixed-size messages as everyone writes it: looks at what there is and waits for the rest.
-                    var result = await connection.Transport.Input.ReadAsync();
-                    if (result.Buffer.Length >= MessageBytes)
-                    {
-                        connection.Transport.Input.AdvanceTo(result.Buffer.GetPosition(MessageBytes));
-                        await connection.SendAsync(MessageBytes);
-                        continue;
-                    }
-
-                    connection.Transport.Input.AdvanceTo(result.Buffer.Start, result.Buffer.End);
-                    if (result.IsCompleted)
-                    {
-                        Assert.True(result.Buffer.IsEmpty);
-                        return;
-                    }
-
-                    if (!result.Buffer.IsEmpty)
-                    {
-                        halfRead.TrySetResult();
-                    }
-                }
-            },
+            connection => connection.ServeMessagesAsync(MessageBytes, () => halfRead.TrySetResult()),
             build: NeverGiveUp);
         await using var peer = await server.ConnectAsync();
         await peer.SendAsync(new byte[MessageBytes / 2]);

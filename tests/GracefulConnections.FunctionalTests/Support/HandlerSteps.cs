@@ -36,6 +36,35 @@ internal static class HandlerSteps
         connection.Transport.Input.AdvanceTo(result.Buffer.GetPosition(count));
     }
 
+    /// <summary>
+    /// Answers each message of a fixed size with as many bytes, as everyone writes it: looks at what there is and waits for the rest. A part of a message at the end of the input is an error.
+    /// </summary>
+    public static async Task ServeMessagesAsync(this ConnectionContext connection, int messageBytes, Action? onHalfRead = null)
+    {
+        while (true)
+        {
+            var result = await connection.Transport.Input.ReadAsync();
+            if (result.Buffer.Length >= messageBytes)
+            {
+                connection.Transport.Input.AdvanceTo(result.Buffer.GetPosition(messageBytes));
+                await connection.SendAsync(messageBytes);
+                continue;
+            }
+
+            connection.Transport.Input.AdvanceTo(result.Buffer.Start, result.Buffer.End);
+            if (result.IsCompleted)
+            {
+                Assert.True(result.Buffer.IsEmpty);
+                return;
+            }
+
+            if (!result.Buffer.IsEmpty)
+            {
+                onHalfRead?.Invoke();
+            }
+        }
+    }
+
     /// <summary>Sends back what arrives, until the end of the input. Knows nothing of closing.</summary>
     public static Task EchoAsync(ConnectionContext connection) => connection.Transport.Input.CopyToAsync(connection.Transport.Output);
 }

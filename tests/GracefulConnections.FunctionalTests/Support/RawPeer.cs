@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Sockets;
 
 namespace GracefulConnections.FunctionalTests.Support;
@@ -15,6 +16,29 @@ internal sealed class RawPeer(Socket socket) : IAsyncDisposable
 
     /// <summary>Gets the bytes that <see cref="StartUpload"/> has sent so far.</summary>
     public long UploadedBytes => Volatile.Read(ref _uploadedBytes);
+
+    /// <summary>Connects a peer.</summary>
+    /// <param name="endPoint">Where to.</param>
+    /// <param name="configure">Changes the socket before it connects, its buffers for example.</param>
+    public static async Task<RawPeer> ConnectAsync(EndPoint endPoint, Action<Socket>? configure = null)
+    {
+        var socket = endPoint is UnixDomainSocketEndPoint
+            ? new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)
+            : new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        configure?.Invoke(socket);
+        await socket.ConnectAsync(endPoint).WaitAsync(TestServer.TestLimit);
+        return new RawPeer(socket);
+    }
+
+    /// <summary>Returns whether the server's side of this connection is <paramref name="connection"/>.</summary>
+    public bool IsPeerOf(TrackedConnectionInfo connection) => Socket.LocalEndPoint!.Equals(connection.RemoteEndPoint);
+
+    /// <summary>Waits until everything that was sent is in the server's kernel.</summary>
+    public Task AllAcknowledgedAsync()
+    {
+        var port = ((IPEndPoint)Socket.LocalEndPoint!).Port;
+        return Eventually.IsTrueAsync(() => KernelSocket.OnPort(port).All(socket => socket.SendQueueBytes == 0));
+    }
 
     public async Task SendAsync(ReadOnlyMemory<byte> bytes)
     {

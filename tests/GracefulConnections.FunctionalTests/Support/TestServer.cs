@@ -5,6 +5,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
@@ -29,12 +30,48 @@ internal sealed class TestServer : IAsyncDisposable
     /// <summary>Gets the port, on TCP.</summary>
     public int Port => ((IPEndPoint)EndPoint).Port;
 
+    /// <summary>Gets the host's services.</summary>
+    public IServiceProvider Services => _app.Services;
+
+    /// <summary>Gets what drains the host, on a server with <c>AddGracefulShutdown()</c>.</summary>
+    public IDrainCoordinator Drain => Services.GetRequiredService<IDrainCoordinator>();
+
     /// <summary>Starts a server that closes by <c>UseGracefulShutdown()</c>.</summary>
     public static Task<TestServer> StartAsync(Func<ConnectionContext, Task> handler, Action<GracefulCloseOptions>? configure = null, Action<WebApplicationBuilder>? build = null) =>
         StartAsync(
             new IPEndPoint(IPAddress.Loopback, 0),
             (server, endpoint) => endpoint.UseGracefulShutdown(options => configure?.Invoke(options)).Use(server.ObserveResults).Run(context => handler(context)),
             build);
+
+    /// <summary>
+    /// Starts a server that also drains by <c>AddGracefulShutdown()</c>. Unless the test says so, no time of its drain and no silence of its peers ends before the limit of every wait.
+    /// </summary>
+    public static Task<TestServer> StartDrainingAsync(
+        Func<ConnectionContext, Task> handler,
+        Action<ServerDrainOptions>? drain = null,
+        Action<GracefulCloseOptions>? configure = null,
+        Action<WebApplicationBuilder>? build = null) =>
+        StartAsync(
+            handler,
+            configure,
+            builder =>
+            {
+                AddPatientDrain(builder, drain);
+                build?.Invoke(builder);
+            });
+
+    /// <summary>Adds the drain of <see cref="StartDrainingAsync"/> to a server with any pipeline.</summary>
+    public static void AddPatientDrain(WebApplicationBuilder builder, Action<ServerDrainOptions>? drain = null)
+    {
+        builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = 2 * TestLimit); // What the drain leaves undone must hang the test, and not end after the host's 30 s.
+        builder.Services.Configure<GracefulCloseOptions>(options => options.LingerIdleTimeout = 2 * TestLimit);
+        builder.Services.AddGracefulShutdown(options =>
+        {
+            options.DrainTimeout = 2 * TestLimit;
+            options.LingerIdleTimeout = 2 * TestLimit;
+            drain?.Invoke(options);
+        });
+    }
 
     /// <summary>Starts the same server as stock Kestrel.</summary>
     public static Task<TestServer> StartStockAsync(Func<ConnectionContext, Task> handler) =>
@@ -104,18 +141,26 @@ internal sealed class TestServer : IAsyncDisposable
 
     /// <summary>Connects a peer.</summary>
     /// <param name="configure">Changes the socket before it connects, its buffers for example.</param>
-    public async Task<RawPeer> ConnectAsync(Action<Socket>? configure = null)
+    public Task<RawPeer> ConnectAsync(Action<Socket>? configure = null) => RawPeer.ConnectAsync(EndPoint, configure);
+
+    /// <summary>Connects a peer, and waits until the drain knows of it: only an accepted connection can be drained.</summary>
+    public async Task<RawPeer> ConnectTrackedAsync(Action<Socket>? configure = null)
     {
-        var socket = EndPoint is UnixDomainSocketEndPoint
-            ? new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)
-            : new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        configure?.Invoke(socket);
-        await socket.ConnectAsync(EndPoint).WaitAsync(TestLimit);
-        return new RawPeer(socket);
+        var peer = await ConnectAsync(configure);
+        await Eventually.IsTrueAsync(() => Drain.GetConnections().Any(connection => peer.IsPeerOf(connection)));
+        return peer;
     }
 
     /// <summary>Stops the host as SIGTERM would.</summary>
     public Task StopAsync() => _app.StopAsync().WaitAsync(TestLimit);
+
+    /// <summary>Stops the host as SIGTERM would.</summary>
+    /// <returns>How the drain went.</returns>
+    public async Task<DrainReport> StopAndReportAsync()
+    {
+        await StopAsync();
+        return await Drain.DrainAsync().WaitAsync(TestLimit); // It happens once, and has happened.
+    }
 
     // On a thread of its own: Kestrel's disposal blocks the one that calls it, and a connection that hangs must fail a test and not hang it.
     public async ValueTask DisposeAsync() => await Task.Run(() => _app.DisposeAsync().AsTask()).WaitAsync(TestLimit);
