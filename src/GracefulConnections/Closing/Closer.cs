@@ -279,8 +279,11 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
             }
             catch (Exception exception)
             {
-                Log.GoodbyeFaulted(scope.Logger, connection.ConnectionId, exception); // The user's code; it costs its own connection a message, and nobody else anything.
                 leftOver = leftOver == LeftOver.Send ? LeftOver.Drop : leftOver;
+                if (exception is not OperationCanceledException || !cancellation.IsCancellationRequested) // One that ends when it is cancelled does as it was told.
+                {
+                    Log.GoodbyeFaulted(scope.Logger, connection.ConnectionId, exception); // The user's code; it costs its own connection a message, and nobody else anything.
+                }
             }
         }
     }

@@ -311,8 +311,22 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
 
     private async ValueTask<CloseResult> CloseWithGoodbyeAsync(Func<ConnectionContext, CloseReason, CancellationToken, ValueTask> goodbye)
     {
-        var leftOver = await _closer.SayGoodbyeAsync((reason, cancellationToken) => goodbye(_connection, reason, cancellationToken)).ConfigureAwait(false);
+        var leftOver = await _closer.SayGoodbyeAsync(SayAsync).ConfigureAwait(false);
         return await _closer.CloseAsync(leftOver).ConfigureAwait(false);
+
+        async ValueTask SayAsync(CloseReason reason, CancellationToken cancellationToken)
+        {
+            if (_drain is not null)
+            {
+                await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding); // As the handler: one that blocks its thread must not hold a host that stops.
+                if (cancellationToken.IsCancellationRequested)
+                {
+                    return; // No thread was free for it before its time was up.
+                }
+            }
+
+            await goodbye(_connection, reason, cancellationToken).ConfigureAwait(false);
+        }
     }
 
     private bool IsOver() => _transport.Probe?.IsOver(_transport.Output.GetDelivery().IsDelivered) ?? true;

@@ -153,6 +153,34 @@ public class GoodbyeTests
     }
 
     [Fact]
+    public async Task GoodbyeTimeout_GoodbyeEndsByItsToken_IsNotReportedAsAFault()
+    {
+        var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var endpoint = new TestEndpoint(options => options.Goodbye = async (_, _, cancellationToken) =>
+        {
+            try
+            {
+                await Task.Delay(Timeout.Infinite, cancellationToken);
+            }
+            finally
+            {
+                ended.SetResult();
+            }
+        });
+        var connection = endpoint.Serve();
+        connection.Feature.RequestClose();
+        connection.Peer.HalfClose();
+        connection.Return();
+
+        endpoint.Time.Advance(endpoint.Options.GoodbyeTimeout);
+
+        await connection.EndAsync();
+        await ended.Task.WithinLimit();
+        Assert.Single(endpoint.Logger.Events, "GoodbyeTimedOut");
+        Assert.DoesNotContain("GoodbyeFaulted", endpoint.Logger.Events);
+    }
+
+    [Fact]
     public async Task GoodbyeTimeout_GoodbyeEndsOneTickBefore_IsNotCancelled()
     {
         var goodbye = new TaskCompletionSource();
