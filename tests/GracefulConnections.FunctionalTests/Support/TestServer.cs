@@ -159,8 +159,14 @@ internal sealed class TestServer : IAsyncDisposable
     public async Task<DrainReport> StopAndReportAsync()
     {
         await StopAsync();
-        return await Drain.DrainAsync().WaitAsync(TestLimit); // It happens once, and has happened.
+        return await DrainAsync(); // It happens once, and has happened.
     }
+
+    /// <summary>Drains while the server goes on.</summary>
+    public Task<DrainReport> DrainAsync() => Drain.DrainAsync(CancellationToken.None).WaitAsync(TestLimit);
+
+    /// <summary>Drains a part while the server goes on.</summary>
+    public Task<DrainReport> DrainAsync(Func<TrackedConnectionInfo, bool> filter) => Drain.DrainAsync(filter, CancellationToken.None).WaitAsync(TestLimit);
 
     // On a thread of its own: Kestrel's disposal blocks the one that calls it, and a connection that hangs must fail a test and not hang it.
     public async ValueTask DisposeAsync() => await Task.Run(() => _app.DisposeAsync().AsTask()).WaitAsync(TestLimit);
