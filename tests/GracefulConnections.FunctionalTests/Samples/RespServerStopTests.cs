@@ -10,25 +10,29 @@ public sealed class RespServerStopTests
 {
     private const int ClientCount = 20;
     private const int BatchCount = 16;
+    private const int SmallBufferBytes = 16 * 1024;
     private const string Pong = "+PONG\r\n";
     private const string Ok = "+OK\r\n";
     private const string Goodbye = "-SHUTDOWN the server is stopping, reconnect\r\n";
 
-    // Half of the clients wait for their replies, as most do; the other half never pause, so that the server has to say itself where it stops.
+    // Half of the clients wait for their replies, as most do. The other half never pause, and receive little at a time: the server has to say itself where it stops, and then
+    // its kernel still holds replies for them, and requests that nobody will read. That is what a plain close turns into lost replies.
     [Theory]
     [InlineData(1)]
     [InlineData(100)]
     [InlineData(1000)]
     public async Task Stop_UnderLoad_NoReplyIsTruncated(int repliesBefore)
     {
-        await using var server = await RespServer.StartAsync();
+        await using var server = await RespServer.StartAsync("--Drain:DrainTimeout", $"{TestServer.TestLimit}"); // A slow machine is not what is tested.
         await RespLoadClient.PrepareAsync(server);
         var clients = new List<RespLoadClient>();
         try
         {
             for (var i = 0; i < ClientCount; i++)
             {
-                clients.Add(new RespLoadClient(await server.ConnectAsync(), seed: i, maxUnanswered: i % 2 == 0 ? BatchCount : int.MaxValue));
+                clients.Add(i % 2 == 0
+                    ? new RespLoadClient(await server.ConnectAsync(), seed: i, maxUnanswered: BatchCount)
+                    : new RespLoadClient(await server.ConnectAsync(socket => socket.ReceiveBufferSize = SmallBufferBytes), seed: i, maxUnanswered: int.MaxValue));
             }
 
             var runs = clients.ConvertAll(client => client.RunAsync());

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net.Sockets;
 using System.Text;
 using GracefulConnections.FunctionalTests.Support;
 
@@ -26,7 +27,7 @@ public sealed class RespServer : IAsyncLifetime
         return server;
     }
 
-    internal Task<RawPeer> ConnectAsync() => SampleProcess.ConnectAsync(RespPort);
+    internal Task<RawPeer> ConnectAsync(Action<Socket>? configure = null) => SampleProcess.ConnectAsync(RespPort, configure);
 
     /// <summary>Sends everything on a connection of its own, half-closes, and returns everything that came back until the server's FIN.</summary>
     internal async Task<string> ExchangeAsync(ReadOnlyMemory<byte> request)
