@@ -348,13 +348,22 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         Raise(CloseEvent.Abort);
     }
 
+    // Not when it was sent: a peer answers at once, and what it sent would count as sent before.
+    public void OnFinSending()
+    {
+        lock (_lock)
+        {
+            _discardedBeforeFin = _input.DiscardedBytes;
+        }
+    }
+
     public void OnFinSent()
     {
         lock (_lock)
         {
             _finSent = true;
             _progressAt = Now;
-            _discardedBeforeFin = _input.DiscardedBytes;
+            LimitDiscard_NeedsLock();
         }
 
         Deliver();
@@ -380,12 +389,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         lock (_lock)
         {
             _lastByteAt = Now;
-            if (_finSent
-                && _state is CloseState.Flushing or CloseState.Lingering
-                && _input.DiscardedBytes - _discardedBeforeFin > scope.Options.MaxLingerBytes)
-            {
-                Move_NeedsLock(CloseEvent.LingerLimitExceeded);
-            }
+            LimitDiscard_NeedsLock();
         }
 
         Settle();
@@ -527,6 +531,16 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         var tooLongAt = CloseSweeper.Add(_closingSince, scope.Options.CloseTimeout);
         ExpireFirst_NeedsLock(now, silentAt, silence, tooLongAt, CloseEvent.CloseTimeout);
         return Earliest(silentAt, tooLongAt);
+    }
+
+    private void LimitDiscard_NeedsLock()
+    {
+        if (_finSent
+            && _state is CloseState.Flushing or CloseState.Lingering
+            && _input.DiscardedBytes - _discardedBeforeFin > scope.Options.MaxLingerBytes)
+        {
+            Move_NeedsLock(CloseEvent.LingerLimitExceeded);
+        }
     }
 
     private void NoteProgress_NeedsLock(in DeliveryStatus delivery, TimeSpan now)

@@ -9,6 +9,11 @@ internal interface ITransportEvents
     /// <summary>The handler completed its output with an error: nothing more may look like a complete reply.</summary>
     void OnOutputFaulted();
 
+    /// <summary>Our FIN is about to leave: what the peer answers to it comes after this.</summary>
+    void OnFinSending()
+    {
+    }
+
     /// <summary>Everything was handed to the kernel, and our FIN behind it.</summary>
     void OnFinSent();
 

@@ -100,6 +100,8 @@ internal sealed class PipeOutput(PipeWriter writer, SocketProbe? wrapped, ITrans
             var aborted = _aborted;
             if (leftOver != LeftOver.DropAndKeepMemory)
             {
+                Events.OnFinSending();
+
                 // The nearest that a pipe has to RST: the peer's read throws.
                 await Writer.CompleteAsync(aborted ? new ConnectionAbortedException() : null).ConfigureAwait(false);
             }

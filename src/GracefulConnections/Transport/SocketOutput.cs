@@ -187,6 +187,7 @@ internal sealed class SocketOutput(Pipe pipe, long resumeWriterThreshold, Socket
     private void SendFin()
     {
         probe.Start();
+        Events.OnFinSending();
         try
         {
             // The managed Shutdown, not shutdown(2): the runtime remembers it, and without it Dispose turns a pending receive into RST.

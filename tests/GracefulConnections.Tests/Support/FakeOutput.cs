@@ -28,7 +28,11 @@ internal sealed class FakeOutput(ITransportEvents events) : TransportOutput(new 
     public override void Abort() => IsAborted = true;
 
     /// <summary>The kernel takes our FIN.</summary>
-    public void SendFin() => Events.OnFinSent();
+    public void SendFin()
+    {
+        Events.OnFinSending();
+        Events.OnFinSent();
+    }
 
     protected override ValueTask<FlushResult> OnFlushed(ValueTask<FlushResult> flush) => flush;
 

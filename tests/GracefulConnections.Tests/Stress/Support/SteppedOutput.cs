@@ -97,6 +97,7 @@ internal sealed class SteppedOutput : TransportOutput
         if (_ending && !FinSent && !Aborted && _sent == WrittenBytes)
         {
             FinSent = true;
+            Events.OnFinSending();
             Events.OnFinSent();
         }
     }
