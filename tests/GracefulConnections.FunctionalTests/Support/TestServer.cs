@@ -152,7 +152,10 @@ internal sealed class TestServer : IAsyncDisposable
     }
 
     /// <summary>Stops the host as SIGTERM would.</summary>
-    public Task StopAsync() => _app.StopAsync().WaitAsync(TestLimit);
+    public Task StopAsync() => StopWhilePatientAsync(CancellationToken.None);
+
+    /// <summary>Stops the host, which loses its patience at <paramref name="end"/>, as it does by itself when its timeout is over.</summary>
+    public Task StopWhilePatientAsync(CancellationToken end) => _app.StopAsync(end).WaitAsync(TestLimit, CancellationToken.None);
 
     /// <summary>Stops the host as SIGTERM would.</summary>
     /// <returns>How the drain went.</returns>
