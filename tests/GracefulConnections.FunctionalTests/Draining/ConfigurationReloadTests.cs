@@ -1,0 +1,111 @@
+using System.Net;
+using GracefulConnections.FunctionalTests.Support;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Server.Kestrel;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace GracefulConnections.FunctionalTests.Draining;
+
+/// <summary>Kestrel's reload of its configuration that removes an endpoint: its connections are drained as at a stop, the others do not notice.</summary>
+public class ConfigurationReloadTests
+{
+    private const int MessageBytes = 1000;
+    private const string RemovedKey = "Kestrel:Endpoints:Removed:Url";
+    private const string KeptKey = "Kestrel:Endpoints:Kept:Url";
+
+    private readonly ReloadableConfiguration _configuration = new();
+    private ListenOptions? _removed;
+    private ListenOptions? _kept;
+
+    [Fact]
+    public async Task Reload_EndpointIsRemoved_ItsConnectionsEndWellAndTheOthersGoOn()
+    {
+        const int idleCount = 10;
+        await using var server = await StartAsync();
+        await using var load = await EchoLoad.StartAsync(_kept!.EndPoint, peerCount: 2);
+        await using var busy = await RawPeer.ConnectAsync(_removed!.EndPoint);
+        await busy.SendAsync(new byte[MessageBytes / 2]);
+        var idle = await Task.WhenAll(Enumerable.Range(0, idleCount).Select(_ => RawPeer.ConnectAsync(_removed.EndPoint)));
+        await Eventually.IsTrueAsync(() => server.Drain.GetConnections().Count(static connection => !connection.IsBusy) >= idleCount && server.Drain.GetConnections().Single(busy.IsPeerOf).IsBusy);
+
+        _configuration.Remove(RemovedKey);
+
+        foreach (var peer in idle)
+        {
+            Assert.Equal((0, PeerSaw.Eof), await peer.ReadToEndAsync());
+            await peer.DisposeAsync();
+        }
+
+        await busy.SendAsync(new byte[MessageBytes / 2]);
+        Assert.Equal((MessageBytes, PeerSaw.Eof), await busy.ReadToEndAsync());
+        busy.HalfClose();
+        for (var i = 0; i <= idleCount; i++)
+        {
+            var result = await server.NextResultAsync();
+            Assert.Equal((CloseReason.Drain, CloseOutcome.Graceful), (result.Reason, result.Outcome));
+        }
+
+        await load.GoesOnAsync();
+        Assert.All(server.Drain.GetConnections(), info => Assert.True(load.Has(info) && !info.IsCloseRequested));
+        Assert.Equal(DrainPhase.Serving, server.Drain.Phase);
+        await using (var newcomer = await EchoLoad.StartAsync(_kept.EndPoint, peerCount: 1))
+        {
+            await newcomer.StopAsync();
+        }
+
+        await load.StopAsync();
+    }
+
+    // Kestrel itself aborts them after 5 s, and would not say what was lost.
+    [Fact]
+    public async Task Reload_ConnectionStaysBusy_IsAbortedByUsBeforeKestrelDoes()
+    {
+        using var log = new CapturedLog();
+        await using var server = await StartAsync(builder => builder.Logging.SetMinimumLevel(LogLevel.Debug).AddProvider(log));
+        await using var busy = await RawPeer.ConnectAsync(_removed!.EndPoint);
+        await busy.SendAsync(new byte[MessageBytes / 2]);
+        await Eventually.IsTrueAsync(() => server.Drain.GetConnections() is [{ IsBusy: true }]);
+
+        _configuration.Remove(RemovedKey);
+
+        Assert.Equal((0, PeerSaw.Reset), await busy.ReadToEndAsync());
+        var result = await server.NextResultAsync();
+        Assert.Equal((CloseReason.Drain, CloseOutcome.Aborted), (result.Reason, result.Outcome));
+        await Eventually.IsTrueAsync(() => log.Entries.Any(static entry => entry.Message.StartsWith("The drain aborted 1 connections", StringComparison.Ordinal)));
+        Assert.DoesNotContain(log.Entries, static entry => entry.Message.Contains("failed to close gracefully", StringComparison.OrdinalIgnoreCase));
+        Assert.Equal(DrainPhase.Serving, server.Drain.Phase);
+    }
+
+    private Task<TestServer> StartAsync(Action<WebApplicationBuilder>? build = null)
+    {
+        _configuration.Set(RemovedKey, "http://127.0.0.1:0");
+        _configuration.Set(KeptKey, "http://127.0.0.1:0");
+        return TestServer.StartAsync(
+            new IPEndPoint(IPAddress.Loopback, 0),
+            (server, endpoint) =>
+            {
+                endpoint.Run(static _ => Task.CompletedTask); // Nobody connects here.
+                endpoint.KestrelServerOptions.Configure(endpoint.ApplicationServices.GetRequiredService<IConfiguration>().GetSection("Kestrel"), reloadOnChange: true)
+                    .Endpoint("Removed", removed => Serve(server, removed, ref _removed, static connection => connection.ServeMessagesAsync(MessageBytes)))
+                    .Endpoint("Kept", kept => Serve(server, kept, ref _kept, HandlerSteps.EchoAsync));
+            },
+            builder =>
+            {
+                ((IConfigurationBuilder)builder.Configuration).Add(_configuration);
+                TestServer.AddPatientDrain(builder);
+                build?.Invoke(builder);
+            });
+    }
+
+    // Called at every load of the configuration; the first one binds.
+    private static void Serve(TestServer server, EndpointConfiguration endpoint, ref ListenOptions? bound, ConnectionDelegate handler)
+    {
+        bound ??= endpoint.ListenOptions;
+        endpoint.ListenOptions.UseGracefulShutdown().Use(server.ObserveResults).Run(connection => handler(connection));
+    }
+}
