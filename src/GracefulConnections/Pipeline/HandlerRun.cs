@@ -54,9 +54,14 @@ internal sealed class HandlerRun(ConnectionDelegate next, ConnectionContext conn
 
     private void Start()
     {
+        if (Volatile.Read(ref _ended) != 0)
+        {
+            return; // Abandoned before it began: the connection is the server's again.
+        }
+
         try
         {
-            _handler = next(connection);
+            _handler = next(connection) ?? throw new InvalidOperationException("The connection's handler returned no task.");
         }
         catch (Exception exception)
         {
