@@ -1,0 +1,60 @@
+using GracefulConnections.Draining;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
+
+namespace GracefulConnections.Tests;
+
+public class GracefulShutdownServiceCollectionExtensionsTests
+{
+    private readonly ServiceCollection _services = [];
+
+    [Fact]
+    public void AddGracefulShutdown_Any_ReturnsTheSameServices()
+    {
+        Assert.Same(_services, _services.AddGracefulShutdown());
+        Assert.Same(_services, _services.AddGracefulShutdown(_ => { }));
+    }
+
+    [Fact]
+    public void AddGracefulShutdown_Twice_RegistersEverythingOnce()
+    {
+        _services.AddGracefulShutdown();
+        _services.AddGracefulShutdown(options => options.DrainTimeout = TimeSpan.FromSeconds(3));
+
+        Assert.All(
+            [typeof(DrainCoordinator), typeof(IDrainCoordinator), typeof(IHostedService), typeof(IValidateOptions<ServerDrainOptions>)],
+            type => Assert.Single(_services, service => service.ServiceType == type && service.Lifetime == ServiceLifetime.Singleton));
+    }
+
+    [Fact]
+    public void AddGracefulShutdown_Configure_ChangesTheOptionsInTheOrderOfTheCalls()
+    {
+        _services.AddGracefulShutdown(options => options.DrainTimeout = TimeSpan.FromSeconds(3));
+        _services.AddGracefulShutdown(options => options.SpreadWindow = options.DrainTimeout / 3);
+
+        var options = new ServerDrainOptions();
+        foreach (var configure in _services.Select(service => service.ImplementationInstance).OfType<IConfigureOptions<ServerDrainOptions>>())
+        {
+            configure.Configure(options);
+        }
+
+        Assert.Equal((TimeSpan.FromSeconds(3), TimeSpan.FromSeconds(1)), (options.DrainTimeout, options.SpreadWindow));
+    }
+
+    [Fact]
+    public void AddGracefulShutdown_BadOptions_AreCheckedAtTheStart()
+    {
+        _services.AddGracefulShutdown();
+
+        Assert.Contains(_services, service => service.ServiceType == typeof(IStartupValidator));
+    }
+
+    [Fact]
+    public void AddGracefulShutdown_Null_ThrowsArgumentNullException()
+    {
+        Assert.Throws<ArgumentNullException>("services", () => ((IServiceCollection)null!).AddGracefulShutdown());
+        Assert.Throws<ArgumentNullException>("services", () => ((IServiceCollection)null!).AddGracefulShutdown(_ => { }));
+        Assert.Throws<ArgumentNullException>("configure", () => _services.AddGracefulShutdown(null!));
+    }
+}
