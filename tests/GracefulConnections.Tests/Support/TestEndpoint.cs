@@ -9,14 +9,20 @@ namespace GracefulConnections.Tests.Support;
 /// <summary>An endpoint with a clock, a log and meters of its own.</summary>
 internal sealed class TestEndpoint
 {
-    public TestEndpoint(Action<GracefulCloseOptions>? configure = null)
+    private readonly TestDrain? _drain;
+
+    /// <param name="configure">Changes the options.</param>
+    /// <param name="drain">Who knows the endpoint's connections, on the same clock; <see langword="null"/> for nobody.</param>
+    public TestEndpoint(Action<GracefulCloseOptions>? configure = null, TestDrain? drain = null)
     {
+        _drain = drain;
+        Time = drain?.Time ?? new FakeTimeProvider();
         var options = new GracefulCloseOptions();
         configure?.Invoke(options);
         Scope = new CloseScope(options, Time, Logger, new GracefulMetrics(Meters));
     }
 
-    public FakeTimeProvider Time { get; } = new();
+    public FakeTimeProvider Time { get; }
 
     public RecordingLogger Logger { get; } = new();
 
@@ -27,7 +33,7 @@ internal sealed class TestEndpoint
     public GracefulCloseOptions Options => Scope.Options;
 
     /// <summary>Runs a handler on a connection, through the middleware.</summary>
-    public Task RunAsync(ConnectionContext connection, ConnectionDelegate handler) => new GracefulShutdownMiddleware(handler, Scope).OnConnectionAsync(connection);
+    public Task RunAsync(ConnectionContext connection, ConnectionDelegate handler) => new GracefulShutdownMiddleware(handler, Scope, _drain?.Coordinator).OnConnectionAsync(connection);
 
     /// <summary>Runs a connection whose handler is the test.</summary>
     public ServedConnection Serve(InMemoryConnection? connection = null) => new(this, connection ?? new InMemoryConnection());

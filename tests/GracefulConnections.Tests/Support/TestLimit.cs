@@ -10,4 +10,15 @@ internal static class TestLimit
     public static Task<T> WithinLimit<T>(this Task<T> task) => task.WaitAsync(Longest);
 
     public static Task<T> WithinLimit<T>(this ValueTask<T> task) => task.AsTask().WaitAsync(Longest);
+
+    /// <summary>Yields until <paramref name="condition"/> holds, where nothing tells.</summary>
+    public static async Task UntilAsync(Func<bool> condition)
+    {
+        var started = TimeProvider.System.GetTimestamp();
+        while (!condition())
+        {
+            Assert.True(TimeProvider.System.GetElapsedTime(started) < Longest, "The condition does not come to hold.");
+            await Task.Yield();
+        }
+    }
 }

@@ -1,0 +1,419 @@
+using System.IO.Pipelines;
+using GracefulConnections.Tests.Support;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
+
+namespace GracefulConnections.Tests.Pipeline;
+
+/// <summary>A connection in the middleware, and the coordinator that knows it.</summary>
+public class DrainedConnectionTests
+{
+    private readonly TestDrain _drain = new();
+    private readonly TestEndpoint _endpoint;
+
+    public DrainedConnectionTests() => _endpoint = new TestEndpoint(drain: _drain);
+
+    private InMemoryConnection Peer { get; } = new();
+
+    private IGracefulCloseFeature Feature => Peer.Features.Get<IGracefulCloseFeature>()!;
+
+    private TrackedConnectionInfo Info => Assert.Single(_drain.Coordinator.GetConnections());
+
+    [Fact]
+    public async Task Connection_HandlersFirstLine_FindsItRegistered()
+    {
+        var seen = new TaskCompletionSource<IReadOnlyList<TrackedConnectionInfo>>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var gate = new TaskCompletionSource();
+
+        var running = _endpoint.RunAsync(Peer, _ =>
+        {
+            seen.SetResult(_drain.Coordinator.GetConnections());
+            return gate.Task;
+        });
+
+        Assert.Equal(1, _drain.Coordinator.ConnectionCount); // Before the first await.
+        Assert.Equal("in-memory", Assert.Single(await seen.Task.WithinLimit()).ConnectionId);
+        Peer.HalfClose();
+        gate.SetResult();
+        await running.WithinLimit();
+    }
+
+    [Fact]
+    public async Task Connection_Lingering_IsCountedUntilItsEnd()
+    {
+        var running = _endpoint.RunAsync(Peer, _ => Task.CompletedTask);
+        await TestLimit.UntilAsync(() => Info.State == CloseState.Lingering);
+        Assert.False(Info.IsBusy);
+
+        Peer.HalfClose();
+
+        await running.WithinLimit();
+        Assert.Equal(0, _drain.Coordinator.ConnectionCount);
+    }
+
+    [Fact]
+    public async Task Connection_HandlerThrows_IsCountedUntilItsEnd()
+    {
+        var running = _endpoint.RunAsync(Peer, _ => throw new InvalidTimeZoneException());
+
+        await Assert.ThrowsAsync<InvalidTimeZoneException>(() => running.WithinLimit());
+
+        Assert.Equal(0, _drain.Coordinator.ConnectionCount);
+        Assert.Equal(CloseReason.HandlerFaulted, (await Feature.Closed.WithinLimit()).Reason);
+    }
+
+    [Fact]
+    public async Task GetConnections_NoByteYet_IsIdle()
+    {
+        var connection = _endpoint.Serve(Peer);
+        _drain.AdvanceSeconds(3);
+
+        var info = Info;
+
+        Assert.Equal((CloseState.Open, false, false), (info.State, info.IsBusy, info.IsCloseRequested));
+        Assert.Equal((TimeSpan.FromSeconds(3), TimeSpan.FromSeconds(3), TimeSpan.Zero), (info.Age, info.IdleTime, info.BusyTime));
+        Assert.Equal((0, 0, 0), (info.ReceivedBytes, info.WrittenBytes, info.UnacknowledgedBytes));
+        await EndAsync(connection);
+    }
+
+    [Fact]
+    public async Task GetConnections_BytesInHand_IsBusySinceTheyCame()
+    {
+        var connection = _endpoint.Serve(Peer);
+        var read = connection.Input.ReadAsync();
+        _drain.AdvanceSeconds(1);
+        Peer.Send("abc");
+        _drain.AdvanceSeconds(2);
+
+        var info = Info;
+
+        Assert.True(info.IsBusy);
+        Assert.Equal((TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(3)), (info.BusyTime, info.IdleTime, info.Age));
+        Assert.Equal(3, info.ReceivedBytes);
+        connection.Input.AdvanceTo((await read).Buffer.End);
+        Assert.True(Info.IsBusy); // It works on what it has consumed.
+        await EndAsync(connection);
+    }
+
+    [Fact]
+    public async Task GetConnections_WaitsWithEverythingConsumed_IsIdleSinceTheLastByte()
+    {
+        var connection = _endpoint.Serve(Peer);
+        Peer.Send("abc");
+        connection.Input.AdvanceTo((await connection.Input.ReadAsync()).Buffer.End);
+        _drain.AdvanceSeconds(1);
+        await connection.Output.WriteAsync("reply"u8.ToArray());
+        var read = connection.Input.ReadAsync();
+        _drain.AdvanceSeconds(4);
+
+        var info = Info;
+
+        Assert.False(info.IsBusy);
+        Assert.Equal((TimeSpan.Zero, TimeSpan.FromSeconds(4), TimeSpan.FromSeconds(5)), (info.BusyTime, info.IdleTime, info.Age));
+        Assert.Equal((3, 5, null), (info.ReceivedBytes, info.WrittenBytes, info.UnacknowledgedBytes)); // No kernel to ask.
+        Peer.HalfClose();
+        Assert.True((await read).IsCompleted);
+        connection.Return();
+        await connection.EndAsync();
+    }
+
+    [Fact]
+    public async Task GetConnections_WaitsForTheRestOfAMessage_IsBusy()
+    {
+        var running = _endpoint.RunAsync(Peer, LineEcho.ServeAsync);
+        Peer.Send("hal");
+        await TestLimit.UntilAsync(() => Info.ReceivedBytes == 3);
+        _drain.AdvanceSeconds(2);
+
+        Assert.True(Info.IsBusy);
+        Assert.Equal(TimeSpan.FromSeconds(2), Info.BusyTime);
+        Peer.Send("f\n");
+        Assert.False(Info.IsBusy);
+        Peer.HalfClose();
+        await running.WithinLimit();
+    }
+
+    [Fact]
+    public async Task GetConnections_WritesAndNeverReads_IsBusySinceItCame()
+    {
+        var connection = _endpoint.Serve(Peer);
+        _drain.AdvanceSeconds(1);
+        await connection.Output.WriteAsync("tick"u8.ToArray());
+        _drain.AdvanceSeconds(1);
+
+        Assert.True(Info.IsBusy);
+        Assert.Equal((TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(1)), (Info.BusyTime, Info.IdleTime));
+        await EndAsync(connection);
+    }
+
+    [Fact]
+    public async Task Drain_UnmodifiedIdleHandler_EndsAtTheMessageBoundary()
+    {
+        var running = _endpoint.RunAsync(Peer, LineEcho.ServeAsync);
+        Peer.Send("hello\n");
+        await TestLimit.UntilAsync(() => Info is { ReceivedBytes: > 0, IsBusy: false });
+
+        var draining = _drain.Coordinator.DrainAsync(_ => true);
+
+        Assert.Equal("hello\n", await Peer.ReceiveToEndAsync());
+        Assert.False(draining.IsCompleted); // It lingers.
+        Peer.HalfClose();
+        await running.WithinLimit();
+        var report = await draining.WithinLimit();
+        Assert.Equal((1, 1), (report.ConnectionCount, report.DeliveredCount));
+        Assert.Equal(CloseReason.Drain, (await Feature.Closed.WithinLimit()).Reason);
+    }
+
+    [Fact]
+    public async Task Drain_ConnectionWithoutAByte_EndsAtOnce()
+    {
+        var running = _endpoint.RunAsync(Peer, LineEcho.ServeAsync);
+        var stopped = _drain.StopHost();
+
+        Assert.Empty(await Peer.ReceiveToEndAsync());
+        Peer.HalfClose();
+
+        await running.WithinLimit();
+        await stopped.WithinLimit();
+        Assert.Equal(CloseReason.HostStopping, (await Feature.Closed.WithinLimit()).Reason);
+    }
+
+    [Fact]
+    public async Task Drain_HalfAMessage_GetsTheRest()
+    {
+        var running = _endpoint.RunAsync(Peer, LineEcho.ServeAsync);
+        Peer.Send("hal");
+        await TestLimit.UntilAsync(() => Info.ReceivedBytes == 3);
+        var draining = _drain.Coordinator.DrainAsync(_ => true);
+        await TestLimit.UntilAsync(() => Info.IsCloseRequested);
+        Assert.Equal(CloseState.Open, Info.State);
+
+        Peer.Send("f\n");
+
+        Assert.Equal("half\n", await Peer.ReceiveToEndAsync());
+        Peer.HalfClose();
+        await running.WithinLimit();
+        Assert.Equal(1, (await draining.WithinLimit()).DeliveredCount);
+    }
+
+    [Fact]
+    public async Task Drain_BytesThatHadArrived_AreServedFirst()
+    {
+        var gate = new TaskCompletionSource();
+        var running = _endpoint.RunAsync(Peer, async connection =>
+        {
+            await gate.Task;
+            await LineEcho.ServeAsync(connection);
+        });
+        Peer.Send("one\ntwo\n");
+        var draining = _drain.Coordinator.DrainAsync(_ => true);
+        await TestLimit.UntilAsync(() => Info.IsCloseRequested);
+
+        gate.SetResult();
+
+        Assert.Equal("one\ntwo\n", await Peer.ReceiveToEndAsync());
+        Peer.HalfClose();
+        await running.WithinLimit();
+        await draining.WithinLimit();
+    }
+
+    [Fact]
+    public async Task Drain_ConnectionThatComesLate_IsAskedAtOnce()
+    {
+        var draining = _drain.DrainLive();
+        await draining.WithinLimit();
+
+        var running = _endpoint.RunAsync(Peer, LineEcho.ServeAsync);
+
+        Assert.Empty(await Peer.ReceiveToEndAsync());
+        Peer.HalfClose();
+        await running.WithinLimit();
+        Assert.Equal(0, _drain.Coordinator.ConnectionCount);
+    }
+
+    [Fact]
+    public async Task Drain_HandlerThatLooksAtNothing_IsAbortedAtTheDeadline()
+    {
+        var connection = _endpoint.Serve(Peer);
+        var draining = _drain.Coordinator.DrainAsync(_ => true);
+        await TestLimit.UntilAsync(() => Info.IsCloseRequested);
+
+        _drain.AdvanceSeconds(20);
+
+        Assert.Equal((CloseReason.Drain, CloseOutcome.Aborted), await OutcomeAsync());
+        Assert.NotNull(Peer.AbortReason);
+        connection.Return();
+        await connection.Running.WithinLimit();
+        var report = await draining.WithinLimit();
+        Assert.Equal(["in-memory"], report.Aborted.Select(info => info.ConnectionId));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Drain_HandlerIgnoresItsAbortAndTheHostStops_TheServerGoesOnWithoutIt(bool blocksItsThread)
+    {
+        using var release = new ManualResetEventSlim();
+        var never = new TaskCompletionSource();
+        var began = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var running = _endpoint.RunAsync(Peer, _ =>
+        {
+            began.SetResult();
+            if (blocksItsThread)
+            {
+                Assert.True(release.Wait(TimeSpan.FromSeconds(60)));
+            }
+
+            return never.Task;
+        });
+        await began.Task.WithinLimit();
+        var stopped = _drain.StopHost();
+        _drain.AdvanceSeconds(20);
+        await Feature.Closed.WithinLimit();
+        Assert.False(running.IsCompleted);
+
+        _drain.AdvanceSeconds(0.5);
+
+        await running.WithinLimit();
+        await stopped.WithinLimit();
+        Assert.Equal(0, _drain.Coordinator.ConnectionCount);
+        Assert.Contains("HandlerAbandoned", _drain.Logger.Events);
+        Assert.Equal(1, (await _drain.Coordinator.DrainAsync().WithinLimit()).UnendedHandlerCount);
+        release.Set();
+        never.SetResult();
+    }
+
+    [Fact]
+    public async Task Drain_HandlerIgnoresItsAbortAndTheHostGoesOn_IsWaitedFor()
+    {
+        var connection = _endpoint.Serve(Peer);
+        var draining = _drain.Coordinator.DrainAsync(_ => true);
+        _drain.AdvanceSeconds(20);
+        await connection.Feature.Closed.WithinLimit();
+        _drain.AdvanceSeconds(0.5);
+
+        Assert.Equal(1, (await draining.WithinLimit()).UnendedHandlerCount);
+        Assert.Equal(CloseState.Aborted, Info.State);
+        Assert.False(connection.Running.IsCompleted);
+        connection.Return();
+        await connection.Running.WithinLimit();
+        Assert.Equal(0, _drain.Coordinator.ConnectionCount);
+    }
+
+    [Fact]
+    public async Task ServersRequest_Serving_WaitsForItsTurn()
+    {
+        using var notification = new FakeLifetimeNotification();
+        Peer.Features.Set<IConnectionLifetimeNotificationFeature>(notification);
+        var connection = _endpoint.Serve(Peer);
+        var asked = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var registration = connection.Feature.CloseRequested.Register(asked.SetResult);
+
+        notification.RequestClose();
+        Assert.False(asked.Task.IsCompleted);
+        _drain.AdvanceSeconds(0.02);
+
+        await asked.Task.WithinLimit();
+        Assert.Contains("DrainStarted", _drain.Logger.Events);
+        await EndAsync(connection);
+        Assert.Equal(CloseReason.Drain, (await connection.Feature.Closed.WithinLimit()).Reason);
+    }
+
+    [Fact]
+    public async Task ServersRequest_BeforeTheConnectionCame_IsNotMissed()
+    {
+        using var notification = new FakeLifetimeNotification();
+        Peer.Features.Set<IConnectionLifetimeNotificationFeature>(notification);
+        notification.RequestClose();
+        var running = _endpoint.RunAsync(Peer, LineEcho.ServeAsync);
+
+        _drain.AdvanceSeconds(0.02);
+
+        Assert.Empty(await Peer.ReceiveToEndAsync());
+        Peer.HalfClose();
+        await running.WithinLimit();
+    }
+
+    [Fact]
+    public async Task Linger_Drain_IsNoLongerThanTheDrains()
+    {
+        var running = _endpoint.RunAsync(Peer, LineEcho.ServeAsync);
+        _ = _drain.StopHost();
+        await TestLimit.UntilAsync(() => Info.State == CloseState.Lingering);
+
+        _drain.AdvanceSeconds(0.999);
+        Assert.Equal(CloseState.Lingering, Info.State);
+        _drain.AdvanceSeconds(0.001);
+
+        await running.WithinLimit();
+        Assert.Equal((CloseReason.HostStopping, CloseOutcome.LingerTimedOut), await OutcomeAsync());
+    }
+
+    [Fact]
+    public async Task Linger_DrainAsksOneThatLingersAlready_IsNoLongerThanTheDrains()
+    {
+        var running = _endpoint.RunAsync(Peer, _ => Task.CompletedTask);
+        await UntilLingersAsync();
+        _drain.AdvanceSeconds(2);
+        Assert.Equal(CloseState.Lingering, Info.State);
+
+        _ = _drain.StopHost();
+        _drain.AdvanceSeconds(0.001); // The sweeper's timer knows milliseconds.
+
+        await running.WithinLimit();
+        Assert.Equal((CloseReason.HandlerCompleted, CloseOutcome.LingerTimedOut), await OutcomeAsync());
+    }
+
+    [Fact]
+    public async Task Linger_EndpointHasLess_IsTheEndpoints()
+    {
+        var endpoint = new TestEndpoint(options => options.LingerIdleTimeout = TimeSpan.FromSeconds(0.25), _drain);
+        var running = endpoint.RunAsync(Peer, LineEcho.ServeAsync);
+        _ = _drain.StopHost();
+        await TestLimit.UntilAsync(() => Info.State == CloseState.Lingering);
+
+        _drain.AdvanceSeconds(0.25);
+
+        await running.WithinLimit();
+        Assert.Equal(CloseOutcome.LingerTimedOut, (await OutcomeAsync()).Outcome);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Linger_EndpointOrDrainHasNoLimit_IsTheOthers(bool endpointHasNone)
+    {
+        _drain.Options.LingerIdleTimeout = endpointHasNone ? TimeSpan.FromSeconds(3) : Timeout.InfiniteTimeSpan;
+        var endpoint = new TestEndpoint(options => options.LingerIdleTimeout = endpointHasNone ? Timeout.InfiniteTimeSpan : TimeSpan.FromSeconds(3), _drain);
+        var running = endpoint.RunAsync(Peer, LineEcho.ServeAsync);
+        _ = _drain.StopHost();
+        await TestLimit.UntilAsync(() => Info.State == CloseState.Lingering);
+
+        _drain.AdvanceSeconds(2.999);
+        Assert.Equal(CloseState.Lingering, Info.State);
+        _drain.AdvanceSeconds(0.001);
+
+        await running.WithinLimit();
+        Assert.Equal(CloseOutcome.LingerTimedOut, (await OutcomeAsync()).Outcome);
+    }
+
+    private async Task UntilLingersAsync()
+    {
+        await TestLimit.UntilAsync(() => Info.State == CloseState.Lingering);
+        await TestLimit.UntilAsync(() => _endpoint.Scope.ClosingSweeper.Count == 1);
+    }
+
+    private async Task<(CloseReason Reason, CloseOutcome Outcome)> OutcomeAsync()
+    {
+        var result = await Feature.Closed.WithinLimit();
+        return (result.Reason, result.Outcome);
+    }
+
+    private async Task EndAsync(ServedConnection connection)
+    {
+        Peer.HalfClose();
+        connection.Return();
+        await connection.EndAsync();
+        Assert.Equal(0, _drain.Coordinator.ConnectionCount);
+    }
+}
