@@ -1,0 +1,101 @@
+using System.Net.Sockets;
+using System.Text;
+using GracefulConnections.Diagnostics;
+using GracefulConnections.Tests.Support;
+using Microsoft.Extensions.Logging;
+
+namespace GracefulConnections.Tests.Diagnostics;
+
+/// <summary>What a service manager reads from its notify socket.</summary>
+public sealed class SystemdNotifierTests : IDisposable
+{
+    private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("graceful-notify-");
+    private readonly RecordingLogger _logger = new();
+
+    public void Dispose() => _directory.Delete(recursive: true);
+
+    [Fact]
+    public async Task Notify_SocketInTheFileSystem_GetsOneDatagramAMessage()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Needs Unix datagram sockets.");
+        var path = Path.Combine(_directory.FullName, "notify");
+        using var manager = Listen(path);
+        var sut = new SystemdNotifier(path, _logger);
+
+        sut.Notify("STATUS=Draining, 3 connections left.\nEXTEND_TIMEOUT_USEC=21000000");
+        sut.Notify("STATUS=Drainé.");
+
+        Assert.Equal("STATUS=Draining, 3 connections left.\nEXTEND_TIMEOUT_USEC=21000000", await ReceiveAsync(manager));
+        Assert.Equal("STATUS=Drainé.", await ReceiveAsync(manager));
+        Assert.Empty(_logger.Entries);
+    }
+
+    [Fact]
+    public async Task Notify_AbstractSocket_GetsTheMessage()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Abstract sockets are Linux's.");
+        var name = $"graceful-notify-{Guid.NewGuid():N}";
+        using var manager = Listen($"\0{name}");
+
+        new SystemdNotifier($"@{name}", _logger).Notify("STATUS=Hello.");
+
+        Assert.Equal("STATUS=Hello.", await ReceiveAsync(manager));
+    }
+
+    [Theory]
+    [InlineData(null)]
+    [InlineData("")]
+    public void Notify_NoSocket_DoesNothing(string? path)
+    {
+        new SystemdNotifier(path, _logger).Notify("STATUS=Hello.");
+
+        Assert.Empty(_logger.Entries);
+    }
+
+    [Fact]
+    public void Notify_NobodyListens_IsLoggedQuietly()
+    {
+        new SystemdNotifier(Path.Combine(_directory.FullName, "nobody"), _logger).Notify("STATUS=Hello.");
+
+        var entry = Assert.Single(_logger.Entries);
+        Assert.Equal(
+            (LogLevel.Debug, "The service manager behind NOTIFY_SOCKET could not be told how far the drain is."), (entry.Level, entry.Message));
+        Assert.IsAssignableFrom<SocketException>(entry.Exception);
+    }
+
+    [Fact]
+    public async Task Notify_ManagerThatDoesNotRead_DoesNotBlock()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Needs Unix datagram sockets.");
+        var path = Path.Combine(_directory.FullName, "stuck");
+        using var manager = Listen(path);
+        var sut = new SystemdNotifier(path, _logger);
+
+        await Task.Run(() =>
+        {
+            for (var i = 0; i < 10_000 && !_logger.Entries.Any(); i++)
+            {
+                sut.Notify("STATUS=Hello.");
+            }
+        }).WithinLimit();
+
+        Assert.Contains("NotifyFailed", _logger.Events); // Its queue is full.
+    }
+
+    [Fact]
+    public void ExtendTimeout_Always_IsInMicroseconds() => Assert.Equal("EXTEND_TIMEOUT_USEC=21500000", SystemdNotifier.ExtendTimeout(TimeSpan.FromSeconds(21.5)));
+
+    private static Socket Listen(string path)
+    {
+        var socket = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
+        socket.Bind(new UnixDomainSocketEndPoint(path));
+        return socket;
+    }
+
+    private static async Task<string> ReceiveAsync(Socket manager)
+    {
+        var buffer = new byte[4096];
+        var received = await manager.ReceiveAsync(buffer).WithinLimit();
+        return Encoding.UTF8.GetString(buffer, 0, received);
+    }
+}
