@@ -176,7 +176,7 @@ internal sealed class Drain
         }
 
         var outcomes = string.Join(", ", report.Outcomes.OrderBy(static outcome => outcome.Key).Select(static outcome => $"{outcome.Value} {outcome.Key}"));
-        Log.DrainEnded(_context.Logger, _level, report.ConnectionCount, report.Duration.TotalSeconds, outcomes, report.DiscardedBytes, report.UnacknowledgedBytes);
+        Log.DrainEnded(_context.Logger, _level, report.ConnectionCount, report.Duration.TotalSeconds, outcomes.Length > 0 ? outcomes : "none", report.DiscardedBytes, report.UnacknowledgedBytes);
         _context.Notifier.Notify(string.Create(CultureInfo.InvariantCulture, $"STATUS=Drained {report.ConnectionCount} connections in {report.Duration.TotalSeconds:0.0} s."));
         _ended.TrySetResult(report);
     }
