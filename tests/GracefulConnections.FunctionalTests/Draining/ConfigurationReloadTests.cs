@@ -15,6 +15,7 @@ namespace GracefulConnections.FunctionalTests.Draining;
 public class ConfigurationReloadTests
 {
     private const int MessageBytes = 1000;
+    private const int LoadCount = 2;
     private const string RemovedKey = "Kestrel:Endpoints:Removed:Url";
     private const string KeptKey = "Kestrel:Endpoints:Kept:Url";
 
@@ -27,7 +28,7 @@ public class ConfigurationReloadTests
     {
         const int idleCount = 10;
         await using var server = await StartAsync();
-        await using var load = await EchoLoad.StartAsync(_kept!.EndPoint, peerCount: 2);
+        await using var load = await EchoLoad.StartAsync(_kept!.EndPoint, LoadCount);
         await using var busy = await RawPeer.ConnectAsync(_removed!.EndPoint);
         await busy.SendAsync(new byte[MessageBytes / 2]);
         var idle = await Task.WhenAll(Enumerable.Range(0, idleCount).Select(_ => RawPeer.ConnectAsync(_removed.EndPoint)));
@@ -50,6 +51,7 @@ public class ConfigurationReloadTests
             Assert.Equal((CloseReason.Drain, CloseOutcome.Graceful), (result.Reason, result.Outcome));
         }
 
+        await Eventually.IsTrueAsync(() => server.Drain.ConnectionCount == LoadCount); // A connection ends a little before it is forgotten.
         await load.GoesOnAsync();
         Assert.All(server.Drain.GetConnections(), info => Assert.True(load.Has(info) && !info.IsCloseRequested));
         Assert.Equal(DrainPhase.Serving, server.Drain.Phase);
