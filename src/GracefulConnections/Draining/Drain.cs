@@ -302,10 +302,8 @@ internal sealed class Drain
     {
         foreach (var connection in unended)
         {
-            if (connection.Result is { } result)
-            {
-                _tally.Add(result);
-            }
+            // Without a result the abort is on its way: it waits for a thread, where handlers block all of them.
+            _tally.Add(connection.Result ?? new CloseResult(_reason, CloseOutcome.Aborted, TimeSpan.Zero, 0, null));
         }
 
         End();

@@ -120,4 +120,19 @@ public class DrainReportTests
         ignorant.End(); // Too late to be counted again.
         Assert.Equal(2, report.Outcomes.Values.Sum());
     }
+
+    [Fact]
+    public async Task Report_AbortThatFoundNoThreadYet_IsCountedAmongTheOutcomes()
+    {
+        var sut = new TestDrain();
+        sut.Add(new FakeTrackedConnection(sut.Coordinator, sut.Time, "starved") { IsStarved = true });
+        var draining = sut.Coordinator.DrainAsync(_ => true);
+        sut.AdvanceSeconds(20);
+        sut.AdvanceSeconds(0.5);
+
+        var report = await draining.WithinLimit();
+
+        Assert.Equal((1, 1, 1), (report.ConnectionCount, report.Outcomes[CloseOutcome.Aborted], report.UnendedHandlerCount));
+        Assert.Equal(["starved"], report.Aborted.Select(info => info.ConnectionId));
+    }
 }

@@ -26,6 +26,9 @@ internal sealed class FakeTrackedConnection(DrainCoordinator coordinator, TimePr
     /// <summary>Gets whether the handler goes on when the connection is aborted.</summary>
     public bool IgnoresAbort { get; init; }
 
+    /// <summary>Gets whether an abort waits for a thread that never comes.</summary>
+    public bool IsStarved { get; init; }
+
     public bool Busy { get; set; }
 
     public CloseState CurrentState { get; set; }
@@ -153,6 +156,11 @@ internal sealed class FakeTrackedConnection(DrainCoordinator coordinator, TimePr
             AbortReason = reason;
             AbortedAt = time.GetTimestamp();
             _aborted.SetResult();
+        }
+
+        if (IsStarved)
+        {
+            return;
         }
 
         SetResult(CloseOutcome.Aborted);

@@ -29,6 +29,7 @@ internal sealed class DrainModel : IDisposable
     private ModelDrain? _whole;
     private DrainPhase _lastPhase;
     private int _sequence;
+    private int _moment;
     private bool _inHook;
     private bool _wholeIsOver;
     private bool _announced;
@@ -70,12 +71,13 @@ internal sealed class DrainModel : IDisposable
 
     private async ValueTask TakeAsync(DrainStep step)
     {
-        if (step.Within)
+        if (step.Within > 0)
         {
             _within.Enqueue(step);
             return;
         }
 
+        _moment = 0;
         Do(step);
         await SettleAsync();
         while (_within.TryDequeue(out var left))
@@ -88,8 +90,9 @@ internal sealed class DrainModel : IDisposable
     private void OnHook()
     {
         Observe();
-        if (!_inHook && _within.TryDequeue(out var step))
+        if (!_inHook && _within.TryPeek(out var step) && ++_moment >= step.Within)
         {
+            _within.Dequeue();
             _inHook = true;
             Do(step);
             _inHook = false;
@@ -342,9 +345,9 @@ internal sealed class DrainModel : IDisposable
 
     private async ValueTask EndAsync()
     {
-        await TakeAsync(new DrainStep(DrainAct.Advance, 2000, Within: false));
-        await TakeAsync(new DrainStep(DrainAct.BeginStop, 0, Within: false));
-        await TakeAsync(new DrainStep(DrainAct.Advance, 2000, Within: false));
+        await TakeAsync(new DrainStep(DrainAct.Advance, 2000, Within: 0));
+        await TakeAsync(new DrainStep(DrainAct.BeginStop, 0, Within: 0));
+        await TakeAsync(new DrainStep(DrainAct.Advance, 2000, Within: 0));
         BrokenInvariantException.ThrowIf(Present.Any(), $"{Present.Count()} connections are left at the end");
         await _coordinator.WaitAsync().InTimeAsync();
         BrokenInvariantException.ThrowIf(_logger.Count("DrainStarted") != _logger.Count("DrainEnded"), "not every drain ended, once");

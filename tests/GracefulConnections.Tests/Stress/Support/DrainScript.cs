@@ -28,8 +28,8 @@ internal sealed record DrainScript(int SpreadWindowMs, DrainStep[] Steps)
 
     private static readonly Gen<DrainStep> AnyStep =
         from act in AnyAct
-        from within in Gen.Int[0, 3]
-        select new DrainStep(act.Act, act.Amount, within == 0 && act.Act != DrainAct.Advance); // Time stands still within a step.
+        from within in Gen.Frequency((3, Gen.Const(0)), (1, Gen.Int[1, 6]))
+        select new DrainStep(act.Act, act.Amount, act.Act == DrainAct.Advance ? 0 : within); // Time stands still within a step.
 
     public static readonly Gen<DrainScript> All =
         from window in Gen.Frequency((3, Gen.Const(0)), (1, Gen.Const(35)), (1, Gen.Const(300)))
@@ -39,7 +39,7 @@ internal sealed record DrainScript(int SpreadWindowMs, DrainStep[] Steps)
 
     public override string ToString() => $"{nameof(SpreadWindowMs)}={SpreadWindowMs}: {string.Join(", ", Steps)}";
 
-    private static Gen<DrainStep[]> AcceptSome(int most) => Gen.Int[0, 7].Select(static kind => new DrainStep(DrainAct.Accept, kind, false)).Array[0, most];
+    private static Gen<DrainStep[]> AcceptSome(int most) => Gen.Int[0, 7].Select(static kind => new DrainStep(DrainAct.Accept, kind, 0)).Array[0, most];
 
     private static Gen<(DrainAct Act, int Amount)> Of(DrainAct act, Gen<int> amount) => amount.Select(amount => (act, amount));
 }

@@ -48,7 +48,7 @@ internal sealed class ModelDrain(TimeSpan abortAt)
         BrokenInvariantException.ThrowIf(
             !report.Aborted.SequenceEqual(report.Aborted.OrderByDescending(static info => info.Age)), "the aborted ones are not in the order of their age");
         BrokenInvariantException.ThrowIf(
-            !report.Aborted.All(info => Members.Any(member => member.Connection.Id == info.ConnectionId && member.Connection.IsAborted)), "an abort was reported that was none");
+            !report.Aborted.All(info => Members.Any(member => member.Connection.Id == info.ConnectionId && member.Connection.Result?.Outcome == CloseOutcome.Aborted)), "an abort was reported that was none");
 
         // Abandoned at the very moment in question: by this drain, which counts it, or by another right before.
         var abandoned = Members.Count(member => member.EndedAt == GraceEnd);
