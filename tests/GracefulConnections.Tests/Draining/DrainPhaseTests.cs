@@ -315,4 +315,34 @@ public class DrainPhaseTests
         Assert.False(asked);
         Assert.True(connection.IsAsked);
     }
+
+    [Fact]
+    public async Task Drain_WhateverItCalls_IsCalledWithoutTheLock()
+    {
+        var sut = new TestDrain();
+        var connection = sut.Accept();
+        HashSet<string> called = [];
+        connection.Looked = () => AssertIsFree("looked");
+        connection.Snapped = () => AssertIsFree("snapped");
+        connection.Asking = () => AssertIsFree("asked");
+        connection.Aborting = () => AssertIsFree("aborted");
+        using var registration = sut.Coordinator.DrainAnnounced.Register(() => AssertIsFree("announced"));
+
+        var ended = sut.StopHost();
+        sut.AdvanceSeconds(20);
+
+        await ended.WithinLimit();
+        Assert.Equal(["aborted", "announced", "asked", "looked", "snapped"], called.Order());
+
+        // From another thread, where holding it would keep that one waiting.
+        void AssertIsFree(string call)
+        {
+            called.Add(call);
+            var count = 0;
+            var other = new Thread(() => count = sut.Coordinator.ConnectionCount + 1);
+            other.Start();
+            Assert.True(other.Join(TimeSpan.FromSeconds(60)));
+            Assert.Equal(2, count);
+        }
+    }
 }
