@@ -46,22 +46,35 @@ internal sealed partial class SampleProcess : IAsyncDisposable
     /// <summary>Starts a sample and does not wait for anything.</summary>
     /// <param name="name">Its folder in <c>samples</c>, and its assembly.</param>
     /// <param name="arguments">Its command line.</param>
-    public static SampleProcess Start(string name, params IEnumerable<string> arguments)
+    public static SampleProcess Start(string name, params IEnumerable<string> arguments) => Start(new ProcessStartInfo("dotnet", [FindAssembly("samples", name), .. arguments]));
+
+    /// <summary>Starts a sample, and returns once it serves.</summary>
+    public static Task<SampleProcess> StartAsync(string name, params IEnumerable<string> arguments) => StartedAsync(Start(name, arguments));
+
+    /// <summary>Starts what is not a sample but ends like one, and returns once it serves.</summary>
+    public static Task<SampleProcess> StartAsync(ProcessStartInfo start) => StartedAsync(Start(start));
+
+    /// <summary>Returns the path of a program of this repository.</summary>
+    public static string FindAssembly(string folder, string name)
     {
-        // We are in tests/<project>/bin/<configuration>/<framework>; the sample was built with us, and the same way.
+        // We are in tests/<project>/bin/<configuration>/<framework>; the program was built with us, and the same way.
         var framework = new DirectoryInfo(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory));
         var configuration = framework.Parent!;
         var root = configuration.Parent!.Parent!.Parent!.Parent!.FullName;
-        var assembly = Path.Combine(root, "samples", name, "bin", configuration.Name, framework.Name, $"{name}.dll");
+        var assembly = Path.Combine(root, folder, name, "bin", configuration.Name, framework.Name, $"{name}.dll");
         Assert.True(File.Exists(assembly), $"{assembly} was not built.");
-        var start = new ProcessStartInfo("dotnet", [assembly, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        return assembly;
+    }
+
+    private static SampleProcess Start(ProcessStartInfo start)
+    {
+        start.RedirectStandardOutput = true;
+        start.RedirectStandardError = true;
         return new SampleProcess(Process.Start(start)!);
     }
 
-    /// <summary>Starts a sample, and returns once it serves.</summary>
-    public static async Task<SampleProcess> StartAsync(string name, params IEnumerable<string> arguments)
+    private static async Task<SampleProcess> StartedAsync(SampleProcess sample)
     {
-        var sample = Start(name, arguments);
         try
         {
             await sample._started.Task.InTimeAsync();
@@ -119,7 +132,7 @@ internal sealed partial class SampleProcess : IAsyncDisposable
     {
         if (!_process.HasExited)
         {
-            _process.Kill();
+            _process.Kill(entireProcessTree: true);
         }
 
         await _reading.InTimeAsync();

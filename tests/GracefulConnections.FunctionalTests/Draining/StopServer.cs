@@ -1,0 +1,42 @@
+using System.Diagnostics;
+using GracefulConnections.FunctionalTests.Samples.Support;
+
+namespace GracefulConnections.FunctionalTests.Draining;
+
+/// <summary>The program <c>tests/GracefulConnections.StopServer</c>: a server that a test stops as a service manager does.</summary>
+internal static class StopServer
+{
+    public const int ReplyBytes = 100_000;
+    public const string Goodbye = "bye";
+
+    private const string Assembly = "GracefulConnections.StopServer";
+
+    // Hosting.Systemd believes in systemd when the parent process has its name. Our SIGTERM goes on to the server, as systemd's would reach it directly.
+    private const string SystemdScript = """
+        printf systemd > /proc/$$/comm
+        trap 'kill -TERM $child' TERM
+        "$@" &
+        child=$!
+        wait $child
+        wait $child
+        """;
+
+    /// <summary>Gets the request that is answered at once with one byte.</summary>
+    public static ReadOnlyMemory<byte> Ping { get; } = "p"u8.ToArray();
+
+    /// <summary>Gets the request that keeps the server busy, and is answered with <see cref="ReplyBytes"/>.</summary>
+    public static ReadOnlyMemory<byte> Work { get; } = "w"u8.ToArray();
+
+    public static Task<SampleProcess> StartAsync(params IEnumerable<string> arguments) => StartAsync("dotnet", [], arguments);
+
+    /// <summary>Starts it as a service of a systemd that listens at <paramref name="notifySocket"/>, or does not listen.</summary>
+    public static Task<SampleProcess> StartServiceAsync(string? notifySocket, params IEnumerable<string> arguments) =>
+        StartAsync("bash", ["-c", SystemdScript, "bash", "dotnet"], arguments, notifySocket);
+
+    private static Task<SampleProcess> StartAsync(string program, IEnumerable<string> prefix, IEnumerable<string> arguments, string? notifySocket = null)
+    {
+        var start = new ProcessStartInfo(program, [.. prefix, SampleProcess.FindAssembly("tests", Assembly), .. arguments]);
+        start.Environment["NOTIFY_SOCKET"] = notifySocket;
+        return SampleProcess.StartAsync(start);
+    }
+}

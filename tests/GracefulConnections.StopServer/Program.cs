@@ -1,0 +1,52 @@
+using System.Buffers;
+using System.Net;
+using Microsoft.AspNetCore.Connections;
+
+// What a functional test stops: one handler that knows nothing of closing, on an endpoint that closes by this library, or as it comes from Kestrel (--Stock true).
+var builder = WebApplication.CreateSlimBuilder(args);
+var work = builder.Configuration.GetValue("Work", TimeSpan.FromSeconds(1));
+var isStock = builder.Configuration.GetValue<bool>("Stock");
+builder.Host.UseSystemd();
+builder.Services.Configure<HostOptions>(builder.Configuration.GetSection("Host"));
+if (!isStock)
+{
+    builder.Services.AddGracefulShutdown(builder.Configuration.GetSection("Drain").Bind);
+}
+
+builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, endpoint =>
+{
+    if (!isStock)
+    {
+        endpoint.UseGracefulShutdown(options =>
+        {
+            options.LingerIdleTimeout = Timeout.InfiniteTimeSpan; // The drain's own is what is tested.
+            options.Goodbye = static async (connection, _, cancellationToken) => await connection.Transport.Output.WriteAsync("bye"u8.ToArray(), cancellationToken);
+        });
+    }
+
+    endpoint.Run(ServeAsync);
+}));
+builder.Build().Run();
+
+// Each byte is a request: 'p' is answered at once with one byte, 'w' after the work with 100,000.
+async Task ServeAsync(ConnectionContext connection)
+{
+    var (input, output) = (connection.Transport.Input, connection.Transport.Output);
+    while (true)
+    {
+        var read = await input.ReadAsync();
+        if (read.Buffer.IsEmpty && read.IsCompleted)
+        {
+            return;
+        }
+
+        var isWork = read.Buffer.FirstSpan[0] == (byte)'w';
+        input.AdvanceTo(read.Buffer.GetPosition(1));
+        if (isWork)
+        {
+            await Task.Delay(work);
+        }
+
+        await output.WriteAsync(new byte[isWork ? 100_000 : 1]);
+    }
+}
