@@ -33,6 +33,7 @@ internal sealed class Drain
     private TimeSpan _deadline;
     private TimeSpan _nextReport;
     private TimeSpan _graceEnd = TimeSpan.MaxValue;
+    private long _lostBytes;
     private bool _starting;
     private bool _started;
     private bool _over;
@@ -156,7 +157,11 @@ internal sealed class Drain
         }
 
         _tally.Add(result);
-        if (result.Outcome != CloseOutcome.Aborted)
+        if (result.Outcome == CloseOutcome.Aborted)
+        {
+            _lostBytes += _aborted.ContainsKey(connection) ? result.UnacknowledgedBytes ?? 0 : 0;
+        }
+        else
         {
             _aborted.Remove(connection); // It ended by itself right before.
         }
@@ -172,7 +177,7 @@ internal sealed class Drain
         var report = _tally.ToReport(Elapsed, aborted, _left.Count);
         if (aborted.Length > 0)
         {
-            Log.DrainAborted(_context.Logger, aborted.Length, report.UnacknowledgedBytes, Holders.Describe(aborted, aborted.Length));
+            Log.DrainAborted(_context.Logger, aborted.Length, _lostBytes, Holders.Describe(aborted, aborted.Length));
         }
 
         var outcomes = string.Join(", ", report.Outcomes.OrderBy(static outcome => outcome.Key).Select(static outcome => $"{outcome.Value} {outcome.Key}"));
@@ -303,7 +308,9 @@ internal sealed class Drain
         foreach (var connection in unended)
         {
             // Without a result the abort is on its way: it waits for a thread, where handlers block all of them.
-            _tally.Add(connection.Result ?? new CloseResult(_reason, CloseOutcome.Aborted, TimeSpan.Zero, 0, null));
+            var result = connection.Result ?? new CloseResult(_reason, CloseOutcome.Aborted, TimeSpan.Zero, 0, null);
+            _tally.Add(result);
+            _lostBytes += result.UnacknowledgedBytes ?? 0;
         }
 
         End();

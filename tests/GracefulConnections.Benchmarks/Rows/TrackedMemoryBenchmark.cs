@@ -1,6 +1,3 @@
-using GracefulConnections.Benchmarks.Load;
-using GracefulConnections.Benchmarks.Reporting;
-using GracefulConnections.Benchmarks.Serving;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -9,19 +6,13 @@ using Microsoft.Extensions.DependencyInjection;
 namespace GracefulConnections.Benchmarks.Rows;
 
 /// <summary>What it costs that a drain knows a connection, and can end it at any time: idle connections, with <c>AddGracefulShutdown()</c> against stock.</summary>
-internal sealed class TrackedMemoryBenchmark : IBenchmark
+internal sealed class TrackedMemoryBenchmark : MemoryBenchmark
 {
-    private const int ConnectionCount = 2000;
-    private const int ShortConnectionCount = 500;
-    private const int WarmUpConnectionCount = 64;
-    private const int MessageBytes = 64;
-    private const int Rounds = 3;
+    public override string Name => "tracked-memory";
 
-    public string Name => "tracked-memory";
+    public override string Description => "managed memory of an idle connection: tracked for a drain on ours, on stock";
 
-    public string Description => "managed memory of an idle connection: tracked for a drain on ours, on stock";
-
-    public void ConfigureServices(IServiceCollection services, Variant variant)
+    public override void ConfigureServices(IServiceCollection services, Variant variant)
     {
         if (variant == Variant.Graceful)
         {
@@ -29,7 +20,7 @@ internal sealed class TrackedMemoryBenchmark : IBenchmark
         }
     }
 
-    public void Configure(ListenOptions endpoint, Variant variant)
+    public override void Configure(ListenOptions endpoint, Variant variant)
     {
         if (variant == Variant.Graceful)
         {
@@ -37,29 +28,5 @@ internal sealed class TrackedMemoryBenchmark : IBenchmark
         }
 
         endpoint.Run(static connection => connection.Transport.Input.CopyToAsync(connection.Transport.Output));
-    }
-
-    public async Task RunAsync(BenchmarkOptions options, Figures figures)
-    {
-        for (var round = 0; round < (options.IsShort ? 1 : Rounds); round++)
-        {
-            await MeasureAsync(Variant.Stock, options, figures);
-            await MeasureAsync(Variant.Graceful, options, figures);
-        }
-    }
-
-    private async Task MeasureAsync(Variant variant, BenchmarkOptions options, Figures figures)
-    {
-        var count = options.IsShort ? ShortConnectionCount : ConnectionCount;
-        await using var server = await ServerProcess.StartAsync(this, variant);
-        using (new OpenConnections(server.EndPoint, WarmUpConnectionCount, MessageBytes))
-        {
-            await server.GetManagedBytesAsync();
-        }
-
-        var before = await server.GetManagedBytesAsync();
-        using var connections = new OpenConnections(server.EndPoint, count, MessageBytes);
-        var after = await server.GetManagedBytesAsync();
-        figures.Add(variant, "managed B/connection", (after - before) / (double)count);
     }
 }
