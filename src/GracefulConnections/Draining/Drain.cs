@@ -71,7 +71,8 @@ internal sealed class Drain
     /// <summary>Gets whether what was left has been aborted.</summary>
     public bool IsAborting_NeedsLock => _graceEnd != TimeSpan.MaxValue;
 
-    private TimeSpan Elapsed => _context.Time.GetElapsedTime(_startedAt);
+    /// <summary>Gets the time since the start.</summary>
+    public TimeSpan Elapsed => _context.Time.GetElapsedTime(_startedAt);
 
     /// <summary>Adds connections. Before <see cref="Start"/> they will be scheduled with the others; later the caller calls <see cref="AskLate"/> once it has released the lock.</summary>
     public void Join_NeedsLock(params IReadOnlyCollection<TrackedConnection> connections)
@@ -121,8 +122,8 @@ internal sealed class Drain
         Step();
     }
 
-    /// <summary>Asks connections that joined after the start now; at the deadline or later, aborts them as it did the others.</summary>
-    public void AskLate(TrackedConnection[] connections)
+    /// <summary>Asks a connection that joined after the start now; at the deadline or later, aborts it as it did the others.</summary>
+    public void AskLate(TrackedConnection connection)
     {
         bool isAborting;
         lock (_context.Lock)
@@ -132,11 +133,11 @@ internal sealed class Drain
 
         if (isAborting)
         {
-            Abort(connections);
+            Abort([connection]);
         }
         else
         {
-            Array.ForEach(connections, Ask);
+            Ask(connection);
         }
     }
 
@@ -182,6 +183,14 @@ internal sealed class Drain
 
         var outcomes = string.Join(", ", report.Outcomes.OrderBy(static outcome => outcome.Key).Select(static outcome => $"{outcome.Value} {outcome.Key}"));
         Log.DrainEnded(_context.Logger, _level, report.ConnectionCount, report.Duration.TotalSeconds, outcomes.Length > 0 ? outcomes : "none", report.DiscardedBytes, report.UnacknowledgedBytes);
+        lock (_context.Lock)
+        {
+            // A coordinator remembers its last drains; the connections need not live as long.
+            _order = [];
+            _left.Clear();
+            _aborted.Clear();
+        }
+
         _context.Notifier.Notify(string.Create(CultureInfo.InvariantCulture, $"STATUS=Drained {report.ConnectionCount} connections in {report.Duration.TotalSeconds:0.0} s."));
         _ended.TrySetResult(report);
     }

@@ -11,6 +11,9 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
     /// <summary>Kestrel aborts the connections of a reloaded endpoint after 5 s (KestrelServerImpl.RebindAsync in 10.0); ours comes before, and says what was lost.</summary>
     public static readonly TimeSpan ReloadTimeout = TimeSpan.FromSeconds(4.5);
 
+    // Those that come when the whole drain has ended share a drain, and with it a deadline, as long as they come so close together.
+    private static readonly TimeSpan LateGatherTime = TimeSpan.FromSeconds(1);
+
     // Kestrel asks an endpoint's connections one after another; those that come so close together are one drain.
     private static readonly TimeSpan GatherDelay = TimeSpan.FromMilliseconds(20);
 
@@ -25,6 +28,7 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
     private Drain? _late; // Those that came when the whole drain had ended.
     private Drain? _reload;
     private bool _serverStops;
+    private long _serverStopsAt;
     private bool _abortNow;
 
     public DrainCoordinator(IOptions<ServerDrainOptions> options, ILoggerFactory? loggers = null, TimeProvider? time = null)
@@ -104,10 +108,17 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
         lock (_context.Lock)
         {
             _connections.Add(connection);
-            (late, isNew) = _whole is null ? (null, false) : JoinLate_NeedsLock([connection]);
+            (late, isNew) = _whole is null ? (null, false) : JoinLate_NeedsLock(connection);
         }
 
-        AskLate(late, isNew, [connection]);
+        if (isNew)
+        {
+            late!.Start();
+        }
+        else
+        {
+            late?.AskLate(connection);
+        }
     }
 
     /// <summary>A connection has ended, and its handler with it.</summary>
@@ -179,20 +190,34 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
     /// <summary>The announcement is over: what the server asks from now on is its stop.</summary>
     public void OnServerStopping()
     {
-        TrackedConnection[] left = [];
+        var connections = GetTracked();
+        var isOver = Array.ConvertAll(connections, static connection => connection.Result is not null); // Outside the lock: it takes each connection's own.
+        Drain? ignored = null;
         Drain? rest = null;
-        var isNew = false;
         lock (_context.Lock)
         {
             _serverStops = true;
-            if (_whole?.IsOver_NeedsLock == true)
+            _serverStopsAt = _context.Time.GetTimestamp();
+            if (_whole?.IsOver_NeedsLock != true)
             {
-                left = [.. _connections]; // A drain while the server went on serving has ended before; these came later, or their handlers ignored its abort.
-                (rest, isNew) = JoinLate_NeedsLock(left);
+                return;
+            }
+
+            // A drain while the server went on serving has ended before. What is left are handlers that ignored its abort, and need not be waited for again, and connections that came later.
+            for (var i = 0; i < connections.Length; i++)
+            {
+                if (_connections.Contains(connections[i]))
+                {
+                    var drain = isOver[i]
+                        ? ignored ??= CreateDrain_NeedsLock(CloseReason.HostStopping, TimeSpan.Zero, TimeSpan.Zero, LogLevel.Debug)
+                        : rest ??= CreateLate_NeedsLock();
+                    drain.Join_NeedsLock(connections[i]);
+                }
             }
         }
 
-        AskLate(rest, isNew, left);
+        ignored?.Start();
+        rest?.Start();
     }
 
     /// <summary>Begins the drain of the whole server, unless it has begun.</summary>
@@ -230,14 +255,13 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
     public async Task WaitAsync()
     {
         BeginDraining(CloseReason.HostStopping);
-        await _whole!.Ended.ConfigureAwait(false);
-        Drain? late;
+        Task[] ended;
         lock (_context.Lock)
         {
-            late = _late;
+            ended = [.. _drains.Select(static drain => drain.Ended)];
         }
 
-        await (late?.Ended ?? Task.CompletedTask).ConfigureAwait(false);
+        await Task.WhenAll(ended).ConfigureAwait(false);
     }
 
     public void Dispose()
@@ -247,18 +271,6 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
     }
 
     private static TimeSpan Min(TimeSpan a, TimeSpan b) => a < b ? a : b;
-
-    private static void AskLate(Drain? drain, bool isNew, TrackedConnection[] connections)
-    {
-        if (isNew)
-        {
-            drain!.Start();
-        }
-        else
-        {
-            drain?.AskLate(connections);
-        }
-    }
 
     private async Task<DrainReport> DrainWholeAsync()
     {
@@ -289,18 +301,31 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
         announcement.SetResult();
     }
 
-    // The whole server drains: into its drain, or, once that has ended, into one for those that come later, which have as much time.
-    private (Drain Drain, bool IsNew) JoinLate_NeedsLock(IReadOnlyCollection<TrackedConnection> connections)
+    // The whole server drains: into its drain, or, once that has ended, into one for those that come later.
+    private (Drain Drain, bool IsNew) JoinLate_NeedsLock(TrackedConnection connection)
     {
         var drain = _whole!.IsOver_NeedsLock ? _late : _whole;
-        var isNew = drain is null || drain.IsOver_NeedsLock;
+        var isNew = drain is null || drain.IsOver_NeedsLock || (drain == _late && drain.Elapsed > LateGatherTime);
         if (isNew)
         {
-            drain = _late = CreateDrain_NeedsLock(_context.IsHostStopping ? CloseReason.HostStopping : CloseReason.Drain, TimeSpan.Zero, _context.Options.DrainTimeout, LogLevel.Debug);
+            drain = _late = CreateLate_NeedsLock();
         }
 
-        drain!.Join_NeedsLock(connections);
+        drain!.Join_NeedsLock(connection);
         return (drain, isNew);
+    }
+
+    // As much time as the others had; at a host's stop, the rest of its time.
+    private Drain CreateLate_NeedsLock()
+    {
+        var timeout = _context.Options.DrainTimeout;
+        if (_serverStops)
+        {
+            var rest = timeout - _context.Time.GetElapsedTime(_serverStopsAt);
+            timeout = rest > TimeSpan.Zero ? rest : TimeSpan.Zero;
+        }
+
+        return CreateDrain_NeedsLock(_serverStops ? CloseReason.HostStopping : CloseReason.Drain, TimeSpan.Zero, timeout, LogLevel.Debug);
     }
 
     private Drain CreateDrain_NeedsLock(CloseReason reason, TimeSpan window, TimeSpan timeout, LogLevel level = LogLevel.Information)

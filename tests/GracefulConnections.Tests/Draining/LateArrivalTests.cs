@@ -166,7 +166,7 @@ public class LateArrivalTests
     }
 
     [Fact]
-    public async Task HostStop_LiveDrainLeftSome_DrainsTheRest()
+    public async Task HostStop_LiveDrainLeftAHandlerThatIgnoredItsAbort_WaitsForTheGraceOnly()
     {
         var sut = new TestDrain();
         var ignorant = sut.AcceptIgnorant("ignorant");
@@ -180,12 +180,60 @@ public class LateArrivalTests
 
         Assert.Equal(DrainPhase.Drained, sut.Phase);
         Assert.False(ended.IsCompleted);
-        sut.AdvanceSeconds(20);
         Assert.Equal(0, ignorant.AbandonCount);
         sut.AdvanceSeconds(0.5);
         Assert.Equal(1, ignorant.AbandonCount);
         await ended.WithinLimit();
         Assert.Equal(0, sut.Coordinator.ConnectionCount);
+    }
+
+    [Fact]
+    public async Task HostStop_LiveDrainHasEndedAndOthersCameLater_DrainsThemToo()
+    {
+        var sut = new TestDrain();
+        await sut.DrainLive().WithinLimit();
+        var ignorant = sut.AcceptIgnorant("late");
+        sut.AdvanceSeconds(10);
+
+        var ended = sut.StopHost();
+
+        sut.AdvanceSeconds(10); // Its own time is up before the host's.
+        Assert.True(ignorant.IsAborted);
+        sut.AdvanceSeconds(0.5);
+        Assert.Equal(1, ignorant.AbandonCount);
+        await ended.WithinLimit();
+    }
+
+    [Fact]
+    public async Task Add_LongAfterTheDrainEnded_EachHasATimeOfItsOwn()
+    {
+        var sut = new TestDrain();
+        await sut.DrainLive().WithinLimit();
+        var first = sut.AcceptIgnorant("first");
+        sut.AdvanceSeconds(15);
+        var second = sut.AcceptIgnorant("second");
+
+        sut.AdvanceSeconds(5);
+        Assert.True(first.IsAborted);
+        Assert.False(second.IsAborted);
+
+        sut.AdvanceSeconds(15);
+        Assert.True(second.IsAborted);
+    }
+
+    [Fact]
+    public async Task Add_WhileTheHostStopsAndItsDrainHasEnded_HasTheRestOfTheHostsTime()
+    {
+        var sut = new TestDrain();
+        var ended = sut.StopHost();
+        await ended.WithinLimit();
+        sut.AdvanceSeconds(15);
+        var late = sut.AcceptIgnorant("late");
+        Assert.False(late.IsAborted);
+
+        sut.AdvanceSeconds(5);
+
+        Assert.True(late.IsAborted);
     }
 
     [Fact]
