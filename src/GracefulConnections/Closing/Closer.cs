@@ -252,15 +252,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
             }
 
             leftOver = LeftOver.DropAndKeepMemory;
-            try
-            {
-                await cancellation.CancelAsync().ConfigureAwait(false);
-            }
-            catch (AggregateException exception)
-            {
-                Log.GoodbyeFaulted(scope.Logger, connection.ConnectionId, exception); // A callback of its token: as much the user's code.
-            }
-
+            _ = CancelAsync(); // The token is cancelled when this returns. Its callbacks run elsewhere: one that blocks must not hold the close.
             _output.CancelPendingFlush();
         }
 
@@ -270,6 +262,18 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         }
 
         return leftOver;
+
+        async Task CancelAsync()
+        {
+            try
+            {
+                await cancellation.CancelAsync().ConfigureAwait(false);
+            }
+            catch (AggregateException exception)
+            {
+                Log.GoodbyeFaulted(scope.Logger, connection.ConnectionId, exception); // A callback of its token: as much the user's code.
+            }
+        }
 
         async Task RunAsync()
         {

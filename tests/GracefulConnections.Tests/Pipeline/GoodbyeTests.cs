@@ -153,6 +153,26 @@ public class GoodbyeTests
     }
 
     [Fact]
+    public async Task GoodbyeTimeout_CallbackOfTheTokenBlocks_DoesNotHoldTheClose()
+    {
+        using var release = new ManualResetEventSlim();
+        var endpoint = new TestEndpoint(options => options.Goodbye = async (_, _, cancellationToken) =>
+        {
+            cancellationToken.Register(release.Wait);
+            await new TaskCompletionSource().Task;
+        });
+        var connection = endpoint.Serve();
+        connection.Feature.RequestClose();
+        connection.Peer.HalfClose();
+        connection.Return();
+
+        endpoint.Time.Advance(endpoint.Options.GoodbyeTimeout);
+
+        Assert.Equal(CloseOutcome.Graceful, (await connection.EndAsync()).Outcome);
+        release.Set();
+    }
+
+    [Fact]
     public async Task GoodbyeTimeout_GoodbyeEndsByItsToken_IsNotReportedAsAFault()
     {
         var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
