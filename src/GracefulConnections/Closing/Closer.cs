@@ -10,7 +10,7 @@ namespace GracefulConnections.Closing;
 /// last state asks for. All decisions are made under one lock, everything else happens outside of it.
 /// </summary>
 internal sealed class Closer(ConnectionContext connection, CloseScope scope, Action? ended = null)
-    : Sweepable, ITransportEvents, IValueTaskSource<CloseResult>
+    : Sweepable, ITransportEvents, IValueTaskSource
 {
     /// <summary>How long the peer must be quiet after everything was acknowledged, with <see cref="LingerUntil.OutputAcknowledged"/>.</summary>
     public static readonly TimeSpan QuietTail = TimeSpan.FromMilliseconds(100);
@@ -292,8 +292,8 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         }
     }
 
-    /// <summary>Sends the rest and our FIN, and waits for the end. Call it once, and await it once.</summary>
-    public ValueTask<CloseResult> CloseAsync(LeftOver leftOver)
+    /// <summary>Sends the rest and our FIN, and waits for the end; <see cref="Result"/> says how it ended. Call it once, and await it once.</summary>
+    public ValueTask CloseAsync(LeftOver leftOver)
     {
         bool over;
         bool finSent;
@@ -324,7 +324,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
             }
         }
 
-        var end = new ValueTask<CloseResult>(this, _end.Version);
+        var end = new ValueTask(this, _end.Version);
         return _output.Ended.IsCompleted ? end : EndAsync(end);
     }
 
@@ -431,15 +431,11 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         return Settle() ? null : next;
     }
 
-    CloseResult IValueTaskSource<CloseResult>.GetResult(short token)
-    {
-        _end.GetResult(token);
-        return _result;
-    }
+    void IValueTaskSource.GetResult(short token) => _end.GetResult(token);
 
-    ValueTaskSourceStatus IValueTaskSource<CloseResult>.GetStatus(short token) => _end.GetStatus(token);
+    ValueTaskSourceStatus IValueTaskSource.GetStatus(short token) => _end.GetStatus(token);
 
-    void IValueTaskSource<CloseResult>.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+    void IValueTaskSource.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _end.OnCompleted(continuation, state, token, flags);
 
     private TimeSpan SweepOpen_NeedsLock(TimeSpan now)
@@ -715,10 +711,9 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         _end.SetResult(true);
     }
 
-    private async ValueTask<CloseResult> EndAsync(ValueTask<CloseResult> end)
+    private async ValueTask EndAsync(ValueTask end)
     {
-        var result = await end.ConfigureAwait(false);
+        await end.ConfigureAwait(false);
         await _output.Ended.ConfigureAwait(false);
-        return result;
     }
 }

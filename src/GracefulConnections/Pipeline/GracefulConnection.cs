@@ -91,6 +91,12 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
 
     public bool IsCloseRequested => _closer.IsCloseRequested;
 
+    /// <summary>Gets the task of a handler that <see cref="RunAsync"/> ran and that has ended.</summary>
+    public Task Handler => _handlerRun!.Handler;
+
+    /// <summary>Gets whether <see cref="RunAsync"/> left the handler behind.</summary>
+    public bool IsAbandoned => _handlerRun!.IsAbandoned;
+
     public CancellationToken CloseRequested
     {
         get
@@ -190,7 +196,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
     }
 
     /// <summary>Closes after the handler returned.</summary>
-    public ValueTask<CloseResult> CloseAsync()
+    public ValueTask CloseAsync()
     {
         _closer.OnHandlerReturned(_transport.Input.ResetSeen ? CloseReason.PeerReset : CloseReason.HandlerCompleted);
         _limits?.Stop();
@@ -198,7 +204,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
     }
 
     /// <summary>Closes after the handler threw.</summary>
-    public ValueTask<CloseResult> CloseFaultedAsync(Exception exception)
+    public ValueTask CloseFaultedAsync(Exception exception)
     {
         // By that exception a handler learns that the application aborted the connection under it.
         _closer.OnHandlerReturned(exception is ConnectionAbortedException ? CloseReason.Application : CloseReason.HandlerFaulted);
@@ -253,23 +259,21 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
         _handlerRun?.Abandon();
     }
 
-    /// <summary>Runs the handler so that it can be abandoned.</summary>
-    /// <returns>The handler's task, which has completed; <see langword="null"/> when the handler was abandoned.</returns>
-    public ValueTask<Task?> RunAsync(ConnectionDelegate next)
+    /// <summary>Runs the handler so that it can be abandoned, and waits until it has ended or was.</summary>
+    public ValueTask RunAsync(ConnectionDelegate next)
     {
         var run = new HandlerRun(next, _connection);
         _handlerRun = run;
-        var end = run.RunAsync();
         if (_isAbandoned)
         {
             run.Abandon();
         }
 
-        return end;
+        return run.RunAsync();
     }
 
     /// <summary>Closes after the handler was abandoned. What it wrote to stays out of the memory pool.</summary>
-    public ValueTask<CloseResult> CloseAbandonedAsync()
+    public ValueTask CloseAbandonedAsync()
     {
         _closer.OnHandlerReturned(CloseReason.HostStopping);
         _limits?.Stop();
@@ -277,13 +281,13 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
         return _closer.CloseAsync(LeftOver.DropAndKeepMemory);
     }
 
-    /// <summary>Adds the outcome to what the server itself reports of the connection.</summary>
-    public void Report(in CloseResult result) =>
-        _connection.Features.Get<IConnectionMetricsTagsFeature>()?.Tags.Add(
-            new KeyValuePair<string, object?>(GracefulMetrics.OutcomeTag, GracefulMetrics.Tag(result.Outcome)));
-
     public void Dispose()
     {
+        var result = _closer.Result ?? new CloseResult(CloseReason.HandlerFaulted, CloseOutcome.Aborted, TimeSpan.Zero, 0, null);
+
+        // The outcome goes with what the server itself reports of the connection.
+        _connection.Features.Get<IConnectionMetricsTagsFeature>()?.Tags.Add(
+            new KeyValuePair<string, object?>(GracefulMetrics.OutcomeTag, GracefulMetrics.Tag(result.Outcome)));
         _limits?.Stop();
         _serverRequest.Dispose();
         _inputEnded.Dispose();
@@ -294,7 +298,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
         }
 
         _connection.Features.Set(_originalNotification);
-        _drain?.Remove(this, _closer.Result ?? new CloseResult(CloseReason.HandlerFaulted, CloseOutcome.Aborted, TimeSpan.Zero, 0, null));
+        _drain?.Remove(this, result);
     }
 
     private void OnServerRequest()
@@ -309,10 +313,10 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
         }
     }
 
-    private async ValueTask<CloseResult> CloseWithGoodbyeAsync(Func<ConnectionContext, CloseReason, CancellationToken, ValueTask> goodbye)
+    private async ValueTask CloseWithGoodbyeAsync(Func<ConnectionContext, CloseReason, CancellationToken, ValueTask> goodbye)
     {
         var leftOver = await _closer.SayGoodbyeAsync(SayAsync).ConfigureAwait(false);
-        return await _closer.CloseAsync(leftOver).ConfigureAwait(false);
+        await _closer.CloseAsync(leftOver).ConfigureAwait(false);
 
         async ValueTask SayAsync(CloseReason reason, CancellationToken cancellationToken)
         {

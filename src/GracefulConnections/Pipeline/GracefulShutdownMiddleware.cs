@@ -39,14 +39,16 @@ internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseS
             {
                 await next(connection).ConfigureAwait(false);
             }
-            else if (await graceful.RunAsync(next).ConfigureAwait(false) is { } handler)
-            {
-                await handler.ConfigureAwait(false);
-            }
             else
             {
-                graceful.Report(await graceful.CloseAbandonedAsync().ConfigureAwait(false));
-                return;
+                await graceful.RunAsync(next).ConfigureAwait(false);
+                if (graceful.IsAbandoned)
+                {
+                    await graceful.CloseAbandonedAsync().ConfigureAwait(false);
+                    return;
+                }
+
+                await graceful.Handler.ConfigureAwait(false);
             }
         }
         catch (OperationCanceledException exception) when (graceful.IsCloseRequested)
@@ -59,10 +61,10 @@ internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseS
         }
         catch (Exception exception)
         {
-            graceful.Report(await graceful.CloseFaultedAsync(exception).ConfigureAwait(false));
+            await graceful.CloseFaultedAsync(exception).ConfigureAwait(false);
             throw; // To the server's log.
         }
 
-        graceful.Report(await graceful.CloseAsync().ConfigureAwait(false));
+        await graceful.CloseAsync().ConfigureAwait(false);
     }
 }

@@ -4,32 +4,44 @@ using Microsoft.AspNetCore.Connections;
 namespace GracefulConnections.Pipeline;
 
 /// <summary>
-/// A handler's run on a thread of its own, which the server need not wait for: neither a task that never completes nor a handler that blocks its thread can hold a host that stops.
+/// A handler's run in a work item of its own, which the server need not wait for: neither a task that never completes nor a handler that blocks its thread can hold a host that stops.
 /// </summary>
-internal sealed class HandlerRun(ConnectionDelegate next, ConnectionContext connection) : IThreadPoolWorkItem, IValueTaskSource<Task?>
+internal sealed class HandlerRun(ConnectionDelegate next, ConnectionContext connection) : IThreadPoolWorkItem, IValueTaskSource
 {
     // With it go the log scopes of the server.
     private readonly ExecutionContext? _context = ExecutionContext.Capture();
 
-    private ManualResetValueTaskSourceCore<Task?> _end;
-    private Task _handler = Task.CompletedTask;
-    private int _ended;
+    private ManualResetValueTaskSourceCore<bool> _end;
+    private int _state;
+
+    private enum State
+    {
+        Running,
+        Ended,
+        Abandoned,
+    }
+
+    /// <summary>Gets the handler's task, once it has completed.</summary>
+    public Task Handler { get; private set; } = Task.CompletedTask;
+
+    /// <summary>Gets whether nobody waits for the handler any more.</summary>
+    public bool IsAbandoned => Volatile.Read(ref _state) == (int)State.Abandoned;
 
     /// <summary>Starts the handler.</summary>
-    /// <returns>The handler's task, which has completed, or <see langword="null"/> when it was abandoned.</returns>
-    public ValueTask<Task?> RunAsync()
+    /// <returns>A task that completes, without an exception, when the handler has ended or was abandoned.</returns>
+    public ValueTask RunAsync()
     {
         ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: true);
-        return new ValueTask<Task?>(this, _end.Version);
+        return new ValueTask(this, _end.Version);
     }
 
     /// <summary>Ends the wait for the handler.</summary>
     public void Abandon()
     {
-        if (Interlocked.Exchange(ref _ended, 1) == 0)
+        if (TryLeave(State.Abandoned))
         {
             _end.RunContinuationsAsynchronously = true; // Of many, each goes its own way.
-            _end.SetResult(null);
+            _end.SetResult(true);
         }
     }
 
@@ -45,48 +57,50 @@ internal sealed class HandlerRun(ConnectionDelegate next, ConnectionContext conn
         }
     }
 
-    Task? IValueTaskSource<Task?>.GetResult(short token) => _end.GetResult(token);
+    void IValueTaskSource.GetResult(short token) => _end.GetResult(token);
 
-    ValueTaskSourceStatus IValueTaskSource<Task?>.GetStatus(short token) => _end.GetStatus(token);
+    ValueTaskSourceStatus IValueTaskSource.GetStatus(short token) => _end.GetStatus(token);
 
-    void IValueTaskSource<Task?>.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+    void IValueTaskSource.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _end.OnCompleted(continuation, state, token, flags);
+
+    private bool TryLeave(State state) => Interlocked.CompareExchange(ref _state, (int)state, (int)State.Running) == (int)State.Running;
 
     private void Start()
     {
-        if (Volatile.Read(ref _ended) != 0)
+        if (IsAbandoned)
         {
-            return; // Abandoned before it began: the connection is the server's again.
+            return; // Before it began: the connection is the server's again.
         }
 
         try
         {
-            _handler = next(connection) ?? throw new InvalidOperationException("The connection's handler returned no task.");
+            Handler = next(connection) ?? throw new InvalidOperationException("The connection's handler returned no task.");
         }
         catch (Exception exception)
         {
-            _handler = Task.FromException(exception); // A handler that throws before its first await; the middleware awaits the task.
+            Handler = Task.FromException(exception); // A handler that throws before its first await; the middleware awaits the task.
         }
 
-        if (_handler.IsCompleted)
+        if (Handler.IsCompleted)
         {
             OnHandlerEnded();
         }
         else
         {
-            _handler.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(OnHandlerEnded);
+            Handler.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(OnHandlerEnded);
         }
     }
 
     private void OnHandlerEnded()
     {
-        if (Interlocked.Exchange(ref _ended, 1) == 0)
+        if (TryLeave(State.Ended))
         {
-            _end.SetResult(_handler);
+            _end.SetResult(true);
         }
         else
         {
-            _ = _handler.Exception; // Nobody awaits an abandoned handler; its exception was observed here.
+            _ = Handler.Exception; // Nobody awaits an abandoned handler; its exception was observed here.
         }
     }
 }

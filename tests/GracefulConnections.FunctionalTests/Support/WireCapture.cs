@@ -1,10 +1,8 @@
 using System.Buffers.Binary;
-using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
-using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.RegularExpressions;
 
@@ -13,7 +11,6 @@ namespace GracefulConnections.FunctionalTests.Support;
 /// <summary>What crossed the loopback device to and from one port, as tcpdump saw it.</summary>
 internal sealed partial class WireCapture : IAsyncDisposable
 {
-    private const int InterruptSignal = 2;
     private const int FileHeaderBytes = 24;
     private const int RecordHeaderBytes = 16;
     private const uint LittleEndianMicroseconds = 0xA1B2C3D4;
@@ -67,7 +64,7 @@ internal sealed partial class WireCapture : IAsyncDisposable
         }
 
         await _marked.Task.WaitAsync(TestServer.TestLimit);
-        Interrupt();
+        Signal.Interrupt(_tcpdump);
         await _reading.WaitAsync(TestServer.TestLimit);
         using var limit = new CancellationTokenSource(TestServer.TestLimit);
         await _tcpdump.WaitForExitAsync(limit.Token);
@@ -101,18 +98,6 @@ internal sealed partial class WireCapture : IAsyncDisposable
     // "0 packets dropped by kernel"; a drop by the interface has a line of its own.
     [GeneratedRegex(@"(\d+) packets? dropped by kernel")]
     private static partial Regex DroppedPackets();
-
-    [DllImport("libc", EntryPoint = "kill", SetLastError = true)]
-    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
-    private static extern int SendSignal(int processId, int signal);
-
-    private void Interrupt()
-    {
-        if (SendSignal(_tcpdump.Id, InterruptSignal) != 0)
-        {
-            throw new Win32Exception();
-        }
-    }
 
     private async Task ReadMessagesUntilListeningAsync()
     {

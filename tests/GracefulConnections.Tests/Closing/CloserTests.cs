@@ -375,7 +375,7 @@ public sealed class CloserTests : IAsyncDisposable
         sut.Abort();
 
         sut.OnHandlerReturned(CloseReason.HandlerCompleted);
-        var end = await sut.CloseAsync(LeftOver.Send).WithinLimit();
+        var end = await EndAsync(sut).WithinLimit();
 
         Assert.Equal(CloseOutcome.Aborted, end.Outcome);
         Assert.Equal(LeftOver.Drop, _output.EndedWith);
@@ -411,7 +411,13 @@ public sealed class CloserTests : IAsyncDisposable
     private static Task<CloseResult> StartClose(Closer closer)
     {
         closer.OnHandlerReturned(CloseReason.HandlerCompleted);
-        return closer.CloseAsync(LeftOver.Send).AsTask();
+        return EndAsync(closer);
+    }
+
+    private static async Task<CloseResult> EndAsync(Closer closer)
+    {
+        await closer.CloseAsync(LeftOver.Send);
+        return Assert.NotNull(closer.Result);
     }
 
     private void Deliver()

@@ -21,7 +21,7 @@ public class HandlerRunTests
                 served = connection;
                 return handler.Task;
             },
-            Connection).RunAsync().AsTask();
+            Connection).EndAsync();
 
         handler.SetResult();
 
@@ -32,7 +32,7 @@ public class HandlerRunTests
     [Fact]
     public async Task RunAsync_HandlerThrowsBeforeItsFirstAwait_GivesAFaultedTask()
     {
-        var end = await new HandlerRun(_ => throw new InvalidTimeZoneException(), Connection).RunAsync().WithinLimit();
+        var end = await new HandlerRun(_ => throw new InvalidTimeZoneException(), Connection).EndAsync().WithinLimit();
 
         await Assert.ThrowsAsync<InvalidTimeZoneException>(() => end!);
     }
@@ -47,7 +47,7 @@ public class HandlerRunTests
                 await gate.Task;
                 throw new InvalidTimeZoneException();
             },
-            Connection).RunAsync().AsTask();
+            Connection).EndAsync();
         gate.SetResult();
 
         await Assert.ThrowsAsync<InvalidTimeZoneException>(async () => await (await end.WithinLimit())!);
@@ -56,7 +56,7 @@ public class HandlerRunTests
     [Fact]
     public async Task RunAsync_HandlerIsCancelled_GivesACancelledTask()
     {
-        var end = await new HandlerRun(_ => Task.FromCanceled(new CancellationToken(canceled: true)), Connection).RunAsync().WithinLimit();
+        var end = await new HandlerRun(_ => Task.FromCanceled(new CancellationToken(canceled: true)), Connection).EndAsync().WithinLimit();
 
         Assert.True(end!.IsCanceled);
     }
@@ -64,7 +64,7 @@ public class HandlerRunTests
     [Fact]
     public async Task RunAsync_HandlerReturnsNoTask_GivesAFaultedTask()
     {
-        var end = await new HandlerRun(_ => null!, Connection).RunAsync().WithinLimit();
+        var end = await new HandlerRun(_ => null!, Connection).EndAsync().WithinLimit();
 
         await Assert.ThrowsAsync<InvalidOperationException>(() => end!); // And takes no thread of the pool, and so the process, with it.
     }
@@ -81,7 +81,7 @@ public class HandlerRunTests
             },
             Connection);
 
-        var end = run.RunAsync().AsTask(); // Returns, though the handler blocks.
+        var end = run.EndAsync(); // Returns, though the handler blocks.
 
         Assert.False(end.IsCompleted);
         release.Set();
@@ -103,7 +103,7 @@ public class HandlerRunTests
                 return Task.CompletedTask;
             },
             Connection);
-        var end = run.RunAsync().AsTask();
+        var end = run.EndAsync();
         await started.Task.WithinLimit();
 
         run.Abandon();
@@ -117,7 +117,7 @@ public class HandlerRunTests
     public async Task Abandon_TaskNeverCompletes_EndsTheWait()
     {
         var run = new HandlerRun(_ => new TaskCompletionSource().Task, Connection);
-        var end = run.RunAsync().AsTask();
+        var end = run.EndAsync();
 
         run.Abandon();
         run.Abandon();
@@ -129,7 +129,7 @@ public class HandlerRunTests
     public async Task Abandon_HandlerEndedBefore_DoesNothing()
     {
         var run = new HandlerRun(_ => Task.CompletedTask, Connection);
-        var end = await run.RunAsync().WithinLimit();
+        var end = await run.EndAsync().WithinLimit();
 
         run.Abandon();
 
@@ -152,7 +152,7 @@ public class HandlerRunTests
         ((IThreadPoolWorkItem)run).Execute();
 
         Assert.False(began);
-        Assert.Null(await run.RunAsync().WithinLimit());
+        Assert.Null(await run.EndAsync().WithinLimit());
     }
 
     [Fact]
@@ -208,7 +208,7 @@ public class HandlerRunTests
                 Connection);
         }
 
-        await run.RunAsync().WithinLimit();
+        await run.EndAsync().WithinLimit();
 
         Assert.Equal(flows ? "the server's scope" : null, seen);
     }

@@ -1,9 +1,7 @@
-using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
-using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.RegularExpressions;
 using GracefulConnections.FunctionalTests.Support;
@@ -13,8 +11,6 @@ namespace GracefulConnections.FunctionalTests.Samples.Support;
 /// <summary>A sample as its users run it: a process of its own, which hears of its end by SIGTERM. It never outlives the test.</summary>
 internal sealed partial class SampleProcess : IAsyncDisposable
 {
-    private const int TerminateSignal = 15;
-
     private readonly Process _process;
     private readonly StringBuilder _log = new();
     private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -102,13 +98,7 @@ internal sealed partial class SampleProcess : IAsyncDisposable
     public Task LogContainsAsync(string text) => Eventually.IsTrueAsync(() => Log.Contains(text, StringComparison.Ordinal));
 
     /// <summary>Asks the sample to end, as a service manager does, and does not wait for it.</summary>
-    public void Terminate()
-    {
-        if (SendSignal(_process.Id, TerminateSignal) != 0)
-        {
-            throw new Win32Exception();
-        }
-    }
+    public void Terminate() => Signal.Terminate(_process);
 
     /// <summary>Waits until the sample has ended by itself.</summary>
     /// <returns>Its exit code.</returns>
@@ -141,10 +131,6 @@ internal sealed partial class SampleProcess : IAsyncDisposable
 
     [GeneratedRegex(@"Now listening on: \S+:(\d+)")]
     private static partial Regex ListeningPort();
-
-    [DllImport("libc", EntryPoint = "kill", SetLastError = true)]
-    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
-    private static extern int SendSignal(int processId, int signal);
 
     private async Task ReadAsync(StreamReader output)
     {

@@ -27,7 +27,7 @@ internal sealed class CloserModel : IAsyncDisposable
     private readonly Closer _closer;
     private readonly InputReader _input;
     private readonly SteppedOutput _output;
-    private ValueTask<CloseResult>? _closing;
+    private Task? _closing;
     private CloseState _lastState;
     private CloseReason? _expectedReason;
     private TimeSpan _now;
@@ -170,7 +170,7 @@ internal sealed class CloserModel : IAsyncDisposable
         }
 
         _closer.OnHandlerReturned(CloseReason.HandlerCompleted);
-        _closing = _closer.CloseAsync(LeftOver.Send).Preserve();
+        _closing = _closer.CloseAsync(LeftOver.Send).AsTask();
     }
 
     private void RequestClose()
@@ -191,7 +191,7 @@ internal sealed class CloserModel : IAsyncDisposable
         var connection = new MemoryConnection(PipeScheduler.Inline);
         var (closer, _, output) = CreateCloser(connection);
         closer.OnHandlerReturned(CloseReason.HandlerCompleted);
-        closer.CloseAsync(LeftOver.Send).Preserve();
+        _ = closer.CloseAsync(LeftOver.Send).AsTask();
         output.AcknowledgeFin();
         _now += LongestPoll;
         _time.Advance(LongestPoll); // A look.
@@ -236,7 +236,8 @@ internal sealed class CloserModel : IAsyncDisposable
         Do(new CloserStep(CloserAct.Advance, (int)FlushStallTimeout.TotalMilliseconds));
         Settle();
         BrokenInvariantException.ThrowIf(!CloseTransitions.IsFinal(_closer.State), $"nothing has happened for {FlushStallTimeout}, and the state is {_closer.State}");
-        var result = await _closing!.Value;
+        await _closing!;
+        var result = _closer.Result!.Value;
         BrokenInvariantException.ThrowIf(result != await _closer.Closed, "the close returned another result than Closed");
         BrokenInvariantException.ThrowIf(result.UnacknowledgedBytes != _unacknowledgedAtEnd, $"{_unacknowledgedAtEnd} bytes were unacknowledged at the end: {result}");
         Do(new CloserStep(CloserAct.Advance, 1000));
