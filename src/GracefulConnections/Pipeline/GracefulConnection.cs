@@ -17,35 +17,34 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
     private readonly CloseScope _scope;
     private readonly IDuplexPipe _originalTransport;
     private readonly IConnectionLifetimeNotificationFeature? _originalNotification;
-    private readonly CancellationToken _originalClosed;
     private readonly Closer _closer;
     private readonly ConnectionTransport _transport;
     private readonly CancellationTokenRegistration _serverRequest;
     private readonly LifetimeLimits? _limits;
-    private readonly CancellationTokenRegistration _inputEnded;
-    private readonly CancellationTokenSource? _over;
+    private readonly HalfOpen? _halfOpen;
     private readonly DrainCoordinator? _drain;
+    private readonly Activity? _activity;
     private volatile HandlerRun? _handlerRun;
     private volatile bool _isAbandoned;
     private CancellationTokenSource? _closeRequested;
     private Func<ConnectionContext, CloseReason, CancellationToken, ValueTask>? _goodbye;
-    private CancellationToken? _notificationOverride;
+    private CancellationToken _notificationOverride;
+    private bool _isNotificationOverridden;
     private bool _isRequested;
     private volatile bool _isAware;
 
     public GracefulConnection(ConnectionContext connection, CloseScope scope, DrainCoordinator? drain)
     {
         _drain = drain;
-        StartTimestamp = drain?.Time.GetTimestamp() ?? 0;
+        _activity = drain is null ? null : new Activity(drain.Time);
         _connection = connection;
         _scope = scope;
         _goodbye = scope.Options.Goodbye;
         _originalTransport = connection.Transport;
         _originalNotification = connection.Features.Get<IConnectionLifetimeNotificationFeature>();
-        _originalClosed = connection.ConnectionClosed;
-        _over = scope.Options.AllowHalfOpen ? new CancellationTokenSource() : null;
-        _closer = new Closer(connection, scope, _over is null ? null : SignalOver);
-        _transport = ConnectionTransport.Create(connection, _closer, drain?.Time);
+        _halfOpen = scope.Options.AllowHalfOpen ? new HalfOpen(connection.ConnectionClosed) : null;
+        _closer = new Closer(connection, scope, _halfOpen is null ? null : SignalOver);
+        _transport = ConnectionTransport.Create(connection, _closer, _activity);
         _closer.Attach(_transport.Input, _transport.Output);
 
         connection.Transport = this;
@@ -53,15 +52,15 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
         connection.Features.Set<IConnectionLifetimeNotificationFeature>(this);
         scope.Metrics.Opened();
 
-        if (_over is not null)
+        if (_halfOpen is not null)
         {
-            connection.ConnectionClosed = _over.Token;
-            _inputEnded = _originalClosed.UnsafeRegister(static state => ((GracefulConnection)state!).SignalIfOver(), this);
+            connection.ConnectionClosed = _halfOpen.Over.Token;
+            _halfOpen.InputEnded = _halfOpen.OriginalClosed.UnsafeRegister(static state => ((GracefulConnection)state!).SignalIfOver(), this);
         }
 
         if (LifetimeLimits.IsNeeded(scope.Options))
         {
-            _limits = new LifetimeLimits(scope, _transport, RequestClose, _over is null ? null : IsOverAfterPeerFin);
+            _limits = new LifetimeLimits(scope, _transport, RequestClose, _halfOpen is null ? null : IsOverAfterPeerFin);
             _limits.Start();
         }
 
@@ -78,7 +77,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
 
     public override CloseResult? Result => _closer.Result;
 
-    public override long StartTimestamp { get; }
+    public override long StartTimestamp => _activity!.StartedAt;
 
     public override bool IsBusy => _closer.IsServing && !_transport.Input.IsAtMessageBoundary && (_transport.Input.ReceivedBytes > 0 || _transport.Output.WrittenBytes > 0);
 
@@ -127,9 +126,14 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
                 _closer.KeepInput();
             }
 
-            return _notificationOverride ?? CloseRequested;
+            return _isNotificationOverridden ? _notificationOverride : CloseRequested;
         }
-        set => _notificationOverride = value;
+
+        set
+        {
+            _notificationOverride = value;
+            _isNotificationOverridden = true;
+        }
     }
 
     void IConnectionLifetimeNotificationFeature.RequestClose() => RequestClose(CloseReason.Application);
@@ -221,7 +225,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
     {
         var time = _drain!.Time;
         var isBusy = IsBusy;
-        var lastByteAt = Math.Max(_transport.Input.ReceivedAt, _transport.Output.FlushedAt);
+        var lastByteAt = _activity!.LastByteAt;
         var age = time.GetElapsedTime(StartTimestamp);
         var written = _transport.Output.WrittenBytes;
         var delivery = written > 0 ? _transport.Output.GetDelivery() : new DeliveryStatus(0, IsDelivered: false, IsReset: false, 0); // Nothing to ask the kernel for.
@@ -234,7 +238,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
             IsCloseRequested = IsCloseRequested,
             IsBusy = isBusy,
             Age = age,
-            BusyTime = !isBusy ? TimeSpan.Zero : _transport.Input.BusySince is > 0 and var busySince ? time.GetElapsedTime(busySince) : age,
+            BusyTime = !isBusy ? TimeSpan.Zero : _activity.BusySince is > 0 and var busySince ? time.GetElapsedTime(busySince) : age,
             IdleTime = lastByteAt > 0 ? time.GetElapsedTime(lastByteAt) : age,
             ReceivedBytes = _transport.Input.ReceivedBytes,
             WrittenBytes = written,
@@ -290,11 +294,11 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
             new KeyValuePair<string, object?>(GracefulMetrics.OutcomeTag, GracefulMetrics.Tag(result.Outcome)));
         _limits?.Stop();
         _serverRequest.Dispose();
-        _inputEnded.Dispose();
         _connection.Transport = _originalTransport;
-        if (_over is not null)
+        if (_halfOpen is not null)
         {
-            _connection.ConnectionClosed = _originalClosed;
+            _halfOpen.InputEnded.Dispose();
+            _connection.ConnectionClosed = _halfOpen.OriginalClosed;
         }
 
         _connection.Features.Set(_originalNotification);
@@ -346,7 +350,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
 
     private bool IsOverAfterPeerFin()
     {
-        if (!_originalClosed.IsCancellationRequested || !IsOver())
+        if (!_halfOpen!.OriginalClosed.IsCancellationRequested || !IsOver())
         {
             return false;
         }
@@ -362,11 +366,21 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
     {
         try
         {
-            _over!.Cancel();
+            _halfOpen!.Over.Cancel();
         }
         catch (AggregateException exception)
         {
             Log.CloseRequestCallbackFaulted(_scope.Logger, _connection.ConnectionId, exception);
         }
+    }
+
+    // Only with AllowHalfOpen: the token by which the connection is over, in front of the server's own.
+    private sealed class HalfOpen(CancellationToken originalClosed)
+    {
+        public CancellationToken OriginalClosed { get; } = originalClosed;
+
+        public CancellationTokenSource Over { get; } = new();
+
+        public CancellationTokenRegistration InputEnded { get; set; }
     }
 }

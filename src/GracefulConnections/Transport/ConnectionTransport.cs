@@ -17,21 +17,21 @@ internal readonly record struct ConnectionTransport(InputReader Input, Transport
 
     /// <param name="connection">The connection as its transport made it.</param>
     /// <param name="events">Who is told what happens.</param>
-    /// <param name="clock">Tells when bytes went either way; <see langword="null"/> when that is of no interest.</param>
-    public static ConnectionTransport Create(ConnectionContext connection, ITransportEvents events, TimeProvider? clock)
+    /// <param name="activity">Where it is noted when bytes went either way; <see langword="null"/> when that is of no interest.</param>
+    public static ConnectionTransport Create(ConnectionContext connection, ITransportEvents events, Activity? activity)
     {
         var transport = connection.Transport;
         var socket = connection.Features.Get<IConnectionSocketFeature>();
         if (socket is null)
         {
-            return new ConnectionTransport(new InputReader(transport.Input, null, events, clock), new PipeOutput(transport.Output, null, events, clock), null, IsWrapped: false);
+            return new ConnectionTransport(new InputReader(transport.Input, null, events, activity), new PipeOutput(transport.Output, null, events, activity), null, IsWrapped: false);
         }
 
         var probe = new SocketProbe(socket.Socket);
-        var input = new InputReader(transport.Input, probe, events, clock);
+        var input = new InputReader(transport.Input, probe, events, activity);
         if (!OwnsSocket(connection, socket, transport))
         {
-            return new ConnectionTransport(input, new PipeOutput(transport.Output, probe, events, clock), probe, IsWrapped: true);
+            return new ConnectionTransport(input, new PipeOutput(transport.Output, probe, events, activity), probe, IsWrapped: true);
         }
 
         var pool = connection.Features.Get<IMemoryPoolFeature>()?.MemoryPool ?? MemoryPool<byte>.Shared;
@@ -40,7 +40,7 @@ internal readonly record struct ConnectionTransport(InputReader Input, Transport
             pauseWriterThreshold: PauseWriterThreshold,
             resumeWriterThreshold: ResumeWriterThreshold,
             useSynchronizationContext: false)));
-        return new ConnectionTransport(input, new SocketOutput(pipe, ResumeWriterThreshold, socket.Socket, probe, events, clock), probe, IsWrapped: false);
+        return new ConnectionTransport(input, new SocketOutput(pipe, ResumeWriterThreshold, socket.Socket, probe, events, activity), probe, IsWrapped: false);
     }
 
     // The socket is ours to write to only when nothing stands between the transport and us: a byte of ours below TLS would be plaintext on the wire. So not

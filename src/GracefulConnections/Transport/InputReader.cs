@@ -10,7 +10,7 @@ namespace GracefulConnections.Transport;
 /// The input as the handler sees it. Delegates to the transport's reader; ends a wait at a message boundary when a close was requested; and discards what
 /// the peer sends once nobody reads any more. A wait that was taken from the handler goes on as the discard's first read, so the transport never sees two.
 /// </summary>
-internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITransportEvents events, TimeProvider? clock = null) : PipeReader, IValueTaskSource<ReadResult>
+internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITransportEvents events, Activity? activity = null) : PipeReader, IValueTaskSource<ReadResult>
 {
     private static readonly ReadResult EndOfInput = new(ReadOnlySequence<byte>.Empty, isCanceled: false, isCompleted: true);
 
@@ -28,8 +28,6 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
     private long _bufferedBytes;
     private long _receivedBytes;
     private long _discardedBytes;
-    private long _receivedAt;
-    private long _busySince;
     private volatile bool _resetSeen;
     private volatile bool _peerReset;
 
@@ -55,12 +53,6 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
 
     /// <summary>Gets whether something of the peer's, perhaps its FIN, waits in the kernel for us to read it.</summary>
     public bool IsBehind => probe?.HasReceivedMoreThan(ReceivedBytes) == true;
-
-    /// <summary>Gets when bytes were last read from the transport, as a timestamp of the clock; 0 for never, or without a clock.</summary>
-    public long ReceivedAt => Volatile.Read(ref _receivedAt);
-
-    /// <summary>Gets when the bytes were read that the handler has in hand, as a timestamp of the clock; 0 for never, or without a clock.</summary>
-    public long BusySince => Volatile.Read(ref _busySince);
 
     /// <summary>Gets whether the handler waits for more with everything consumed.</summary>
     public bool IsAtMessageBoundary
@@ -280,14 +272,9 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
     private void Accept_NeedsLock(in ReadResult result)
     {
         var length = result.Buffer.Length;
-        if (clock is not null && length > _bufferedBytes)
+        if (length > _bufferedBytes)
         {
-            var now = clock.GetTimestamp();
-            Volatile.Write(ref _receivedAt, now);
-            if (_bufferedBytes == 0)
-            {
-                Volatile.Write(ref _busySince, now);
-            }
+            activity?.OnReceived(isFirst: _bufferedBytes == 0);
         }
 
         Volatile.Write(ref _receivedBytes, _receivedBytes + length - _bufferedBytes);
@@ -490,7 +477,7 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
 
         if (arrived > 0)
         {
-            Volatile.Write(ref _receivedAt, clock?.GetTimestamp() ?? 0);
+            activity?.OnReceived(isFirst: false);
             events.OnBytesDiscarded();
         }
 

@@ -10,8 +10,8 @@ namespace GracefulConnections.Transport;
 /// <param name="writer">The transport's own writer.</param>
 /// <param name="wrapped">The socket below a wrapped transport; <see langword="null"/> where there is none.</param>
 /// <param name="events">Who is told.</param>
-/// <param name="clock">Tells when bytes were flushed; <see langword="null"/> when that is of no interest.</param>
-internal sealed class PipeOutput(PipeWriter writer, SocketProbe? wrapped, ITransportEvents events, TimeProvider? clock = null) : TransportOutput(writer, events, clock)
+/// <param name="activity">Where it is noted when bytes were flushed; <see langword="null"/> when that is of no interest.</param>
+internal sealed class PipeOutput(PipeWriter writer, SocketProbe? wrapped, ITransportEvents events, Activity? activity = null) : TransportOutput(writer, events, activity)
 {
     private long _sentBytes;
     private volatile Task _flushing = Task.CompletedTask;

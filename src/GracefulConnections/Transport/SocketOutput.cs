@@ -7,8 +7,8 @@ namespace GracefulConnections.Transport;
 /// Sends on the connection's own socket what the handler writes, and our FIN behind it. Whoever flushes sends: the thread that flushed runs the send loop
 /// until the kernel takes no more, and the completion of that send goes on. So there is no reader to wake up and no task per connection.
 /// </summary>
-internal sealed class SocketOutput(Pipe pipe, long resumeWriterThreshold, Socket socket, SocketProbe probe, ITransportEvents events, TimeProvider? clock = null)
-    : TransportOutput(pipe.Writer, events, clock)
+internal sealed class SocketOutput(Pipe pipe, long resumeWriterThreshold, Socket socket, SocketProbe probe, ITransportEvents events, Activity? activity = null)
+    : TransportOutput(pipe.Writer, events, activity)
 {
     private PipeReader _reader = pipe.Reader;
 

@@ -5,20 +5,16 @@ namespace GracefulConnections.Transport;
 /// <summary>
 /// The output as the handler sees it. Counts what is written, turns the handler's completion into our FIN, and fails loudly when it is used after the end.
 /// </summary>
-internal abstract class TransportOutput(PipeWriter writer, ITransportEvents events, TimeProvider? clock) : PipeWriter
+internal abstract class TransportOutput(PipeWriter writer, ITransportEvents events, Activity? activity) : PipeWriter
 {
     private static readonly PipeWriter EndedWriter = CreateEndedWriter();
 
     private long _writtenBytes;
-    private long _flushedAt;
     private volatile bool _completed;
     private volatile bool _sealed;
 
     /// <summary>Gets the bytes that the handler wrote, flushed or not.</summary>
     public long WrittenBytes => Volatile.Read(ref _writtenBytes);
-
-    /// <summary>Gets when the handler last flushed, as a timestamp of the clock; 0 for never, or without a clock.</summary>
-    public long FlushedAt => Volatile.Read(ref _flushedAt);
 
     /// <summary>Gets whether the handler completed its output: nothing can be written any more.</summary>
     public bool IsCompleted => _completed;
@@ -93,14 +89,14 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
             return default; // Nothing is left to flush, and the writer is busy with the end of the output.
         }
 
-        NoteFlush();
+        activity?.OnFlushed();
         return OnFlushed(Writer.FlushAsync(cancellationToken));
     }
 
     public override ValueTask<FlushResult> WriteAsync(ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default)
     {
         ThrowIfEnded();
-        NoteFlush();
+        activity?.OnFlushed();
         var write = Writer.WriteAsync(source, cancellationToken);
         if (!write.IsCanceled) // A token that was cancelled before leaves the bytes with the caller.
         {
@@ -158,14 +154,6 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         pipe.Writer.Complete();
         pipe.Reader.Complete();
         return pipe.Writer;
-    }
-
-    private void NoteFlush()
-    {
-        if (clock is not null)
-        {
-            Volatile.Write(ref _flushedAt, clock.GetTimestamp());
-        }
     }
 
     private void ThrowIfEnded()
