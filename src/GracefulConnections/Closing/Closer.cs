@@ -27,7 +27,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
     private CloseResult _result;
     private TaskCompletionSource<CloseResult>? _closed;
     private ManualResetValueTaskSourceCore<bool> _end; // What CloseAsync waits for: a task and its completion source for each connection would be as much again.
-    private TaskCompletionSource? _goodbyeExpired;
+    private Goodbye? _goodbye;
     private LinkedListNode<Closer>? _lingering;
     private bool _closeRequested;
     private bool _endInput;
@@ -41,15 +41,12 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
     private bool _finishing;
     private bool _finished;
     private TimeSpan _closingSince;
-    private TimeSpan _progressAt;
-    private TimeSpan _deliveredAt;
+    private TimeSpan _progressAt; // While lingering: of the delivery.
     private TimeSpan _lastByteAt;
-    private TimeSpan _goodbyeDeadline;
     private TimeSpan _lingerIdleTimeout = scope.Options.LingerIdleTimeout;
     private TimeSpan _poll = ShortestPoll;
     private long _progress;
     private long _discardedBeforeFin;
-    private long? _unacknowledgedAtDelivery;
 
     public CloseState State
     {
@@ -228,6 +225,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
     {
         var expired = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         CloseReason reason;
+        TimeSpan deadline;
         lock (_lock)
         {
             if (!_closeRequested || _state != CloseState.Open)
@@ -236,11 +234,11 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
             }
 
             reason = _reason!.Value;
-            _goodbyeExpired = expired;
-            _goodbyeDeadline = CloseSweeper.Add(Now, scope.Options.GoodbyeTimeout);
+            deadline = CloseSweeper.Add(Now, scope.Options.GoodbyeTimeout);
+            _goodbye = new Goodbye(expired, deadline);
         }
 
-        scope.ClosingSweeper.Watch(this, _goodbyeDeadline);
+        scope.ClosingSweeper.Watch(this, deadline);
         var cancellation = new CancellationTokenSource(); // Has no timer, and the goodbye may outlive this method: nothing to dispose.
         var leftOver = LeftOver.Send;
         var saying = RunAsync();
@@ -258,7 +256,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
 
         lock (_lock)
         {
-            _goodbyeExpired = null;
+            _goodbye = null;
         }
 
         return leftOver;
@@ -461,10 +459,10 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
             }
         }
 
-        var goodbyeDeadline = _goodbyeExpired is null ? TimeSpan.MaxValue : _goodbyeDeadline;
+        var goodbyeDeadline = _goodbye?.Deadline ?? TimeSpan.MaxValue;
         if (now >= goodbyeDeadline)
         {
-            _goodbyeExpired!.TrySetResult();
+            _goodbye!.Expired.TrySetResult();
             goodbyeDeadline = TimeSpan.MaxValue;
         }
 
@@ -505,10 +503,10 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
             // The peer does not know of the end yet, so there is no FIN to wait for: only for everything to be acknowledged, and to stay so.
             if (!_output.GetDelivery().IsDelivered)
             {
-                _deliveredAt = now;
+                _progressAt = now;
             }
 
-            silentAt = CloseSweeper.Add(_deliveredAt, QuietTail);
+            silentAt = CloseSweeper.Add(_progressAt, QuietTail);
             silence = CloseEvent.QuietAfterDelivery;
         }
         else if (scope.Options.LingerUntil == LingerUntil.OutputAcknowledged && _output.SeesAcknowledgements)
@@ -591,8 +589,8 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
 
     private void Linger_NeedsLock(in DeliveryStatus delivery, TimeSpan now)
     {
-        _unacknowledgedAtDelivery = delivery.UnacknowledgedBytes;
-        _deliveredAt = now;
+        _result = _result with { UnacknowledgedBytes = delivery.UnacknowledgedBytes };
+        _progressAt = now;
         _lastByteAt = now;
         Move_NeedsLock(CloseEvent.Delivered);
         if (_peerFin)
@@ -629,7 +627,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
                 CloseTransitions.Outcome(e),
                 _handlerReturned ? Now - _closingSince : TimeSpan.Zero,
                 _input.DiscardedBytes,
-                nothingIsMissing ? _unacknowledgedAtDelivery : _output.GetDelivery().UnacknowledgedBytes);
+                nothingIsMissing ? _result.UnacknowledgedBytes : _output.GetDelivery().UnacknowledgedBytes);
         }
     }
 
@@ -702,7 +700,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         ended?.Invoke();
         lock (_lock)
         {
-            _goodbyeExpired?.TrySetResult(); // Nobody is left to say it to, and no sweep will come.
+            _goodbye?.Expired.TrySetResult(); // Nobody is left to say it to, and no sweep will come.
             _finished = true; // Last: whoever waits for the end may dispose the socket, and must not come before our RST.
             _closed?.TrySetResult(_result);
         }
@@ -716,4 +714,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         await end.ConfigureAwait(false);
         await _output.Ended.ConfigureAwait(false);
     }
+
+    /// <summary>A goodbye that is being said.</summary>
+    private sealed record Goodbye(TaskCompletionSource Expired, TimeSpan Deadline);
 }

@@ -22,10 +22,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
     private readonly CancellationTokenRegistration _serverRequest;
     private readonly LifetimeLimits? _limits;
     private readonly HalfOpen? _halfOpen;
-    private readonly DrainCoordinator? _drain;
-    private readonly Activity? _activity;
-    private volatile HandlerRun? _handlerRun;
-    private volatile bool _isAbandoned;
+    private readonly Tracking? _tracking;
     private CancellationTokenSource? _closeRequested;
     private Func<ConnectionContext, CloseReason, CancellationToken, ValueTask>? _goodbye;
     private CancellationToken _notificationOverride;
@@ -35,8 +32,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
 
     public GracefulConnection(ConnectionContext connection, CloseScope scope, DrainCoordinator? drain)
     {
-        _drain = drain;
-        _activity = drain is null ? null : new Activity(drain.Time);
+        _tracking = drain is null ? null : new Tracking(drain);
         _connection = connection;
         _scope = scope;
         _goodbye = scope.Options.Goodbye;
@@ -44,7 +40,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
         _originalNotification = connection.Features.Get<IConnectionLifetimeNotificationFeature>();
         _halfOpen = scope.Options.AllowHalfOpen ? new HalfOpen(connection.ConnectionClosed) : null;
         _closer = new Closer(connection, scope, _halfOpen is null ? null : SignalOver);
-        _transport = ConnectionTransport.Create(connection, _closer, _activity);
+        _transport = ConnectionTransport.Create(connection, _closer, _tracking?.Activity);
         _closer.Attach(_transport.Input, _transport.Output);
 
         connection.Transport = this;
@@ -77,13 +73,13 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
 
     public override CloseResult? Result => _closer.Result;
 
-    public override long StartTimestamp => _activity!.StartedAt;
+    public override long StartTimestamp => _tracking!.Activity.StartedAt;
 
     public override bool IsBusy => _closer.IsServing && !_transport.Input.IsAtMessageBoundary && (_transport.Input.ReceivedBytes > 0 || _transport.Output.WrittenBytes > 0);
 
     public Task<CloseResult> Closed => _closer.Closed;
 
-    public bool IsWrapped => _transport.IsWrapped;
+    public bool IsWrapped => !_transport.Output.CanHalfClose;
 
     /// <summary>Gets whether the connection ended under the handler, so that the exception by which it was told is no fault of its own.</summary>
     public bool EndedUnderHandler => _transport.Input.ResetSeen || _closer.State == CloseState.Aborted;
@@ -91,10 +87,10 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
     public bool IsCloseRequested => _closer.IsCloseRequested;
 
     /// <summary>Gets the task of a handler that <see cref="RunAsync"/> ran and that has ended.</summary>
-    public Task Handler => _handlerRun!.Handler;
+    public Task Handler => _tracking!.Run!.Handler;
 
     /// <summary>Gets whether <see cref="RunAsync"/> left the handler behind.</summary>
-    public bool IsAbandoned => _handlerRun!.IsAbandoned;
+    public bool IsAbandoned => _tracking!.Run!.IsAbandoned;
 
     public CancellationToken CloseRequested
     {
@@ -223,9 +219,9 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
 
     public override TrackedConnectionInfo GetInfo()
     {
-        var time = _drain!.Time;
+        var (time, activity) = (_tracking!.Drain.Time, _tracking.Activity);
         var isBusy = IsBusy;
-        var lastByteAt = _activity!.LastByteAt;
+        var lastByteAt = activity.LastByteAt;
         var age = time.GetElapsedTime(StartTimestamp);
         var written = _transport.Output.WrittenBytes;
         var delivery = written > 0 ? _transport.Output.GetDelivery() : new DeliveryStatus(0, IsDelivered: false, IsReset: false, 0); // Nothing to ask the kernel for.
@@ -238,7 +234,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
             IsCloseRequested = IsCloseRequested,
             IsBusy = isBusy,
             Age = age,
-            BusyTime = !isBusy ? TimeSpan.Zero : _activity.BusySince is > 0 and var busySince ? time.GetElapsedTime(busySince) : age,
+            BusyTime = !isBusy ? TimeSpan.Zero : activity.BusySince is > 0 and var busySince ? time.GetElapsedTime(busySince) : age,
             IdleTime = lastByteAt > 0 ? time.GetElapsedTime(lastByteAt) : age,
             ReceivedBytes = _transport.Input.ReceivedBytes,
             WrittenBytes = written,
@@ -259,16 +255,16 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
 
     public override void Abandon()
     {
-        _isAbandoned = true;
-        _handlerRun?.Abandon();
+        _tracking!.IsAbandoned = true;
+        _tracking.Run?.Abandon();
     }
 
     /// <summary>Runs the handler so that it can be abandoned, and waits until it has ended or was.</summary>
     public ValueTask RunAsync(ConnectionDelegate next)
     {
         var run = new HandlerRun(next, _connection);
-        _handlerRun = run;
-        if (_isAbandoned)
+        _tracking!.Run = run;
+        if (_tracking.IsAbandoned)
         {
             run.Abandon();
         }
@@ -302,18 +298,18 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
         }
 
         _connection.Features.Set(_originalNotification);
-        _drain?.Remove(this, result);
+        _tracking?.Drain.Remove(this, result);
     }
 
     private void OnServerRequest()
     {
-        if (_drain is null)
+        if (_tracking is null)
         {
             RequestClose(CloseReason.HostStopping);
         }
         else
         {
-            _drain.OnServerRequest(this);
+            _tracking.Drain.OnServerRequest(this);
         }
     }
 
@@ -324,7 +320,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
 
         async ValueTask SayAsync(CloseReason reason, CancellationToken cancellationToken)
         {
-            if (_drain is not null)
+            if (_tracking is not null)
             {
                 await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding); // As the handler: one that blocks its thread must not hold a host that stops.
                 if (cancellationToken.IsCancellationRequested)
@@ -371,6 +367,29 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
         catch (AggregateException exception)
         {
             Log.CloseRequestCallbackFaulted(_scope.Logger, _connection.ConnectionId, exception);
+        }
+    }
+
+    // Only with a drain: what it needs to know of the connection, and the handler that it can abandon.
+    private sealed class Tracking(DrainCoordinator drain)
+    {
+        private volatile HandlerRun? _run;
+        private volatile bool _isAbandoned;
+
+        public DrainCoordinator Drain { get; } = drain;
+
+        public Activity Activity { get; } = new(drain.Time);
+
+        public HandlerRun? Run
+        {
+            get => _run;
+            set => _run = value;
+        }
+
+        public bool IsAbandoned
+        {
+            get => _isAbandoned;
+            set => _isAbandoned = value;
         }
     }
 

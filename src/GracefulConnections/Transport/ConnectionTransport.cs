@@ -7,7 +7,7 @@ using Microsoft.AspNetCore.Connections.Features;
 namespace GracefulConnections.Transport;
 
 /// <summary>The two directions of one connection, made of what its transport offers.</summary>
-internal readonly record struct ConnectionTransport(InputReader Input, TransportOutput Output, SocketProbe? Probe, bool IsWrapped)
+internal readonly record struct ConnectionTransport(InputReader Input, TransportOutput Output, SocketProbe? Probe)
 {
     // As Kestrel's defaults: MaxWriteBufferSize is 64 KiB, and half of it resumes.
     private const long PauseWriterThreshold = 64 * 1024;
@@ -24,14 +24,14 @@ internal readonly record struct ConnectionTransport(InputReader Input, Transport
         var socket = connection.Features.Get<IConnectionSocketFeature>();
         if (socket is null)
         {
-            return new ConnectionTransport(new InputReader(transport.Input, null, events, activity), new PipeOutput(transport.Output, null, events, activity), null, IsWrapped: false);
+            return new ConnectionTransport(new InputReader(transport.Input, null, events, activity), new PipeOutput(transport.Output, null, events, activity), null);
         }
 
         var probe = new SocketProbe(socket.Socket);
         var input = new InputReader(transport.Input, probe, events, activity);
         if (!OwnsSocket(connection, socket, transport))
         {
-            return new ConnectionTransport(input, new PipeOutput(transport.Output, probe, events, activity), probe, IsWrapped: true);
+            return new ConnectionTransport(input, new PipeOutput(transport.Output, probe, events, activity), probe);
         }
 
         var pool = connection.Features.Get<IMemoryPoolFeature>()?.MemoryPool ?? MemoryPool<byte>.Shared;
@@ -40,7 +40,7 @@ internal readonly record struct ConnectionTransport(InputReader Input, Transport
             pauseWriterThreshold: PauseWriterThreshold,
             resumeWriterThreshold: ResumeWriterThreshold,
             useSynchronizationContext: false)));
-        return new ConnectionTransport(input, new SocketOutput(pipe, ResumeWriterThreshold, socket.Socket, probe, events, activity), probe, IsWrapped: false);
+        return new ConnectionTransport(input, new SocketOutput(pipe, ResumeWriterThreshold, socket.Socket, probe, events, activity), probe);
     }
 
     // The socket is ours to write to only when nothing stands between the transport and us: a byte of ours below TLS would be plaintext on the wire. So not
