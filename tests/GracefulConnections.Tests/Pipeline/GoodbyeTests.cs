@@ -158,7 +158,7 @@ public class GoodbyeTests
         using var release = new ManualResetEventSlim();
         var endpoint = new TestEndpoint(options => options.Goodbye = async (_, _, cancellationToken) =>
         {
-            cancellationToken.Register(release.Wait);
+            cancellationToken.Register(() => Assert.True(release.Wait(TimeSpan.FromSeconds(60))));
             await new TaskCompletionSource().Task;
         });
         var connection = endpoint.Serve();
