@@ -107,6 +107,7 @@ public class SlowPeerTests
         await using var server = await TestServer.StartAsync(
             connection =>
             {
+                connection.Features.Get<IConnectionSocketFeature>()!.Socket.SendBufferSize = 64 * 1024; // Else the kernel may take the whole reply, and the handler returns first.
                 connected.SetResult(connection.Graceful());
                 return connection.SendAsync(ReplyBytes);
             },
