@@ -1,3 +1,4 @@
+using GracefulConnections.Closing;
 using GracefulConnections.Pipeline;
 using Microsoft.AspNetCore.Connections;
 
@@ -14,7 +15,7 @@ public abstract class GracefulConnectionHandler : ConnectionHandler
         ArgumentNullException.ThrowIfNull(connection);
         return connection.Features.Get<IGracefulCloseFeature>() is { } graceful
             ? RunAsync(connection, graceful)
-            : GracefulShutdownMiddleware.RunWithDefaultsAsync(connection, RunAsync);
+            : GracefulShutdownMiddleware.RunAsync(connection, CloseScope.Default, connection => RunAsync(connection, connection.Features.Get<IGracefulCloseFeature>()!));
     }
 
     /// <summary>Serves the connection. Return to begin the close; throw to abort.</summary>

@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using System.Runtime.CompilerServices;
 using GracefulConnections.Diagnostics;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -10,6 +11,7 @@ namespace GracefulConnections.Closing;
 /// <summary>What the connections of one endpoint share: options, clock, limits and where they report to.</summary>
 internal sealed class CloseScope
 {
+    private static readonly ConditionalWeakTable<object, CloseScope> Shared = [];
     private static readonly Lazy<CloseScope> LazyDefault = new(static () => Create(null, static _ => { }));
 
     public CloseScope(GracefulCloseOptions options, TimeProvider time, ILogger logger, GracefulMetrics metrics)
@@ -46,6 +48,18 @@ internal sealed class CloseScope
     {
         var options = services?.GetService<IOptionsFactory<GracefulCloseOptions>>()?.Create(Microsoft.Extensions.Options.Options.DefaultName) ?? new GracefulCloseOptions();
         configure(options);
+        return Create(services, options);
+    }
+
+    /// <summary>Returns the scope that all connections share which are closed by the same options, or, without any, by those of the same service container.</summary>
+    /// <exception cref="OptionsValidationException">An option is out of range.</exception>
+    public static CloseScope Get(IServiceProvider? services, GracefulCloseOptions? options) =>
+        options is not null ? Shared.GetValue(options, _ => Create(services, options))
+        : services is not null ? Shared.GetValue(services, _ => Create(services, static _ => { }))
+        : Default;
+
+    private static CloseScope Create(IServiceProvider? services, GracefulCloseOptions options)
+    {
         GracefulCloseOptionsValidator.ThrowIfInvalid(options);
         return new CloseScope(
             options,

@@ -21,9 +21,26 @@ internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseS
         return next => new GracefulShutdownMiddleware(next, scope, drain).OnConnectionAsync;
     }
 
-    /// <summary>Runs a handler whose endpoint nobody configured.</summary>
-    public static Task RunWithDefaultsAsync(ConnectionContext connection, Func<ConnectionContext, IGracefulCloseFeature, Task> run) =>
-        new GracefulShutdownMiddleware(connection => run(connection, connection.Features.Get<IGracefulCloseFeature>()!), CloseScope.Default).OnConnectionAsync(connection);
+    /// <summary>Runs a handler on a connection that no endpoint's middleware closes.</summary>
+    /// <exception cref="InvalidOperationException">One does.</exception>
+    public static async Task<CloseResult> RunAsync(ConnectionContext connection, CloseScope scope, Func<ConnectionContext, Task> handler)
+    {
+        if (connection.Features.Get<IGracefulCloseFeature>() is not null)
+        {
+            throw new InvalidOperationException(
+                $"The connection {connection.ConnectionId} is closed by UseGracefulShutdown() or RunGracefullyAsync() already. One owner must close a connection: run the handler without a second one.");
+        }
+
+        Task<CloseResult>? closed = null;
+        await new GracefulShutdownMiddleware(Run, scope).OnConnectionAsync(connection).ConfigureAwait(false);
+        return await closed!.ConfigureAwait(false);
+
+        Task Run(ConnectionContext connection)
+        {
+            closed = connection.Features.Get<IGracefulCloseFeature>()!.Closed;
+            return handler(connection);
+        }
+    }
 
     public async Task OnConnectionAsync(ConnectionContext connection)
     {
