@@ -323,7 +323,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         }
 
         var end = new ValueTask(this, _end.Version);
-        return _output.Ended.IsCompleted ? end : EndAsync(end);
+        return _output.Ended.IsCompleted && !_input.IsWrapped ? end : EndAsync(end);
     }
 
     /// <summary>A newer lingering connection needs the place.</summary>
@@ -713,6 +713,10 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
     {
         await end.ConfigureAwait(false);
         await _output.Ended.ConfigureAwait(false);
+        if (_input.IsWrapped)
+        {
+            await _input.StopAsync().ConfigureAwait(false);
+        }
     }
 
     /// <summary>A goodbye that is being said.</summary>

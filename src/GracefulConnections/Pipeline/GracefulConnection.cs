@@ -40,7 +40,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
         _originalNotification = connection.Features.Get<IConnectionLifetimeNotificationFeature>();
         _halfOpen = scope.Options.AllowHalfOpen ? new HalfOpen(connection.ConnectionClosed) : null;
         _closer = new Closer(connection, scope, _halfOpen is null ? null : SignalOver);
-        _transport = ConnectionTransport.Create(connection, _closer, _tracking?.Activity);
+        _transport = ConnectionTransport.Create(connection, _closer, _tracking?.Activity, scope.Time);
         _closer.Attach(_transport.Input, _transport.Output);
 
         connection.Transport = this;

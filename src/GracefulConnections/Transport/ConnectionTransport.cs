@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.IO.Pipelines;
+using System.Net.Security;
 using System.Runtime.CompilerServices;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
@@ -18,20 +19,20 @@ internal readonly record struct ConnectionTransport(InputReader Input, Transport
     /// <param name="connection">The connection as its transport made it.</param>
     /// <param name="events">Who is told what happens.</param>
     /// <param name="activity">Where it is noted when bytes went either way; <see langword="null"/> when that is of no interest.</param>
-    public static ConnectionTransport Create(ConnectionContext connection, ITransportEvents events, Activity? activity)
+    /// <param name="clock">What time it is.</param>
+    public static ConnectionTransport Create(ConnectionContext connection, ITransportEvents events, Activity? activity, TimeProvider clock)
     {
         var transport = connection.Transport;
         var socket = connection.Features.Get<IConnectionSocketFeature>();
-        if (socket is null)
+        var tls = connection.Features.Get<SslStream>();
+        var probe = socket is null ? null : new SocketProbe(socket.Socket);
+        var ownsSocket = socket is not null && OwnsSocket(connection, socket, transport);
+        var isWrapped = tls is not null || (socket is not null && !ownsSocket);
+        var input = new InputReader(transport.Input, probe, isWrapped, events, activity);
+        if (!ownsSocket)
         {
-            return new ConnectionTransport(new InputReader(transport.Input, null, events, activity), new PipeOutput(transport.Output, null, events, activity), null);
-        }
-
-        var probe = new SocketProbe(socket.Socket);
-        var input = new InputReader(transport.Input, probe, events, activity);
-        if (!OwnsSocket(connection, socket, transport))
-        {
-            return new ConnectionTransport(input, new PipeOutput(transport.Output, probe, events, activity), probe);
+            var wrapped = probe is null ? null : new WrappedDelivery(probe, tls is not null, clock);
+            return new ConnectionTransport(input, new PipeOutput(transport.Output, wrapped, tls is null ? null : new CloseNotify(tls, input), events, activity), probe);
         }
 
         var pool = connection.Features.Get<IMemoryPoolFeature>()?.MemoryPool ?? MemoryPool<byte>.Shared;
@@ -40,7 +41,7 @@ internal readonly record struct ConnectionTransport(InputReader Input, Transport
             pauseWriterThreshold: PauseWriterThreshold,
             resumeWriterThreshold: ResumeWriterThreshold,
             useSynchronizationContext: false)));
-        return new ConnectionTransport(input, new SocketOutput(pipe, ResumeWriterThreshold, socket.Socket, probe, events, activity), probe);
+        return new ConnectionTransport(input, new SocketOutput(pipe, ResumeWriterThreshold, socket!.Socket, probe!, events, activity), probe);
     }
 
     // The socket is ours to write to only when nothing stands between the transport and us: a byte of ours below TLS would be plaintext on the wire. So not

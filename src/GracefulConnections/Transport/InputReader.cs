@@ -10,7 +10,13 @@ namespace GracefulConnections.Transport;
 /// The input as the handler sees it. Delegates to the transport's reader; ends a wait at a message boundary when a close was requested; and discards what
 /// the peer sends once nobody reads any more. A wait that was taken from the handler goes on as the discard's first read, so the transport never sees two.
 /// </summary>
-internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITransportEvents events, Activity? activity = null) : PipeReader, IValueTaskSource<ReadResult>
+/// <param name="inner">The transport's own reader.</param>
+/// <param name="probe">The socket below it; <see langword="null"/> where there is none.</param>
+/// <param name="isWrapped">Whether a middleware stands between the reader and the socket, so that what one has received does not compare with what the other has, and a read that
+/// is pending may hold the middleware's memory.</param>
+/// <param name="events">Who is told.</param>
+/// <param name="activity">Where it is noted when bytes were read; <see langword="null"/> when that is of no interest.</param>
+internal sealed class InputReader(PipeReader inner, SocketProbe? probe, bool isWrapped, ITransportEvents events, Activity? activity = null) : PipeReader, IValueTaskSource<ReadResult>
 {
     private static readonly ReadResult EndOfInput = new(ReadOnlySequence<byte>.Empty, isCanceled: false, isCompleted: true);
 
@@ -24,7 +30,13 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
     private bool _handedOut;
     private bool _waiting;
     private bool _endRequested;
-    private short? _unconfirmedWait;
+    private (short Wait, long ReceivedBytes)? _unconfirmed;
+    private CancellationToken _readToken;
+    private Action? _betweenReads;
+    private bool _reading; // A read of the transport's reader is under way.
+    private bool _stopped;
+    private bool _cancelled;
+    private bool _cancelledByHandler;
     private long _bufferedBytes;
     private long _receivedBytes;
     private long _discardedBytes;
@@ -52,7 +64,10 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
     public long DiscardedBytes => Volatile.Read(ref _discardedBytes);
 
     /// <summary>Gets whether something of the peer's, perhaps its FIN, waits in the kernel for us to read it.</summary>
-    public bool IsBehind => probe?.HasReceivedMoreThan(ReceivedBytes) == true;
+    public bool IsBehind => probe?.HasReceivedMoreThan(isWrapped ? null : ReceivedBytes) == true;
+
+    /// <summary>Gets whether a middleware stands between the transport and us, so that <see cref="StopAsync"/> must come before its end.</summary>
+    public bool IsWrapped => isWrapped;
 
     /// <summary>Gets whether the handler waits for more with everything consumed.</summary>
     public bool IsAtMessageBoundary
@@ -83,16 +98,15 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
                 throw new InvalidOperationException("A read is pending already. Await it before the next one.");
             }
 
-            var read = ReadInner_NeedsLock(cancellationToken);
-            if (read.IsCompleted)
+            if (TryRead_NeedsLock(cancellationToken, out var result))
             {
-                return new ValueTask<ReadResult>(Accept_NeedsLock(read));
+                return new ValueTask<ReadResult>(result);
             }
 
             _wait.Reset();
             _waiting = true;
-            _innerRead = read;
-            Await(ForwardAsync(read));
+            _readToken = isWrapped ? cancellationToken : default;
+            Await(ForwardAsync(_innerRead));
             if (_endRequested && TryEndWait_NeedsLock())
             {
                 return new ValueTask<ReadResult>(EndOfInput);
@@ -112,17 +126,21 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
                 return true;
             }
 
-            try
+            do
             {
-                if (!inner.TryRead(out result))
+                try
                 {
-                    return false;
+                    if (!inner.TryRead(out result))
+                    {
+                        return false;
+                    }
+                }
+                catch (Exception exception) when (TryGetReset(exception) is { } reset)
+                {
+                    throw reset;
                 }
             }
-            catch (Exception exception) when (TryGetReset(exception) is { } reset)
-            {
-                throw reset;
-            }
+            while (TryIgnoreCancellation_NeedsLock(result));
 
             Accept_NeedsLock(result);
             return true;
@@ -157,6 +175,7 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
         {
             if (_mode == Mode.Serving)
             {
+                _cancelledByHandler = isWrapped;
                 inner.CancelPendingRead();
             }
         }
@@ -199,6 +218,36 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
         }
     }
 
+    /// <summary>Runs <paramref name="action"/> at a moment when no read of the transport's reader is under way, nor can begin. It must be short and must not throw.</summary>
+    public void RunBetweenReads(Action action)
+    {
+        lock (_lock)
+        {
+            if (!_reading)
+            {
+                action();
+                return;
+            }
+
+            _betweenReads += action;
+            _cancelled = true; // A read that completes all the same leaves it to the next one.
+            inner.CancelPendingRead();
+        }
+    }
+
+    /// <summary>Ends the discard. After this nothing of the transport's reader is used any more: its owner may take its memory back.</summary>
+    public Task StopAsync()
+    {
+        var stopped = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        lock (_lock)
+        {
+            _stopped = true;
+            RunBetweenReads(stopped.SetResult);
+        }
+
+        return stopped.Task;
+    }
+
     ReadResult IValueTaskSource<ReadResult>.GetResult(short token) => _wait.GetResult(token);
 
     ValueTaskSourceStatus IValueTaskSource<ReadResult>.GetStatus(short token) => _wait.GetStatus(token);
@@ -235,30 +284,52 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
         _ => throw CreateClosedException(),
     };
 
-    private ValueTask<ReadResult> ReadInner_NeedsLock(CancellationToken cancellationToken)
+    /// <returns><see langword="false"/> when the read is pending: <see cref="_innerRead"/>.</returns>
+    private bool TryRead_NeedsLock(CancellationToken cancellationToken, out ReadResult result)
     {
+        result = default;
         try
         {
-            return inner.ReadAsync(cancellationToken);
+            do
+            {
+                var read = inner.ReadAsync(cancellationToken);
+                if (!read.IsCompleted)
+                {
+                    _innerRead = read;
+                    _reading = true;
+                    return false;
+                }
+
+                result = read.GetAwaiter().GetResult();
+            }
+            while (TryIgnoreCancellation_NeedsLock(result));
         }
         catch (Exception exception) when (TryGetReset(exception) is { } reset)
         {
             throw reset;
         }
+
+        Accept_NeedsLock(result);
+        return true;
     }
 
-    private ReadResult Accept_NeedsLock(ValueTask<ReadResult> read)
+    /// <summary>Takes back a read that we cancelled ourselves, for something to happen between two reads. The handler must not see that.</summary>
+    private bool TryIgnoreCancellation_NeedsLock(in ReadResult result)
     {
-        try
+        if (!result.IsCanceled)
         {
-            var result = read.GetAwaiter().GetResult();
-            Accept_NeedsLock(result);
-            return result;
+            return false;
         }
-        catch (Exception exception) when (TryGetReset(exception) is { } reset)
+
+        var ours = _cancelled && !_cancelledByHandler;
+        _cancelled = false;
+        _cancelledByHandler = false;
+        if (ours)
         {
-            throw reset;
+            inner.AdvanceTo(result.Buffer.Start, result.Buffer.End);
         }
+
+        return ours;
     }
 
     private ConnectionResetException? TryGetReset(Exception exception)
@@ -301,19 +372,29 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
         Exception? error = null;
         lock (_lock)
         {
+            EndRead_NeedsLock();
             forHandler = _waiting;
-            _waiting = false;
             if (forHandler)
             {
                 try
                 {
                     result = _read.GetResult();
-                    Accept_NeedsLock(result);
+                    if (!TryIgnoreCancellation_NeedsLock(result))
+                    {
+                        Accept_NeedsLock(result);
+                    }
+                    else if (!TryRead_NeedsLock(_readToken, out result))
+                    {
+                        Await(ForwardAsync(_innerRead)); // The same wait goes on.
+                        return;
+                    }
                 }
                 catch (Exception exception)
                 {
                     error = TryGetReset(exception) ?? exception; // The handler's to catch: its await throws it.
                 }
+
+                _waiting = false;
             }
         }
 
@@ -334,6 +415,14 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
         }
     }
 
+    private void EndRead_NeedsLock()
+    {
+        _reading = false;
+        var betweenReads = _betweenReads;
+        _betweenReads = null;
+        betweenReads?.Invoke();
+    }
+
     private bool TryEndWait_NeedsLock()
     {
         // A read that has completed has something for the handler, which is about to be told.
@@ -342,14 +431,14 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
             return false;
         }
 
-        switch (probe?.GetUnreadInput(_receivedBytes))
+        var unread = isWrapped ? probe?.GetUnreadInput(null) ?? UnreadInput.Unknown : probe?.GetUnreadInput(_receivedBytes);
+        switch (unread)
         {
             case UnreadInput.Some:
                 return false;
 
             // Not yet: unless the very same wait is still pending at the next look.
-            case UnreadInput.Unknown when _unconfirmedWait != _wait.Version:
-                _unconfirmedWait = _wait.Version;
+            case UnreadInput.Unknown when !IsSameWait_NeedsLock():
                 return false;
 
             default:
@@ -357,6 +446,15 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
                 _waiting = false; // The pending read is the discard's now.
                 return true;
         }
+    }
+
+    private bool IsSameWait_NeedsLock()
+    {
+        // Behind a middleware, bytes that came in between may be a part of something that it can only hand on as a whole.
+        var wait = (_wait.Version, isWrapped && probe?.TryGetTcpInfo(out var info) == true ? info.ReceivedBytes : 0);
+        var isSame = _unconfirmed == wait;
+        _unconfirmed = wait;
+        return isSame;
     }
 
     private bool HasInnerReadCompleted_NeedsLock()
@@ -431,7 +529,16 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, ITranspo
             ValueTask<ReadResult> read;
             try
             {
-                read = inner.ReadAsync(CancellationToken.None);
+                lock (_lock)
+                {
+                    if (_stopped)
+                    {
+                        return;
+                    }
+
+                    read = inner.ReadAsync(CancellationToken.None);
+                    _reading = !read.IsCompleted;
+                }
             }
             catch (Exception exception)
             {

@@ -5,13 +5,15 @@ namespace GracefulConnections.Transport;
 
 /// <summary>
 /// The output of a transport that has no socket, where the completion of the transport's own writer stands for our FIN; or of one that another middleware wraps, whose socket is
-/// not ours to write to: there the end of the output reaches the peer only when the server closes both directions.
+/// not ours to write to. There TLS has an end of its own, close_notify; without it the end of the output reaches the peer only when the server closes both directions.
 /// </summary>
 /// <param name="writer">The transport's own writer.</param>
-/// <param name="wrapped">The socket below a wrapped transport; <see langword="null"/> where there is none.</param>
+/// <param name="wrapped">How far the output of a wrapped transport got; <see langword="null"/> where there is no socket below it.</param>
+/// <param name="closeNotify">Ends TLS; <see langword="null"/> where there is none.</param>
 /// <param name="events">Who is told.</param>
 /// <param name="activity">Where it is noted when bytes were flushed; <see langword="null"/> when that is of no interest.</param>
-internal sealed class PipeOutput(PipeWriter writer, SocketProbe? wrapped, ITransportEvents events, Activity? activity = null) : TransportOutput(writer, events, activity)
+internal sealed class PipeOutput(PipeWriter writer, WrappedDelivery? wrapped, CloseNotify? closeNotify, ITransportEvents events, Activity? activity = null)
+    : TransportOutput(writer, events, activity)
 {
     private long _sentBytes;
     private volatile Task _flushing = Task.CompletedTask;
@@ -20,9 +22,9 @@ internal sealed class PipeOutput(PipeWriter writer, SocketProbe? wrapped, ITrans
     private volatile bool _cutOff;
     private Task _ended = Task.CompletedTask;
 
-    public override bool SeesAcknowledgements => false;
+    public override bool SeesAcknowledgements => wrapped?.SeesAcknowledgements == true;
 
-    public override bool CanHalfClose => wrapped is null;
+    public override bool CanHalfClose => wrapped is null || closeNotify is not null;
 
     public override long SentBytes => Volatile.Read(ref _sentBytes);
 
@@ -33,13 +35,15 @@ internal sealed class PipeOutput(PipeWriter writer, SocketProbe? wrapped, ITrans
 
     public override DeliveryStatus GetDelivery() =>
         _cutOff ? new DeliveryStatus(SentBytes, IsDelivered: false, IsReset: true, null)
-        : wrapped?.GetWrappedDelivery(_finSent) ?? new DeliveryStatus(SentBytes, _finSent, IsReset: false, null);
+        : wrapped?.Get(WrittenBytes, SentBytes, _finSent) ?? new DeliveryStatus(SentBytes, _finSent, IsReset: false, null);
 
     public override void Abort()
     {
         _aborted = true;
         Writer.CancelPendingFlush();
     }
+
+    protected override void OnFlushing() => wrapped?.Start();
 
     protected override ValueTask<FlushResult> OnFlushed(ValueTask<FlushResult> flush)
     {
@@ -92,6 +96,7 @@ internal sealed class PipeOutput(PipeWriter writer, SocketProbe? wrapped, ITrans
                 FlushResult result;
                 do
                 {
+                    OnFlushing();
                     result = await OnFlushed(Writer.FlushAsync(CancellationToken.None)).ConfigureAwait(false);
                 }
                 while (result.IsCanceled && !_aborted); // The handler's cancellation is not for this flush.
@@ -109,6 +114,12 @@ internal sealed class PipeOutput(PipeWriter writer, SocketProbe? wrapped, ITrans
             if (aborted)
             {
                 return;
+            }
+
+            if (closeNotify is not null)
+            {
+                wrapped?.Get(WrittenBytes, SentBytes, ended: false);
+                await closeNotify.SendAsync().ConfigureAwait(false);
             }
         }
         catch (Exception exception)

@@ -32,6 +32,9 @@ internal sealed class SocketProbe
         Other,
     }
 
+    /// <summary>Gets whether it is a Unix domain socket.</summary>
+    public bool IsUnix => _kind == Kind.Unix;
+
     /// <summary>Gets whether the peer's acknowledgements can be seen, so that delivered means delivered.</summary>
     public bool SeesAcknowledgements => _kind != Kind.Other;
 
@@ -59,7 +62,7 @@ internal sealed class SocketProbe
         {
             case Kind.Unix:
                 // Of a send that the peer holds up, the kernel may have taken a part: it tells only at the send's end.
-                return new DeliveryStatus(HashCode.Combine(sentBytes, UnixQueue.GetLength(_socket)), finSent, IsReset: false, writtenBytes == sentBytes ? 0 : null);
+                return new DeliveryStatus(HashCode.Combine(sentBytes, SendQueue.GetLength(_socket)), finSent, IsReset: false, writtenBytes == sentBytes ? 0 : null);
 
             case Kind.LinuxTcp when _started && TcpInfo.TryRead(_socket, out var info):
                 var finAcknowledged = finSent && info.State is TcpInfo.FinWait2 or TcpInfo.TimeWait;
@@ -87,24 +90,20 @@ internal sealed class SocketProbe
         }
     }
 
-    /// <summary>
-    /// How far the output of a transport got that another middleware wraps: its bytes are not ours to count. Once it was flushed and the kernel has nothing left to send
-    /// and nothing unacknowledged, it arrived.
-    /// </summary>
-    public DeliveryStatus GetWrappedDelivery(bool ended)
+    /// <summary>Gets what the kernel tells of the connection. Only on TCP, on Linux, while the socket is open.</summary>
+    public bool TryGetTcpInfo(out TcpInfo info)
     {
-        if (_kind != Kind.LinuxTcp || !TcpInfo.TryRead(_socket, out var info))
-        {
-            return new DeliveryStatus(0, ended, IsReset: false, null);
-        }
-
-        var delivered = ended && !info.HasUnacknowledged;
-        return new DeliveryStatus(info.AcknowledgedBytes, delivered, IsReset: false, delivered ? 0 : null);
+        info = default;
+        return _kind == Kind.LinuxTcp && TcpInfo.TryRead(_socket, out info);
     }
 
-    public UnreadInput GetUnreadInput(long seenBytes)
+    /// <summary>Gets the length of the kernel's send queue.</summary>
+    public int GetSendQueueLength() => SendQueue.GetLength(_socket);
+
+    /// <param name="seenBytes">The bytes that the reader has seen; <see langword="null"/> where a middleware between it and the socket makes other bytes of them.</param>
+    public UnreadInput GetUnreadInput(long? seenBytes)
     {
-        if (_kind == Kind.LinuxTcp && TcpInfo.TryRead(_socket, out var info) && info.ReceivedBytes == seenBytes)
+        if (seenBytes is not null && _kind == Kind.LinuxTcp && TcpInfo.TryRead(_socket, out var info) && info.ReceivedBytes == seenBytes)
         {
             return UnreadInput.None;
         }
@@ -120,7 +119,9 @@ internal sealed class SocketProbe
     }
 
     /// <summary>Gets whether the peer sent more than was read, its FIN included. <see langword="false"/> where that cannot be seen.</summary>
-    public bool HasReceivedMoreThan(long seenBytes) => _kind == Kind.LinuxTcp && TcpInfo.TryRead(_socket, out var info) && info.ReceivedBytes > seenBytes;
+    /// <param name="seenBytes">As with <see cref="GetUnreadInput"/>. Where they cannot be compared, only what nobody has taken from the kernel counts.</param>
+    public bool HasReceivedMoreThan(long? seenBytes) =>
+        TryGetTcpInfo(out var info) && (seenBytes is null ? info.State == TcpInfo.CloseWait || GetUnreadInput(null) == UnreadInput.Some : info.ReceivedBytes > seenBytes);
 
     /// <summary>
     /// Gets whether the kernel gave the connection up. The runtime marks a socket as not connected when an operation found it reset and when it is
@@ -162,7 +163,8 @@ internal sealed class SocketProbe
         }
     }
 
-    private bool IsDisposed()
+    /// <summary>Gets whether this side has disposed the socket.</summary>
+    public bool IsDisposed()
     {
         try
         {

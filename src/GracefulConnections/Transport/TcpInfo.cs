@@ -9,6 +9,7 @@ internal readonly record struct TcpInfo(byte State, bool HasUnacknowledged, long
     public const byte FinWait2 = 5;
     public const byte TimeWait = 6;
     public const byte Closed = 7;
+    public const byte CloseWait = 8;
 
     private const int IpProtoTcp = 6;
     private const int TcpInfoOption = 11;

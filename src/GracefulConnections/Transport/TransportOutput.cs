@@ -90,6 +90,7 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         }
 
         activity?.OnFlushed();
+        OnFlushing();
         return OnFlushed(Writer.FlushAsync(cancellationToken));
     }
 
@@ -97,6 +98,7 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     {
         ThrowIfEnded();
         activity?.OnFlushed();
+        OnFlushing();
         var write = Writer.WriteAsync(source, cancellationToken);
         if (!write.IsCanceled) // A token that was cancelled before leaves the bytes with the caller.
         {
@@ -126,6 +128,11 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
 
         Events.OnOutputCompleted();
         End(LeftOver.Send);
+    }
+
+    /// <summary>Something is about to be flushed.</summary>
+    protected virtual void OnFlushing()
+    {
     }
 
     /// <summary>Something was flushed: sees to it that it leaves.</summary>

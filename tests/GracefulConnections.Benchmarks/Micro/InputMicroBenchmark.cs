@@ -22,7 +22,7 @@ public class InputMicroBenchmark
     public void Setup()
     {
         _pipe = new Pipe(new PipeOptions(readerScheduler: PipeScheduler.Inline, writerScheduler: PipeScheduler.Inline, useSynchronizationContext: false));
-        _reader = Graceful ? new InputReader(_pipe.Reader, null, new NoEvents()) : _pipe.Reader;
+        _reader = Graceful ? new InputReader(_pipe.Reader, null, isWrapped: false, new NoEvents()) : _pipe.Reader;
     }
 
     /// <summary>Writes, then reads.</summary>

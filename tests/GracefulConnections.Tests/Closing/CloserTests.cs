@@ -403,7 +403,7 @@ public sealed class CloserTests : IAsyncDisposable
         _endpoint = new TestEndpoint(configure);
         var closer = new Closer(_peer, _endpoint.Scope);
         _output = new FakeOutput(closer) { Delivery = new DeliveryStatus(0, IsDelivered: false, IsReset: false, UnacknowledgedBytes: 0) };
-        _input = new InputReader(_peer.Transport.Input, null, closer);
+        _input = new InputReader(_peer.Transport.Input, null, isWrapped: false, closer);
         closer.Attach(_input, _output);
         return closer;
     }

@@ -126,7 +126,7 @@ public class SocketProbeSequenceTests
             var probe = new SocketProbe(socket);
             var closer = new Closer(connection, endpoint.Scope);
             var output = new FakeOutput(closer) { Delivery = new DeliveryStatus(1, IsDelivered: true, IsReset: false, UnacknowledgedBytes: 0) };
-            closer.Attach(new InputReader(connection.Transport.Input, probe, closer), output);
+            closer.Attach(new InputReader(connection.Transport.Input, probe, isWrapped: false, closer), output);
             peer.Shutdown(SocketShutdown.Send);
             await StressRun.UntilAsync(() => probe.HasReceivedMoreThan(0), "the peer's FIN");
             closer.OnHandlerReturned(CloseReason.HandlerCompleted);

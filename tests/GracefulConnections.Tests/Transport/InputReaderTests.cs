@@ -13,7 +13,7 @@ public sealed class InputReaderTests : IAsyncDisposable
     private readonly RecordingEvents _events = new();
     private readonly InputReader _sut;
 
-    public InputReaderTests() => _sut = new InputReader(_peer.Transport.Input, null, _events);
+    public InputReaderTests() => _sut = new InputReader(_peer.Transport.Input, null, isWrapped: false, _events);
 
     public ValueTask DisposeAsync() => _peer.DisposeAsync();
 

@@ -12,7 +12,7 @@ public sealed class PipeOutputTests : IAsyncDisposable
     private readonly RecordingEvents _events = new();
     private readonly PipeOutput _sut;
 
-    public PipeOutputTests() => _sut = new PipeOutput(_peer.Transport.Output, null, _events);
+    public PipeOutputTests() => _sut = new PipeOutput(_peer.Transport.Output, null, null, _events);
 
     public ValueTask DisposeAsync() => _peer.DisposeAsync();
 

@@ -84,7 +84,7 @@ internal sealed class CloserModel : IAsyncDisposable
     private (Closer Closer, InputReader Input, SteppedOutput Output) CreateCloser(MemoryConnection connection)
     {
         var closer = new Closer(connection, _scope);
-        var input = new InputReader(connection.Input, null, closer);
+        var input = new InputReader(connection.Input, null, isWrapped: false, closer);
         var output = SteppedOutput.Create(closer);
         closer.Attach(input, output);
         return (closer, input, output);

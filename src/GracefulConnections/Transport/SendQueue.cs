@@ -3,8 +3,11 @@ using System.Runtime.InteropServices;
 
 namespace GracefulConnections.Transport;
 
-/// <summary>What a Unix domain socket's peer has not read yet, in the kernel's own accounting: good for seeing it change, not as a number of bytes.</summary>
-internal static partial class UnixQueue
+/// <summary>
+/// What a socket's send queue holds. On TCP the bytes that are unsent or unacknowledged, our FIN included; on a Unix domain socket what the peer has not read yet, in the kernel's own
+/// accounting: good for seeing it change, not as a number of bytes.
+/// </summary>
+internal static partial class SendQueue
 {
     private const nuint Siocoutq = 0x5411; // asm-generic/ioctls.h, TIOCOUTQ.
 
