@@ -13,9 +13,15 @@ public abstract class GracefulConnectionHandler : ConnectionHandler
     public sealed override Task OnConnectedAsync(ConnectionContext connection)
     {
         ArgumentNullException.ThrowIfNull(connection);
-        return connection.Features.Get<IGracefulCloseFeature>() is { } graceful
-            ? RunAsync(connection, graceful)
-            : GracefulShutdownMiddleware.RunAsync(connection, CloseScope.Default, connection => RunAsync(connection, connection.Features.Get<IGracefulCloseFeature>()!));
+        return connection.Features.Get<IGracefulCloseFeature>() switch
+        {
+            null => RunInsideAsync(CloseScope.Default),
+            GracefulConnection { IsAroundTls: true } outside => RunInsideAsync(outside.Scope), // Here, and only here, TLS can still be closed.
+            var graceful => RunAsync(connection, graceful),
+        };
+
+        Task RunInsideAsync(CloseScope scope) =>
+            GracefulShutdownMiddleware.RunAsync(connection, scope, connection => RunAsync(connection, connection.Features.Get<IGracefulCloseFeature>()!));
     }
 
     /// <summary>Serves the connection. Return to begin the close; throw to abort.</summary>

@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using GracefulConnections;
 using GracefulConnections.Pipeline;
 using Microsoft.AspNetCore.Connections;
@@ -9,16 +8,16 @@ namespace Microsoft.AspNetCore.Hosting;
 /// <summary>Adds graceful closing to the connections of an endpoint.</summary>
 public static class GracefulShutdownConnectionBuilderExtensions
 {
-    // A builder has no place for a mark of ours, and listen options are cloned for localhost: the mark belongs to the builder that was called.
-    private static readonly ConditionalWeakTable<IConnectionBuilder, object> MarkedBuilders = [];
-
     /// <summary>
     /// Makes every connection of the endpoint end correctly: sends what the handler wrote, half-closes, discards what the peer still sends and waits a bounded time for the peer's FIN, else aborts.
     /// </summary>
+    /// <remarks>
+    /// Where to call it: with TLS after <c>UseHttps()</c>, where the close sends close_notify; otherwise before any other middleware. Called on both sides of <c>UseHttps()</c>, the inner
+    /// one closes TLS and the outer one TCP. The server does not start when it was called twice without <c>UseHttps()</c> between.
+    /// </remarks>
     /// <typeparam name="TBuilder">The type of the builder.</typeparam>
     /// <param name="builder">The endpoint, for example Kestrel's <c>ListenOptions</c>.</param>
     /// <returns>The same builder.</returns>
-    /// <exception cref="InvalidOperationException">It was called for this endpoint before.</exception>
     /// <exception cref="OptionsValidationException">The options from the service container are out of range.</exception>
     public static TBuilder UseGracefulShutdown<TBuilder>(this TBuilder builder)
         where TBuilder : IConnectionBuilder =>
@@ -33,12 +32,6 @@ public static class GracefulShutdownConnectionBuilderExtensions
     {
         ArgumentNullException.ThrowIfNull(builder);
         ArgumentNullException.ThrowIfNull(configure);
-        if (!MarkedBuilders.TryAdd(builder, MarkedBuilders))
-        {
-            throw new InvalidOperationException(
-                $"UseGracefulShutdown was called twice for the endpoint {builder}. One owner must close a connection: remove one of the two calls, or move the options of both into one.");
-        }
-
         builder.Use(GracefulShutdownMiddleware.Create(builder.ApplicationServices, configure));
         return builder;
     }

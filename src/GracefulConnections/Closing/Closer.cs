@@ -9,7 +9,11 @@ namespace GracefulConnections.Closing;
 /// Drives one connection to its end: takes what the transport, the handler, the sweeper and the application tell, moves the state by the table, and carries out what the
 /// last state asks for. All decisions are made under one lock, everything else happens outside of it.
 /// </summary>
-internal sealed class Closer(ConnectionContext connection, CloseScope scope, Action? ended = null)
+/// <param name="connection">The connection.</param>
+/// <param name="scope">What the connections of the endpoint share.</param>
+/// <param name="ended">Called at the end.</param>
+/// <param name="outer">The one that closes TCP around the TLS that this one closes: it ends the connection, and is the one that is counted and logged.</param>
+internal sealed class Closer(ConnectionContext connection, CloseScope scope, Action? ended = null, Closer? outer = null)
     : Sweepable, ITransportEvents, IValueTaskSource
 {
     /// <summary>How long the peer must be quiet after everything was acknowledged, with <see cref="LingerUntil.OutputAcknowledged"/>.</summary>
@@ -40,6 +44,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
     private bool _enteredLinger;
     private bool _finishing;
     private bool _finished;
+    private CloseResult? _innerResult;
     private TimeSpan _closingSince;
     private TimeSpan _progressAt; // While lingering: of the delivery.
     private TimeSpan _lastByteAt;
@@ -198,21 +203,28 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
     }
 
     /// <summary>The handler has returned: what the peer sends from now on is discarded.</summary>
-    public void OnHandlerReturned(CloseReason reason)
+    /// <param name="reason">Why the close begins, unless a reason is known already.</param>
+    /// <param name="inner">The one that closed TLS inside of this one: its close was the first part of this one's.</param>
+    public void OnHandlerReturned(CloseReason reason, Closer? inner = null)
     {
         lock (_lock)
         {
-            _reason ??= reason;
+            _innerResult = inner?.Result;
+            _reason ??= _innerResult?.Reason ?? reason;
             _handlerReturned = true;
-            _closingSince = Now;
-            if (!CloseTransitions.IsFinal(_state))
+            _closingSince = _innerResult is null ? Now : inner!._closingSince;
+            if (outer is null && !CloseTransitions.IsFinal(_state))
             {
                 _countedAsClosing = true;
                 scope.Metrics.CloseStarted();
             }
         }
 
-        Log.Closing(scope.Logger, connection.ConnectionId, _reason.Value);
+        if (outer is null)
+        {
+            Log.Closing(scope.Logger, connection.ConnectionId, _reason.Value);
+        }
+
         _input.Close();
     }
 
@@ -626,7 +638,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
                 _reason.Value,
                 CloseTransitions.Outcome(e),
                 _handlerReturned ? Now - _closingSince : TimeSpan.Zero,
-                _input.DiscardedBytes,
+                _input.DiscardedBytes + (_innerResult?.DiscardedBytes ?? 0),
                 nothingIsMissing ? _result.UnacknowledgedBytes : _output.GetDelivery().UnacknowledgedBytes);
         }
     }
@@ -692,11 +704,16 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
             }
 
             _output.Abort();
+            outer?.EndAs(_result);
             connection.Abort(new ConnectionAbortedException($"The connection was closed: {_result.Outcome} ({_result.Reason})."));
         }
 
-        scope.Metrics.Closed(_result, _countedAsClosing);
-        Log.Closed(scope.Logger, connection.ConnectionId, _result.Outcome, _result.Reason, _result.Duration.TotalMilliseconds, _result.DiscardedBytes, _result.UnacknowledgedBytes);
+        if (outer is null)
+        {
+            scope.Metrics.Closed(_result, _countedAsClosing);
+            Log.Closed(scope.Logger, connection.ConnectionId, _result.Outcome, _result.Reason, _result.Duration.TotalMilliseconds, _result.DiscardedBytes, _result.UnacknowledgedBytes);
+        }
+
         ended?.Invoke();
         lock (_lock)
         {
@@ -707,6 +724,22 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
 
         _end.RunContinuationsAsynchronously = !endHere;
         _end.SetResult(true);
+    }
+
+    /// <summary>The one inside of TLS had to abort: this one ended in the same way.</summary>
+    private void EndAs(in CloseResult inner)
+    {
+        lock (_lock)
+        {
+            if (!CloseTransitions.IsFinal(_state))
+            {
+                _state = CloseState.Aborted;
+                _reason = inner.Reason;
+                _result = inner;
+            }
+        }
+
+        Settle();
     }
 
     private async ValueTask EndAsync(ValueTask end)

@@ -31,7 +31,7 @@ internal static partial class Log
     [LoggerMessage(8, LogLevel.Warning, @"Connection id ""{ConnectionId}"": a callback of a close-request token threw.", EventName = nameof(CloseRequestCallbackFaulted))]
     public static partial void CloseRequestCallbackFaulted(ILogger logger, string connectionId, Exception exception);
 
-    [LoggerMessage(9, LogLevel.Warning, @"Another middleware (such as UseHttps) stands between an endpoint's transport and UseGracefulShutdown, so it cannot half-close there: it waits until the peer acknowledged all output, and then the server closes both directions. Call UseGracefulShutdown() before the other middleware to close gracefully.", EventName = nameof(TransportIsWrapped))]
+    [LoggerMessage(9, LogLevel.Warning, @"Another middleware stands between an endpoint's transport and UseGracefulShutdown, so it cannot half-close there: it waits until the peer acknowledged all output, and then the server closes both directions. Call UseGracefulShutdown() before the other middleware, or directly after UseHttps(), to close gracefully.", EventName = nameof(TransportIsWrapped))]
     public static partial void TransportIsWrapped(ILogger logger);
 
     [LoggerMessage(10, LogLevel.Information, "The drain was announced with {ConnectionCount} connections. The server goes on accepting and serving for {AnnounceDelaySeconds} s.", EventName = nameof(DrainAnnounced))]
@@ -72,4 +72,10 @@ internal static partial class Log
 
     [LoggerMessage(22, LogLevel.Debug, "The service manager behind {Variable} could not be told how far the drain is.", EventName = nameof(NotifyFailed))]
     public static partial void NotifyFailed(ILogger logger, string variable, Exception exception);
+
+    [LoggerMessage(23, LogLevel.Information, "UseGracefulShutdown() was called before UseHttps(): the TCP close is graceful, but TLS has ended by then and no close_notify is sent, so peers may report an unexpected end. Call UseGracefulShutdown() after UseHttps() instead, or on both sides of it.", EventName = nameof(TlsIsInside))]
+    public static partial void TlsIsInside(ILogger logger);
+
+    [LoggerMessage(24, LogLevel.Warning, @"Connection id ""{ConnectionId}"": the goodbye was not said, because UseGracefulShutdown() was called before UseHttps() and TLS has ended by then. Call it after UseHttps().", EventName = nameof(GoodbyeOutsideTls))]
+    public static partial void GoodbyeOutsideTls(ILogger logger, string connectionId);
 }

@@ -1,4 +1,5 @@
 using System.IO.Pipelines;
+using System.Net.Security;
 using GracefulConnections.Closing;
 using GracefulConnections.Diagnostics;
 using GracefulConnections.Draining;
@@ -23,6 +24,9 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
     private readonly LifetimeLimits? _limits;
     private readonly HalfOpen? _halfOpen;
     private readonly Tracking? _tracking;
+    private readonly GracefulConnection? _outer;
+    private readonly bool _isInsideTls;
+    private GracefulConnection? _inner;
     private CancellationTokenSource? _closeRequested;
     private Func<ConnectionContext, CloseReason, CancellationToken, ValueTask>? _goodbye;
     private CancellationToken _notificationOverride;
@@ -30,23 +34,39 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
     private bool _isRequested;
     private volatile bool _isAware;
 
-    public GracefulConnection(ConnectionContext connection, CloseScope scope, DrainCoordinator? drain)
+    /// <exception cref="InvalidOperationException">Another one closes the connection, and there is no TLS between, so that both would have the same part.</exception>
+    public GracefulConnection(ConnectionContext connection, CloseScope scope, DrainCoordinator? drain, MiddlewareOrder order = default)
     {
-        _tracking = drain is null ? null : new Tracking(drain);
+        _outer = connection.Features.Get<IGracefulCloseFeature>() as GracefulConnection;
+        if (_outer is { IsAroundTls: false })
+        {
+            throw new InvalidOperationException($"The connection {connection.ConnectionId} is closed by UseGracefulShutdown() or RunGracefullyAsync() already. {MiddlewareOrder.Advice}");
+        }
+
+        _isInsideTls = connection.Features.Get<SslStream>() is not null;
+        _isAware = order.HasGraceful; // The one inside sees the messages, and passes a close request on.
+        _tracking = drain is null || _outer is not null ? null : new Tracking(drain); // What is two to us is one to a drain.
         _connection = connection;
         _scope = scope;
         _goodbye = scope.Options.Goodbye;
         _originalTransport = connection.Transport;
         _originalNotification = connection.Features.Get<IConnectionLifetimeNotificationFeature>();
         _halfOpen = scope.Options.AllowHalfOpen ? new HalfOpen(connection.ConnectionClosed) : null;
-        _closer = new Closer(connection, scope, _halfOpen is null ? null : SignalOver);
-        _transport = ConnectionTransport.Create(connection, _closer, _tracking?.Activity, scope.Time);
+        _closer = new Closer(connection, scope, _halfOpen is null ? null : SignalOver, _outer?._closer);
+        _transport = ConnectionTransport.Create(connection, _closer, (_outer ?? this)._tracking?.Activity, scope.Time);
         _closer.Attach(_transport.Input, _transport.Output);
 
         connection.Transport = this;
         connection.Features.Set<IGracefulCloseFeature>(this);
         connection.Features.Set<IConnectionLifetimeNotificationFeature>(this);
-        scope.Metrics.Opened();
+        if (_outer is null)
+        {
+            scope.Metrics.Opened();
+        }
+        else
+        {
+            _outer._inner = this;
+        }
 
         if (_halfOpen is not null)
         {
@@ -61,7 +81,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
         }
 
         // Last: a drain that has begun, or a server that is stopping, asks right here.
-        drain?.Add(this);
+        _tracking?.Drain.Add(this);
         _serverRequest = _originalNotification?.ConnectionClosedRequested.UnsafeRegister(static state => ((GracefulConnection)state!).OnServerRequest(), this) ?? default;
     }
 
@@ -75,11 +95,23 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
 
     public override long StartTimestamp => _tracking!.Activity.StartedAt;
 
-    public override bool IsBusy => _closer.IsServing && !_transport.Input.IsAtMessageBoundary && (_transport.Input.ReceivedBytes > 0 || _transport.Output.WrittenBytes > 0);
+    public override bool IsBusy =>
+        _inner?.IsBusy ?? (_closer.IsServing && !_transport.Input.IsAtMessageBoundary && (_transport.Input.ReceivedBytes > 0 || _transport.Output.WrittenBytes > 0));
 
     public Task<CloseResult> Closed => _closer.Closed;
 
+    public CloseScope Scope => _scope;
+
     public bool IsWrapped => !_transport.Output.CanHalfClose;
+
+    /// <summary>Gets whether a drain knows of the connection here, and not by the one around it.</summary>
+    public bool IsTracked => _tracking is not null;
+
+    /// <summary>Gets whether TLS was put on top of this connection: what it carries is not plaintext, and nothing may be written here but by TLS.</summary>
+    public bool IsAroundTls => !_isInsideTls && _connection.Features.Get<SslStream>() is not null;
+
+    /// <summary>Gets whether TLS ended without anybody who could send close_notify.</summary>
+    public bool LacksCloseNotify => _inner is null && IsAroundTls;
 
     /// <summary>Gets whether the connection ended under the handler, so that the exception by which it was told is no fault of its own.</summary>
     public bool EndedUnderHandler => _transport.Input.ResetSeen || _closer.State == CloseState.Aborted;
@@ -158,7 +190,11 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
             return;
         }
 
-        Log.CloseRequested(_scope.Logger, _connection.ConnectionId, reason);
+        if (_outer is not { IsCloseRequested: true })
+        {
+            Log.CloseRequested(_scope.Logger, _connection.ConnectionId, reason);
+        }
+
         CancellationTokenSource? closeRequested;
         lock (_closer)
         {
@@ -198,18 +234,33 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
     /// <summary>Closes after the handler returned.</summary>
     public ValueTask CloseAsync()
     {
-        _closer.OnHandlerReturned(_transport.Input.ResetSeen ? CloseReason.PeerReset : CloseReason.HandlerCompleted);
+        _closer.OnHandlerReturned(_transport.Input.ResetSeen ? CloseReason.PeerReset : CloseReason.HandlerCompleted, _inner?._closer);
         _limits?.Stop();
-        return _goodbye is not null && IsCloseRequested ? CloseWithGoodbyeAsync(_goodbye) : _closer.CloseAsync(LeftOver.Send);
+        if (_goodbye is null || !IsCloseRequested)
+        {
+            return _closer.CloseAsync(LeftOver.Send);
+        }
+
+        if (!IsAroundTls)
+        {
+            return CloseWithGoodbyeAsync(_goodbye);
+        }
+
+        if (_inner is null)
+        {
+            Log.GoodbyeOutsideTls(_scope.Logger, _connection.ConnectionId); // Here it would be plaintext.
+        }
+
+        return _closer.CloseAsync(LeftOver.Send);
     }
 
     /// <summary>Closes after the handler threw.</summary>
     public ValueTask CloseFaultedAsync(Exception exception)
     {
         // By that exception a handler learns that the application aborted the connection under it.
-        _closer.OnHandlerReturned(exception is ConnectionAbortedException ? CloseReason.Application : CloseReason.HandlerFaulted);
+        _closer.OnHandlerReturned(exception is ConnectionAbortedException ? CloseReason.Application : CloseReason.HandlerFaulted, _inner?._closer);
         _limits?.Stop();
-        if (_scope.Options.AbortOnHandlerFault)
+        if (_scope.Options.AbortOnHandlerFault && _inner is not { State: CloseState.Closed }) // One that has closed gracefully was told to, although its handler threw.
         {
             _closer.Abort();
         }
@@ -220,23 +271,24 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
     public override TrackedConnectionInfo GetInfo()
     {
         var (time, activity) = (_tracking!.Drain.Time, _tracking.Activity);
+        var transport = (_inner ?? this)._transport;
         var isBusy = IsBusy;
         var lastByteAt = activity.LastByteAt;
         var age = time.GetElapsedTime(StartTimestamp);
-        var written = _transport.Output.WrittenBytes;
-        var delivery = written > 0 ? _transport.Output.GetDelivery() : new DeliveryStatus(0, IsDelivered: false, IsReset: false, 0); // Nothing to ask the kernel for.
+        var written = transport.Output.WrittenBytes;
+        var delivery = written > 0 ? transport.Output.GetDelivery() : new DeliveryStatus(0, IsDelivered: false, IsReset: false, 0); // Nothing to ask the kernel for.
         return new TrackedConnectionInfo
         {
             ConnectionId = _connection.ConnectionId,
             LocalEndPoint = _connection.LocalEndPoint,
             RemoteEndPoint = _connection.RemoteEndPoint,
-            State = State,
+            State = _inner is { State: not (CloseState.Closed or CloseState.Aborted) and var state } ? state : State,
             IsCloseRequested = IsCloseRequested,
             IsBusy = isBusy,
             Age = age,
             BusyTime = !isBusy ? TimeSpan.Zero : activity.BusySince is > 0 and var busySince ? time.GetElapsedTime(busySince) : age,
             IdleTime = lastByteAt > 0 ? time.GetElapsedTime(lastByteAt) : age,
-            ReceivedBytes = _transport.Input.ReceivedBytes,
+            ReceivedBytes = transport.Input.ReceivedBytes,
             WrittenBytes = written,
             UnacknowledgedBytes = delivery.UnacknowledgedBytes,
             IsPeerWindowClosed = delivery.IsWindowClosed,
@@ -285,9 +337,17 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
     {
         var result = _closer.Result ?? new CloseResult(CloseReason.HandlerFaulted, CloseOutcome.Aborted, TimeSpan.Zero, 0, null);
 
-        // The outcome goes with what the server itself reports of the connection.
-        _connection.Features.Get<IConnectionMetricsTagsFeature>()?.Tags.Add(
-            new KeyValuePair<string, object?>(GracefulMetrics.OutcomeTag, GracefulMetrics.Tag(result.Outcome)));
+        if (_outer is null)
+        {
+            // The outcome goes with what the server itself reports of the connection.
+            _connection.Features.Get<IConnectionMetricsTagsFeature>()?.Tags.Add(
+                new KeyValuePair<string, object?>(GracefulMetrics.OutcomeTag, GracefulMetrics.Tag(result.Outcome)));
+        }
+        else
+        {
+            _connection.Features.Set<IGracefulCloseFeature>(_outer);
+        }
+
         _limits?.Stop();
         _serverRequest.Dispose();
         _connection.Transport = _originalTransport;
@@ -305,7 +365,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
     {
         if (_tracking is null)
         {
-            RequestClose(CloseReason.HostStopping);
+            RequestClose(_outer?._closer.Reason ?? CloseReason.HostStopping);
         }
         else
         {

@@ -3,14 +3,15 @@ using GracefulConnections.Diagnostics;
 using GracefulConnections.Draining;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace GracefulConnections.Pipeline;
 
 /// <summary>Runs the handler on a connection that closes gracefully, then closes it.</summary>
-internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseScope scope, DrainCoordinator? drain = null)
+internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseScope scope, DrainCoordinator? drain = null, MiddlewareOrder order = default)
 {
-    private int _wrappedLogged;
+    private int _positionLogged;
 
     /// <summary>Makes the middleware of one endpoint.</summary>
     /// <exception cref="OptionsValidationException">An option is out of range.</exception>
@@ -18,19 +19,28 @@ internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseS
     {
         var scope = CloseScope.Create(services, configure);
         var drain = services?.GetService<DrainCoordinator>();
-        return next => new GracefulShutdownMiddleware(next, scope, drain).OnConnectionAsync;
+        return next =>
+        {
+            var order = MiddlewareOrder.Read(next);
+            if (order is { HasGraceful: true, HasTls: false })
+            {
+                throw new InvalidOperationException($"UseGracefulShutdown() was called twice on one endpoint. {MiddlewareOrder.Advice}");
+            }
+
+            var middleware = new GracefulShutdownMiddleware(next, scope, drain, order);
+            if (order is { HasTls: true, HasGraceful: false })
+            {
+                middleware.LogPosition(Log.TlsIsInside);
+            }
+
+            return middleware.OnConnectionAsync;
+        };
     }
 
     /// <summary>Runs a handler on a connection that no endpoint's middleware closes.</summary>
-    /// <exception cref="InvalidOperationException">One does.</exception>
+    /// <exception cref="InvalidOperationException">One does, and there is no TLS between.</exception>
     public static async Task<CloseResult> RunAsync(ConnectionContext connection, CloseScope scope, Func<ConnectionContext, Task> handler)
     {
-        if (connection.Features.Get<IGracefulCloseFeature>() is not null)
-        {
-            throw new InvalidOperationException(
-                $"The connection {connection.ConnectionId} is closed by UseGracefulShutdown() or RunGracefullyAsync() already. One owner must close a connection: run the handler without a second one.");
-        }
-
         Task<CloseResult>? closed = null;
         await new GracefulShutdownMiddleware(Run, scope).OnConnectionAsync(connection).ConfigureAwait(false);
         return await closed!.ConfigureAwait(false);
@@ -44,15 +54,15 @@ internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseS
 
     public async Task OnConnectionAsync(ConnectionContext connection)
     {
-        using var graceful = new GracefulConnection(connection, scope, drain);
-        if (graceful.IsWrapped && Interlocked.Exchange(ref _wrappedLogged, 1) == 0)
+        using var graceful = new GracefulConnection(connection, scope, drain, order);
+        if (graceful.IsWrapped)
         {
-            Log.TransportIsWrapped(scope.Logger);
+            LogPosition(Log.TransportIsWrapped);
         }
 
         try
         {
-            if (drain is null)
+            if (!graceful.IsTracked)
             {
                 await next(connection).ConfigureAwait(false);
             }
@@ -82,6 +92,20 @@ internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseS
             throw; // To the server's log.
         }
 
+        if (graceful.LacksCloseNotify)
+        {
+            LogPosition(Log.TlsIsInside);
+        }
+
         await graceful.CloseAsync().ConfigureAwait(false);
+    }
+
+    // Once for each endpoint.
+    private void LogPosition(Action<ILogger> log)
+    {
+        if (Interlocked.Exchange(ref _positionLogged, 1) == 0)
+        {
+            log(scope.Logger);
+        }
     }
 }
