@@ -1,15 +1,16 @@
 using System.Globalization;
+using GracefulConnections.FunctionalTests.RealClients;
 using GracefulConnections.FunctionalTests.Support;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
-namespace GracefulConnections.FunctionalTests.RealClients;
+namespace GracefulConnections.FunctionalTests.Http;
 
 /// <summary>
 /// Kestrel's HTTP on an endpoint with <c>UseGracefulShutdown()</c>: it must work as before, and no longer lose what it answers early. The outcome is only looked at where
 /// the server ends the connection: at a client's FIN, Kestrel's HTTP itself may call <c>ConnectionContext.Abort()</c>, which is a FIN on the wire and <c>Aborted</c> here.
 /// </summary>
-public class HttpEndpointTests
+public class CurlAndPythonTests
 {
     private const int PostCount = 40;
 
@@ -109,7 +110,7 @@ public class HttpEndpointTests
     [Fact]
     public async Task Http2_Curl_ReadsTheWholeAnswer()
     {
-        await using var server = await HttpServer.StartAsync(SendReplyAsync, HttpProtocols.Http2);
+        await using var server = await HttpServer.StartAsync(SendReplyAsync, protocols: HttpProtocols.Http2);
         await using var client = StartCurl("--http2-prior-knowledge", Url(server));
 
         Assert.Equal(Reply.Bytes, await client.ReadOutputAsync());

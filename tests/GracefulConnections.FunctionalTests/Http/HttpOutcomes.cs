@@ -1,0 +1,26 @@
+using GracefulConnections.FunctionalTests.Support;
+
+namespace GracefulConnections.FunctionalTests.Http;
+
+/// <summary>How connections of HTTP endpoints may end.</summary>
+internal static class HttpOutcomes
+{
+    /// <summary>Asserts that the next connection's close began here, and lost nothing.</summary>
+    public static async Task AssertGracefulAsync(this TestServer server, TlsPlacement placement)
+    {
+        var result = await server.NextResultAsync();
+
+        // A wrapped transport has no half-close, and so does not wait for the peer's FIN.
+        var wanted = placement == TlsPlacement.Inside && result.Outcome == CloseOutcome.Acknowledged ? CloseOutcome.Acknowledged : CloseOutcome.Graceful;
+        Assert.Equal(wanted, result.Outcome);
+        Assert.InRange(result.UnacknowledgedBytes ?? 0, 0, 0);
+    }
+
+    /// <summary>
+    /// Asserts that the next connection's end was its peer's doing. Kestrel's HTTP may abort a connection that the peer has ended, and nothing is lost by it;
+    /// a limit that ended it would be another outcome.
+    /// </summary>
+    public static async Task AssertEndedByPeerAsync(this TestServer server) => Assert.Contains(
+        (await server.NextResultAsync()).Outcome,
+        (CloseOutcome[])[CloseOutcome.Graceful, CloseOutcome.Acknowledged, CloseOutcome.PeerReset, CloseOutcome.Aborted]);
+}
