@@ -64,13 +64,40 @@ public class GracefulShutdownConnectionBuilderExtensionsTests
     }
 
     [Fact]
-    public void UseGracefulShutdown_TwiceOnOneBuilder_ThrowsInvalidOperationException()
+    public void UseGracefulShutdown_TwiceOnOneBuilder_ThrowsInvalidOperationExceptionAtItsStart()
     {
-        _builder.UseGracefulShutdown();
+        _builder.UseGracefulShutdown().UseGracefulShutdown(_ => { });
 
-        var exception = Assert.Throws<InvalidOperationException>(() => _builder.UseGracefulShutdown(_ => { }));
-        Assert.StartsWith("UseGracefulShutdown was called twice for the endpoint", exception.Message, StringComparison.Ordinal);
-        Assert.Throws<InvalidOperationException>(() => _builder.UseGracefulShutdown());
+        var exception = Assert.Throws<InvalidOperationException>(() => _builder.Build());
+        Assert.StartsWith("UseGracefulShutdown() was called twice on one endpoint.", exception.Message, StringComparison.Ordinal);
+        Assert.EndsWith("UseGracefulShutdown(), UseHttps(), UseGracefulShutdown().", exception.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void UseGracefulShutdown_TwiceWithAnotherMiddlewareBetween_ThrowsInvalidOperationExceptionAtItsStart()
+    {
+        _builder.UseGracefulShutdown().Use(next => connection => next(connection)).Use(next => async connection => await next(connection)).UseGracefulShutdown();
+
+        Assert.Throws<InvalidOperationException>(() => _builder.Build());
+    }
+
+    [Fact]
+    public async Task UseGracefulShutdown_TwiceBehindAMiddlewareThatCannotBeLookedInto_ThrowsAtTheFirstConnection()
+    {
+        var later = new List<ConnectionDelegate>();
+        var run = _builder
+            .UseGracefulShutdown()
+            .Use(next =>
+            {
+                later.Add(next);
+                return connection => later[0](connection);
+            })
+            .UseGracefulShutdown()
+            .Run(_ => Task.CompletedTask)
+            .Build();
+
+        var exception = await Assert.ThrowsAsync<InvalidOperationException>(() => run(new InMemoryConnection()).WithinLimit());
+        Assert.Contains("is closed by UseGracefulShutdown() or RunGracefullyAsync() already", exception.Message, StringComparison.Ordinal);
     }
 
     [Fact]

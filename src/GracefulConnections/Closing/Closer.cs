@@ -628,6 +628,14 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
             return;
         }
 
+        if (e == CloseEvent.PeerReset && _innerResult is { Outcome: CloseOutcome.Graceful } && _state == CloseState.Flushing)
+        {
+            // Inside of TLS both sides have said their end, and everything had arrived. The peer is gone and answers our close_notify or our FIN in that way.
+            _state = CloseTransitions.Next(_state, CloseEvent.Delivered);
+            _result = _result with { UnacknowledgedBytes = _innerResult.Value.UnacknowledgedBytes };
+            e = CloseEvent.PeerFin;
+        }
+
         // Once our FIN was delivered nothing can be missing any more, and asking the kernel again would cost every close one more call.
         var nothingIsMissing = _state == CloseState.Lingering && _output.CanHalfClose;
         _state = CloseTransitions.Next(_state, e);

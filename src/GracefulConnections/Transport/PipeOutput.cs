@@ -40,7 +40,14 @@ internal sealed class PipeOutput(PipeWriter writer, WrappedDelivery? wrapped, Cl
     public override void Abort()
     {
         _aborted = true;
-        Writer.CancelPendingFlush();
+        try
+        {
+            Writer.CancelPendingFlush();
+        }
+        catch (ObjectDisposedException)
+        {
+            // The writer of a stream that was completed: there is no flush to cancel.
+        }
     }
 
     protected override void OnFlushing() => wrapped?.Start();

@@ -5,6 +5,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -82,6 +83,36 @@ internal sealed class TestServer : IAsyncDisposable
         StartAsync(
             new UnixDomainSocketEndPoint(Path.Combine(Path.GetTempPath(), $"graceful-{Guid.NewGuid():N}.sock")),
             (server, endpoint) => endpoint.UseGracefulShutdown(options => configure?.Invoke(options)).Use(server.ObserveResults).Run(context => handler(context)));
+
+    /// <summary>Starts a server with TLS. With both placements the result is that of the outer one.</summary>
+    public static Task<TestServer> StartTlsAsync(
+        TlsPlacement placement,
+        Func<ConnectionContext, Task> handler,
+        Action<GracefulCloseOptions>? configure = null,
+        Action<HttpsConnectionAdapterOptions>? tls = null,
+        Action<WebApplicationBuilder>? build = null) =>
+        StartAsync(
+            new IPEndPoint(IPAddress.Loopback, 0),
+            (server, endpoint) =>
+            {
+                if (placement is TlsPlacement.Outside or TlsPlacement.Both)
+                {
+                    endpoint.UseGracefulShutdown(options => configure?.Invoke(options)).Use(server.ObserveResults);
+                }
+
+                endpoint.UseHttps(TestCertificate.Server, options => tls?.Invoke(options));
+                if (placement is TlsPlacement.Inside)
+                {
+                    endpoint.UseGracefulShutdown(options => configure?.Invoke(options)).Use(server.ObserveResults);
+                }
+                else if (placement is TlsPlacement.Both)
+                {
+                    endpoint.UseGracefulShutdown(options => configure?.Invoke(options));
+                }
+
+                endpoint.Run(context => handler(context));
+            },
+            build);
 
     /// <summary>Starts a server with any pipeline. Put <see cref="ObserveResults"/> inside of <c>UseGracefulShutdown()</c> to see the results.</summary>
     public static async Task<TestServer> StartAsync(EndPoint endPoint, Action<TestServer, ListenOptions> configure, Action<WebApplicationBuilder>? build = null)

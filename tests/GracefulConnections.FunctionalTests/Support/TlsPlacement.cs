@@ -11,4 +11,7 @@ public enum TlsPlacement
 
     /// <summary>Outside of TLS: before <c>UseHttps()</c>.</summary>
     Outside,
+
+    /// <summary>On both sides of it: the inner one closes TLS, the outer one TCP.</summary>
+    Both,
 }
