@@ -1,0 +1,48 @@
+namespace TcpProxy;
+
+/// <summary>Shows the counters: as one live line on a terminal, else in the log whenever they have changed.</summary>
+internal sealed partial class CounterLine(Counters counters, Settings settings, TimeProvider time, ILogger<CounterLine> logger) : BackgroundService
+{
+    private static readonly TimeSpan LiveInterval = TimeSpan.FromSeconds(1);
+
+    private readonly bool _isTerminal = !Console.IsOutputRedirected;
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(_isTerminal ? LiveInterval : settings.ReportInterval, time);
+        var shown = default(CounterValues);
+        while (await timer.WaitForNextTickAsync(stoppingToken))
+        {
+            shown = Show(shown);
+        }
+    }
+
+    private CounterValues Show(CounterValues shown)
+    {
+        var values = counters.Read();
+        if (_isTerminal)
+        {
+            ShowLive(values.ToString());
+        }
+        else if (values != shown)
+        {
+            Log.Counted(logger, values);
+        }
+
+        return values;
+    }
+
+    // The cursor goes back to the beginning, so the next line of the log, or the next one of these, takes its place. One that wraps could not be taken back.
+    private static void ShowLive(string line)
+    {
+        const string ClearLine = "\e[2K";
+        var width = Math.Max(Console.WindowWidth - 1, 0);
+        Console.Write($"{ClearLine}{(line.Length <= width ? line : line[..width])}\r");
+    }
+
+    private static partial class Log
+    {
+        [LoggerMessage(1, LogLevel.Information, "{Counters}.", EventName = nameof(Counted))]
+        public static partial void Counted(ILogger logger, CounterValues counters);
+    }
+}

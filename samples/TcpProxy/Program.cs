@@ -1,0 +1,28 @@
+using GracefulConnections;
+using Microsoft.AspNetCore.Connections;
+using TcpProxy;
+
+// Relays any protocol over TCP: dotnet run --project samples/TcpProxy -- --Proxy:Listen 127.0.0.1:7100 --Proxy:Connect 127.0.0.1:6380
+var builder = WebApplication.CreateSlimBuilder(args);
+var errors = new List<string>();
+var settings = Settings.Read(builder.Configuration, errors);
+if (errors.Count > 0)
+{
+    errors.ForEach(Console.Error.WriteLine);
+    return 1;
+}
+
+builder.Logging.AddSimpleConsole(console => console.SingleLine = true);
+builder.Services.AddSingleton(settings);
+builder.Services.AddSingleton(TimeProvider.System);
+builder.Services.AddSingleton<Counters>();
+builder.Services.AddSingleton<UpstreamConnector>();
+builder.Services.AddHostedService<CounterLine>();
+builder.Services.Configure<ServerDrainOptions>(builder.Configuration.GetSection("Drain")); // --Drain:DrainTimeout 0:01:00
+builder.Services.AddGracefulShutdown();
+
+builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(settings.Listen, endpoint =>
+    endpoint.UseGracefulShutdown(settings.Downstream.Apply).UseConnectionHandler<RelayHandler>()));
+
+builder.Build().Run();
+return 0;
