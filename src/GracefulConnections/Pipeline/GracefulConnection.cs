@@ -76,7 +76,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
 
         if (LifetimeLimits.IsNeeded(scope.Options))
         {
-            _limits = new LifetimeLimits(scope, _transport, RequestClose, _halfOpen is null ? null : IsOverAfterPeerFin);
+            _limits = new LifetimeLimits(scope, _transport, RequestClose, _halfOpen is null ? null : NoticeEnd);
             _limits.Start();
         }
 
@@ -404,8 +404,15 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
         }
     }
 
-    private bool IsOverAfterPeerFin()
+    // What nobody else notices: a reset behind the peer's FIN, and one behind bytes that the handler does not read, so that the transport does not receive either.
+    private bool NoticeEnd()
     {
+        if (_transport.Probe?.HasUnnoticedReset() == true)
+        {
+            _closer.OnFaulted(new ConnectionResetException("The peer reset the connection while nothing was read or sent.")); // Signals as well.
+            return true;
+        }
+
         if (!_halfOpen!.OriginalClosed.IsCancellationRequested || !IsOver())
         {
             return false;

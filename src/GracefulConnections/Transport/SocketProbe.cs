@@ -137,6 +137,22 @@ internal sealed class SocketProbe
         return finSent || !_socket.Connected;
     }
 
+    /// <summary>
+    /// Gets whether the kernel holds an error, such as the peer's reset, that no operation has fetched: where nothing reads and nothing sends. Asking does not fetch it.
+    /// <see langword="false"/> where that cannot be seen.
+    /// </summary>
+    public bool HasUnnoticedReset()
+    {
+        try
+        {
+            return _kind == Kind.LinuxTcp && TcpInfo.TryRead(_socket, out var info) && info.State == TcpInfo.Closed && _socket.Poll(0, SelectMode.SelectError);
+        }
+        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+        {
+            return false; // Closed at this very moment, which is noticed elsewhere.
+        }
+    }
+
     /// <summary>Makes the next close of the socket send RST, also after our FIN and whatever the transport's own settings say.</summary>
     public void ResetOnClose()
     {
