@@ -1,0 +1,221 @@
+using System.Net;
+using System.Net.Sockets;
+using GracefulConnections.FunctionalTests.Samples.Support;
+using GracefulConnections.FunctionalTests.Support;
+
+namespace GracefulConnections.FunctionalTests.Samples;
+
+/// <summary>A reset on one leg of the sample <c>samples/TcpProxy</c> is a reset on the other, whatever the two were doing. In both directions.</summary>
+public sealed class TcpProxyResetTests(TcpProxy proxy) : IClassFixture<TcpProxy>
+{
+    private const int BlockBytes = 64 * 1024;
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Reset_Idle_ResetsTheOther(bool isOneDownstream)
+    {
+        var (one, other) = await proxy.ConnectPairAsync(isOneDownstream);
+        await using var _ = one;
+        await using var __ = other;
+        await RelayByteAsync(one, other);
+        await RelayByteAsync(other, one);
+
+        one.Reset();
+
+        await WasResetAsync(other);
+        Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await proxy.OutcomesAsync(isOneDownstream));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Reset_AfterItsFin_ResetsTheOther(bool isOneDownstream)
+    {
+        var (one, other) = await proxy.ConnectPairAsync(isOneDownstream);
+        await using var _ = one;
+        await using var __ = other;
+        one.HalfClose();
+        Assert.Equal((0, PeerSaw.Eof), await other.ReadToEndAsync());
+
+        one.Reset();
+
+        await WasResetAsync(other);
+        Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await proxy.OutcomesAsync(isOneDownstream));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Reset_AfterTheOthersFin_ResetsTheOther(bool isOneDownstream)
+    {
+        var (one, other) = await proxy.ConnectPairAsync(isOneDownstream);
+        await using var _ = one;
+        await using var __ = other;
+        other.HalfClose();
+        Assert.Equal((0, PeerSaw.Eof), await one.ReadToEndAsync());
+
+        one.Reset();
+
+        await WasResetAsync(other);
+        Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await proxy.OutcomesAsync(isOneDownstream));
+    }
+
+    // The proxy is sending to the one that resets.
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Reset_WhileReceiving_ResetsTheOther(bool isOneDownstream)
+    {
+        var (one, other) = await proxy.ConnectPairAsync(isOneDownstream);
+        await using var _ = one;
+        await using var __ = other;
+        var upload = SendUntilResetAsync(other);
+        await one.ReadExactlyAsync(100 * BlockBytes);
+
+        one.Reset();
+
+        await upload;
+        Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await proxy.OutcomesAsync(isOneDownstream));
+    }
+
+    // The proxy is blocked in a send to the one that resets, and reads nothing from the other.
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Reset_WithoutReading_ResetsTheOther(bool isOneDownstream)
+    {
+        var (one, other) = await proxy.ConnectPairAsync(isOneDownstream);
+        await using var _ = one;
+        await using var __ = other;
+        await SendUntilBlockedAsync(other);
+
+        one.Reset();
+
+        await WasResetAsync(other);
+        Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await proxy.OutcomesAsync(isOneDownstream));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Reset_WhileSending_ResetsTheOther(bool isOneDownstream)
+    {
+        var (one, other) = await proxy.ConnectPairAsync(isOneDownstream);
+        await using var _ = one;
+        await using var __ = other;
+        one.StartUpload();
+        await other.ReadExactlyAsync(100 * BlockBytes);
+        await one.StopUploadAsync();
+
+        one.Reset();
+
+        await WasResetAsync(other);
+        Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await proxy.OutcomesAsync(isOneDownstream));
+    }
+
+    // The proxy is blocked in a send to the other, and has no read pending that would notice the reset.
+    [Theory]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    [InlineData(false, false)]
+    [InlineData(false, true)]
+    public async Task Reset_WhileTheOtherDoesNotRead_ResetsTheOther(bool isOneDownstream, bool afterTheOthersFin)
+    {
+        var (one, other) = await proxy.ConnectPairAsync(isOneDownstream);
+        await using var _ = one;
+        await using var __ = other;
+        if (afterTheOthersFin)
+        {
+            other.HalfClose();
+            Assert.Equal((0, PeerSaw.Eof), await one.ReadToEndAsync());
+        }
+
+        await SendUntilBlockedAsync(one);
+
+        one.Reset();
+
+        await WasResetAsync(other);
+        Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await proxy.OutcomesAsync(isOneDownstream));
+    }
+
+    // The same with less in the buffers: the proxy still reads, but not as far as the reset.
+    [Theory]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    [InlineData(false, false)]
+    [InlineData(false, true)]
+    public async Task Reset_BehindBytesThatTheOtherDoesNotTake_ResetsTheOther(bool isOneDownstream, bool afterTheOthersFin)
+    {
+        var (one, other) = await proxy.ConnectPairAsync(isOneDownstream);
+        await using var _ = one;
+        await using var __ = other;
+        var wireTo = WireTo(other);
+        if (afterTheOthersFin)
+        {
+            other.HalfClose();
+            Assert.Equal((0, PeerSaw.Eof), await one.ReadToEndAsync());
+        }
+
+        var sent = 0L;
+        do
+        {
+            await one.SendAsync(new byte[BlockBytes]);
+            sent += BlockBytes;
+            await one.AllAcknowledgedAsync();
+        }
+        while (sent - wireTo() < 4 * BlockBytes);
+
+        one.Reset();
+
+        await WasResetAsync(other);
+        Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await proxy.OutcomesAsync(isOneDownstream));
+    }
+
+    private static async Task RelayByteAsync(RawPeer from, RawPeer to)
+    {
+        await from.SendAsync(new byte[1]);
+        await to.ReadExactlyAsync(1);
+    }
+
+    // Neither read nor sent: a read tells of a reset after FIN nothing, and a send to a closed socket makes one.
+    private static Task WasResetAsync(RawPeer peer) => Eventually.IsTrueAsync(() => peer.Socket.Poll(0, SelectMode.SelectError));
+
+    private static async Task SendUntilResetAsync(RawPeer peer)
+    {
+        var exception = await Assert.ThrowsAsync<SocketException>(async () =>
+        {
+            while (true)
+            {
+                await peer.SendAsync(new byte[BlockBytes]);
+            }
+        });
+        Assert.Equal(SocketError.ConnectionReset, exception.SocketErrorCode);
+    }
+
+    // Blocked for good: nothing moves, here and in the proxy, until the peer's peer reads.
+    private static async Task SendUntilBlockedAsync(RawPeer peer)
+    {
+        peer.Socket.Blocking = false;
+        var bytes = new byte[BlockBytes];
+        var quietLooks = 0;
+        await Eventually.IsTrueAsync(() =>
+        {
+            quietLooks++;
+            while (peer.Socket.Send(bytes, SocketFlags.None, out var error) > 0 && error == SocketError.Success)
+            {
+                quietLooks = 0;
+            }
+
+            return quietLooks > 20;
+        });
+    }
+
+    // Counts what the proxy has sent and the peer has not read.
+    private static Func<long> WireTo(RawPeer peer)
+    {
+        var port = ((IPEndPoint)peer.Socket.LocalEndPoint!).Port;
+        var proxyPort = ((IPEndPoint)peer.Socket.RemoteEndPoint!).Port;
+        return () => peer.Socket.Available + KernelSocket.OnPort(proxyPort).Where(socket => socket.RemotePort == port).Sum(socket => socket.SendQueueBytes);
+    }
+}
