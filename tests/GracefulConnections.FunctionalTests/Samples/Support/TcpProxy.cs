@@ -53,11 +53,17 @@ public sealed partial class TcpProxy : IAsyncLifetime
     internal async Task<(RawPeer Downstream, RawPeer Upstream)> ConnectPairAsync(Action<Socket>? configure = null)
     {
         var downstream = await SampleProcess.ConnectAsync(Port, configure);
+        return (downstream, await AcceptAsync());
+    }
+
+    /// <summary>Accepts the next connection that the proxy makes.</summary>
+    internal async Task<RawPeer> AcceptAsync()
+    {
         using var limit = new CancellationTokenSource(TestServer.TestLimit);
         var upstream = await _upstream.AcceptAsync(limit.Token);
         upstream.NoDelay = true;
         _pairCount++;
-        return (downstream, new RawPeer(upstream));
+        return new RawPeer(upstream);
     }
 
     /// <summary>The same, in the order in which a test needs them: what holds in one direction must hold in the other.</summary>

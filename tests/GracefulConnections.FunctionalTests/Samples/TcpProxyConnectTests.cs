@@ -1,0 +1,67 @@
+using System.Net;
+using System.Net.Sockets;
+using GracefulConnections.FunctionalTests.Samples.Support;
+using GracefulConnections.FunctionalTests.Support;
+
+namespace GracefulConnections.FunctionalTests.Samples;
+
+/// <summary>What a peer of the sample <c>samples/TcpProxy</c> sees when the upstream is not there.</summary>
+public sealed class TcpProxyConnectTests
+{
+    [Fact]
+    public async Task Connect_UpstreamRefuses_ResetsThePeerAndLivesOn()
+    {
+        // A port that is taken and does not listen refuses.
+        using var upstream = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        upstream.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        await using var proxy = await TcpProxy.StartInFrontOfAsync(((IPEndPoint)upstream.LocalEndPoint!).Port);
+        for (var i = 0; i < 3; i++)
+        {
+            await using var refused = await SampleProcess.ConnectAsync(proxy.Port);
+            Assert.Equal((0, PeerSaw.Reset), await refused.ReadToEndAsync());
+        }
+
+        await proxy.Sample.LogContainsAsync($"is reset: cannot connect to {upstream.LocalEndPoint}");
+
+        upstream.Listen();
+        await using var peer = await SampleProcess.ConnectAsync(proxy.Port);
+        await peer.SendAsync(new byte[1]);
+        await using var accepted = new RawPeer(await upstream.AcceptAsync(TestContext.Current.CancellationToken).AsTask().InTimeAsync());
+        await accepted.ReadExactlyAsync(1);
+    }
+
+    [Fact]
+    public async Task Connect_UpstreamDoesNotAnswer_ResetsThePeerAfterTheTimeout()
+    {
+        // A full queue of connections that nobody accepts: the kernel drops the next SYN.
+        using var upstream = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        upstream.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        upstream.Listen(0);
+        using var first = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        await first.ConnectAsync(upstream.LocalEndPoint!, TestContext.Current.CancellationToken);
+        await using var proxy = await TcpProxy.StartInFrontOfAsync(((IPEndPoint)upstream.LocalEndPoint!).Port, "--Proxy:ConnectTimeout", "0:00:00.5");
+        await using var peer = await SampleProcess.ConnectAsync(proxy.Port);
+        await peer.SendAsync(new byte[1]);
+
+        Assert.Equal((0, PeerSaw.Reset), await peer.ReadToEndAsync());
+        await proxy.Sample.LogContainsAsync("No answer within 00:00:00.5");
+    }
+
+    [Fact]
+    public async Task Connect_PeerSendsAndHalfClosesBefore_ArrivesAllTheSame()
+    {
+        await using var proxy = await TcpProxy.StartAsync();
+        var downstream = await SampleProcess.ConnectAsync(proxy.Port);
+        await using var _ = downstream;
+        await downstream.SendAsync(new byte[100]);
+        downstream.HalfClose();
+
+        await using var upstream = await proxy.AcceptAsync();
+
+        Assert.Equal((100, PeerSaw.Eof), await upstream.ReadToEndAsync());
+        await upstream.SendAsync(new byte[200]);
+        upstream.HalfClose();
+        Assert.Equal((200, PeerSaw.Eof), await downstream.ReadToEndAsync());
+        Assert.Equal((CloseOutcome.Graceful, CloseOutcome.Graceful), await proxy.OutcomesAsync());
+    }
+}
