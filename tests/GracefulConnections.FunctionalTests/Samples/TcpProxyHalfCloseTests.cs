@@ -4,7 +4,6 @@ using GracefulConnections.FunctionalTests.Support;
 namespace GracefulConnections.FunctionalTests.Samples;
 
 /// <summary>FIN on one leg of the sample <c>samples/TcpProxy</c> is FIN on the other, behind everything, while the other direction goes on. In both directions.</summary>
-[Collection(SerialTests.Name)] // A drip keeps to a rhythm.
 public sealed class TcpProxyHalfCloseTests(TcpProxy proxy) : IClassFixture<TcpProxy>
 {
     private const int MessageBytes = 1000;
@@ -14,14 +13,9 @@ public sealed class TcpProxyHalfCloseTests(TcpProxy proxy) : IClassFixture<TcpPr
     private static readonly TimeSpan DripTime = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan DripInterval = TimeSpan.FromMilliseconds(100);
 
-    [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task HalfClose_OneHasFinished_ReceivesForTenMoreSeconds(bool isOneDownstream)
+    [Fact]
+    public Task HalfClose_OneHasFinished_ReceivesForTenMoreSeconds() => BothWaysAsync(async (one, other) =>
     {
-        var (one, other) = await proxy.ConnectPairAsync(isOneDownstream);
-        await using var _ = one;
-        await using var __ = other;
         await one.SendAsync(new byte[MessageBytes]);
         one.HalfClose();
         Assert.Equal((MessageBytes, PeerSaw.Eof), await other.ReadToEndAsync());
@@ -31,17 +25,11 @@ public sealed class TcpProxyHalfCloseTests(TcpProxy proxy) : IClassFixture<TcpPr
         other.HalfClose();
 
         Assert.Equal((sent, PeerSaw.Eof), await reading);
-        Assert.Equal((CloseOutcome.Graceful, CloseOutcome.Graceful), await proxy.OutcomesAsync());
-    }
+    });
 
-    [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task HalfClose_SilenceAfterIt_IsNoEnd(bool isOneDownstream)
+    [Fact]
+    public Task HalfClose_SilenceAfterIt_IsNoEnd() => BothWaysAsync(async (one, other) =>
     {
-        var (one, other) = await proxy.ConnectPairAsync(isOneDownstream);
-        await using var _ = one;
-        await using var __ = other;
         one.HalfClose();
         Assert.Equal((0, PeerSaw.Eof), await other.ReadToEndAsync());
 
@@ -52,8 +40,7 @@ public sealed class TcpProxyHalfCloseTests(TcpProxy proxy) : IClassFixture<TcpPr
         other.HalfClose();
 
         Assert.Equal((MessageBytes, PeerSaw.Eof), await one.ReadToEndAsync());
-        Assert.Equal((CloseOutcome.Graceful, CloseOutcome.Graceful), await proxy.OutcomesAsync());
-    }
+    });
 
     [Theory]
     [InlineData(true)]
@@ -89,6 +76,21 @@ public sealed class TcpProxyHalfCloseTests(TcpProxy proxy) : IClassFixture<TcpPr
         await other.SendUntilResetAsync();
 
         Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await proxy.OutcomesAsync(isOneDownstream));
+    }
+
+    // At the same time: these take as long as they take.
+    private async Task BothWaysAsync(Func<RawPeer, RawPeer, Task> act)
+    {
+        var (downstream, upstream) = await proxy.ConnectPairAsync();
+        await using var _ = downstream;
+        await using var __ = upstream;
+        var (otherDownstream, otherUpstream) = await proxy.ConnectPairAsync();
+        await using var ___ = otherDownstream;
+        await using var ____ = otherUpstream;
+
+        await Task.WhenAll(act(downstream, upstream), act(otherUpstream, otherDownstream));
+
+        Assert.All((await proxy.AllOutcomesAsync()).TakeLast(2), outcomes => Assert.Equal((CloseOutcome.Graceful, CloseOutcome.Graceful), outcomes));
     }
 
     private static async Task SendAndHalfCloseAsync(RawPeer peer)

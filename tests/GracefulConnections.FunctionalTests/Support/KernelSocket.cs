@@ -13,6 +13,7 @@ internal readonly record struct KernelSocket(int LocalPort, int RemotePort, byte
     public const byte FinWait1 = 4;
     public const byte FinWait2 = 5;
     public const byte CloseWait = 8;
+    public const byte Listen = 10;
 
     /// <summary>Returns the sockets with <paramref name="localPort"/> on this side.</summary>
     public static IEnumerable<KernelSocket> OnPort(int localPort)

@@ -75,15 +75,24 @@ public sealed partial class TcpProxy : IAsyncLifetime
 
     /// <summary>Waits until everything that was connected has ended in the proxy too.</summary>
     /// <returns>How the last pair's two connections ended.</returns>
-    internal async Task<(CloseOutcome Downstream, CloseOutcome Upstream)> OutcomesAsync()
+    internal async Task<(CloseOutcome Downstream, CloseOutcome Upstream)> OutcomesAsync() => (await AllOutcomesAsync())[^1];
+
+    /// <summary>Waits until everything that was connected has ended in the proxy too.</summary>
+    /// <returns>How each pair's two connections ended, in the order of their ends.</returns>
+    internal async Task<IReadOnlyList<(CloseOutcome Downstream, CloseOutcome Upstream)>> AllOutcomesAsync()
     {
         await Eventually.IsTrueAsync(() => RelayedLine().Count(Sample.Log) == _pairCount);
-        var relayed = RelayedLine().Matches(Sample.Log)[^1];
-        var downstreamLine = $@"Connection id ""{relayed.Groups[1].Value}"" closed: ";
-        await Sample.LogContainsAsync(downstreamLine);
-        var log = Sample.Log;
-        var downstream = FirstWord().Match(log, log.IndexOf(downstreamLine, StringComparison.Ordinal) + downstreamLine.Length);
-        return (Enum.Parse<CloseOutcome>(downstream.ValueSpan), Enum.Parse<CloseOutcome>(relayed.Groups[2].ValueSpan));
+        var outcomes = new List<(CloseOutcome, CloseOutcome)>();
+        foreach (Match relayed in RelayedLine().Matches(Sample.Log))
+        {
+            var closed = $@"Connection id ""{relayed.Groups[1].Value}"" closed: ";
+            await Sample.LogContainsAsync(closed);
+            var log = Sample.Log;
+            var downstream = FirstWord().Match(log, log.IndexOf(closed, StringComparison.Ordinal) + closed.Length);
+            outcomes.Add((Enum.Parse<CloseOutcome>(downstream.ValueSpan), Enum.Parse<CloseOutcome>(relayed.Groups[2].ValueSpan)));
+        }
+
+        return outcomes;
     }
 
     /// <summary>The same, in the order in which <see cref="ConnectPairAsync(bool)"/> returned the two.</summary>

@@ -1,0 +1,132 @@
+using System.Net;
+using System.Net.Sockets;
+using GracefulConnections.FunctionalTests.Support;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace GracefulConnections.FunctionalTests;
+
+/// <summary><c>RunGracefullyAsync</c> on a connection that we made, against a plain socket server.</summary>
+public sealed class OutgoingConnectionTests : IDisposable
+{
+    private const int RequestBytes = 1_500_000;
+    private const long UploadBytes = 20_000_000;
+
+    private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+    private readonly SocketConnectionContextFactory _factory = new(new SocketConnectionFactoryOptions(), NullLogger.Instance);
+
+    public OutgoingConnectionTests()
+    {
+        _listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        _listener.Listen();
+    }
+
+    public void Dispose()
+    {
+        _listener.Dispose();
+        _factory.Dispose();
+    }
+
+    [Fact]
+    public async Task HandlerReturns_PeerReads_GetsEverythingThenFin()
+    {
+        await using var connection = await ConnectAsync();
+        await using var peer = await AcceptAsync();
+
+        var running = connection.RunGracefullyAsync(connection => connection.SendAsync(RequestBytes));
+
+        Assert.Equal((RequestBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
+        Assert.False(running.IsCompleted); // The peer's FIN is missing.
+        peer.HalfClose();
+        var result = await running.InTimeAsync();
+        Assert.Equal((CloseReason.HandlerCompleted, CloseOutcome.Graceful, 0L), (result.Reason, result.Outcome, result.UnacknowledgedBytes));
+    }
+
+    // What costs most of the request with a plain close.
+    [Fact]
+    public async Task HandlerReturns_PeerStillSends_GetsEverythingThenFin()
+    {
+        await using var connection = await ConnectAsync();
+        await using var peer = await AcceptAsync();
+        var upload = peer.SendAsync(new byte[UploadBytes]);
+
+        var running = connection.RunGracefullyAsync(connection => connection.SendAsync(RequestBytes));
+
+        Assert.Equal((RequestBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
+        await upload;
+        await peer.SendAsync(new byte[UploadBytes]); // After our FIN.
+        peer.HalfClose();
+        var result = await running.InTimeAsync();
+        Assert.Equal((CloseOutcome.Graceful, 2 * UploadBytes, 0L), (result.Outcome, result.DiscardedBytes, result.UnacknowledgedBytes));
+    }
+
+    [Fact]
+    public async Task OutputCompleted_PeerRepliesAfterOurFin_HandlerReadsTheReply()
+    {
+        await using var connection = await ConnectAsync();
+        await using var peer = await AcceptAsync();
+        var reply = 0L;
+
+        var running = connection.RunGracefullyAsync(
+            async connection =>
+            {
+                await connection.SendAsync(RequestBytes);
+                await connection.Transport.Output.CompleteAsync();
+                reply = await connection.ReadToEndAsync();
+            },
+            new GracefulCloseOptions { AllowHalfOpen = true });
+
+        Assert.Equal((RequestBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
+        await peer.SendAsync(new byte[RequestBytes]);
+        peer.HalfClose();
+        Assert.Equal(CloseOutcome.Graceful, (await running.InTimeAsync()).Outcome);
+        Assert.Equal(RequestBytes, reply);
+    }
+
+    [Fact]
+    public async Task HandlerThrows_PeerSeesReset()
+    {
+        await using var connection = await ConnectAsync();
+        await using var peer = await AcceptAsync();
+
+        await Assert.ThrowsAsync<InvalidTimeZoneException>(() => connection.RunGracefullyAsync(_ => throw new InvalidTimeZoneException()).InTimeAsync());
+
+        Assert.Equal((0, PeerSaw.Reset), await peer.ReadToEndAsync());
+    }
+
+    [Fact]
+    public async Task PeerResets_HandlerReads_ReturnsPeerReset()
+    {
+        await using var connection = await ConnectAsync();
+        await using var peer = await AcceptAsync();
+        var running = connection.RunGracefullyAsync(connection => connection.ReadToEndAsync());
+
+        peer.Reset();
+
+        var result = await running.InTimeAsync();
+        Assert.Equal((CloseReason.PeerReset, CloseOutcome.PeerReset), (result.Reason, result.Outcome));
+    }
+
+    [Fact]
+    public async Task PeerKeepsItsSideOpen_IsResetAfterTheLinger()
+    {
+        await using var connection = await ConnectAsync();
+        await using var peer = await AcceptAsync();
+        var running = connection.RunGracefullyAsync(connection => connection.SendAsync(RequestBytes), new GracefulCloseOptions { LingerIdleTimeout = TimeSpan.FromMilliseconds(200) });
+
+        Assert.Equal((RequestBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
+
+        Assert.Equal(CloseOutcome.LingerTimedOut, (await running.InTimeAsync()).Outcome);
+        await peer.SendUntilResetAsync();
+    }
+
+    private async Task<ConnectionContext> ConnectAsync()
+    {
+        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        await socket.ConnectAsync(_listener.LocalEndPoint!).InTimeAsync();
+        return _factory.Create(socket);
+    }
+
+    private async Task<RawPeer> AcceptAsync() => new(await _listener.AcceptAsync().InTimeAsync());
+}
