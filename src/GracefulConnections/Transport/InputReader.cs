@@ -270,6 +270,8 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, bool isW
         }
     }
 
+    private static ConnectionResetException CreateResetException() => new("The peer reset the connection.");
+
     private static ObjectDisposedException CreateClosedException() =>
         new(nameof(PipeReader), "The connection has ended: its handler returned, and what the peer sends now is discarded.");
 
@@ -349,10 +351,21 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, bool isW
         }
 
         Volatile.Write(ref _receivedBytes, _receivedBytes + length - _bufferedBytes);
+        if (result.IsCompleted && IsReset())
+        {
+            _bufferedBytes = 0;
+            inner.AdvanceTo(result.Buffer.End);
+            _resetSeen = true;
+            throw CreateResetException();
+        }
+
         _bufferedBytes = length;
         _buffer = result.Buffer;
         _handedOut = true;
     }
+
+    // The kernel tells of a reset once. If it told a send of ours, the transport's receive saw an end as if by FIN, and the handler would take a part for the whole.
+    private bool IsReset() => _peerReset || (!isWrapped && probe?.IsResetBeforeFin(ReceivedBytes) == true);
 
     // A pipe hands the state machine that waits for it to the thread pool as it is, and anything else in a work item of its own. Only for the handler's reads, one for each
     // message: a connection that lingers reads once, and this one would cost it more memory while it waits.
@@ -588,12 +601,20 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, bool isW
             events.OnBytesDiscarded();
         }
 
-        if (result.IsCompleted)
+        if (!result.IsCompleted)
         {
-            events.OnPeerFin();
-            return false;
+            return true;
         }
 
-        return true;
+        if (IsReset())
+        {
+            events.OnFaulted(CreateResetException());
+        }
+        else
+        {
+            events.OnPeerFin();
+        }
+
+        return false;
     }
 }

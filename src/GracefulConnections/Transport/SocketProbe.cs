@@ -138,6 +138,12 @@ internal sealed class SocketProbe
     }
 
     /// <summary>
+    /// Gets whether the connection was reset and no FIN of the peer's came before, which Linux counts as one more received byte. <see langword="false"/> where that cannot be seen.
+    /// </summary>
+    public bool IsResetBeforeFin(long seenBytes) =>
+        _kind == Kind.LinuxTcp && TcpInfo.TryRead(_socket, out var info) && info.State == TcpInfo.Closed && info.ReceivedBytes <= seenBytes;
+
+    /// <summary>
     /// Gets whether the kernel holds an error, such as the peer's reset, that no operation has fetched: where nothing reads and nothing sends. Asking does not fetch it.
     /// <see langword="false"/> where that cannot be seen.
     /// </summary>
