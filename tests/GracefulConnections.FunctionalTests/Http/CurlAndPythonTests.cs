@@ -1,4 +1,3 @@
-using System.Globalization;
 using GracefulConnections.FunctionalTests.RealClients;
 using GracefulConnections.FunctionalTests.Support;
 using Microsoft.AspNetCore.Http;
@@ -12,26 +11,6 @@ namespace GracefulConnections.FunctionalTests.Http;
 /// </summary>
 public class CurlAndPythonTests
 {
-    private const int PostCount = 40;
-
-    // Sends all of the body before it looks at the answer, as most HTTP/1.1 clients do.
-    private const string PostingClient = """
-        import http.client, sys
-
-        read = 0
-        for _ in range(int(sys.argv[2])):
-            connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]))
-            try:
-                connection.request("POST", "/", body=bytes(20_000_000))
-                read += connection.getresponse().status == 413
-            except OSError:
-                pass
-            finally:
-                connection.close()
-
-        print(read)
-        """;
-
     private const string IdleClient = """
         import http.client, sys
 
@@ -44,43 +23,6 @@ public class CurlAndPythonTests
         connection.close()
         sys.stdin.read()
         """;
-
-    [Fact]
-    public async Task TooLargePost_PythonHttpClient_ReadsEveryAnswer()
-    {
-        await using var server = await HttpServer.StartAsync(ReadBodyAsync);
-        await using var client = StartPython(PostingClient, $"{server.Port}", $"{PostCount}");
-
-        Assert.Equal($"{PostCount}", await client.ReadLineAsync());
-        Assert.Equal((0, ""), await client.WaitForExitAsync());
-        for (var i = 0; i < PostCount; i++)
-        {
-            Assert.Equal(CloseOutcome.Graceful, (await server.NextResultAsync()).Outcome);
-        }
-    }
-
-    [Fact]
-    public async Task TooLargePost_PythonHttpClientAtStockKestrel_MissesAnswers()
-    {
-        await using var server = await HttpServer.StartStockAsync(ReadBodyAsync);
-        await using var client = StartPython(PostingClient, $"{server.Port}", $"{PostCount}");
-
-        Assert.InRange(int.Parse((await client.ReadLineAsync())!, CultureInfo.InvariantCulture), 0, PostCount - 1);
-        Assert.Equal((0, ""), await client.WaitForExitAsync());
-    }
-
-    [Fact]
-    public async Task TooLargePost_Curl_ReadsTheAnswer()
-    {
-        await using var server = await HttpServer.StartAsync(ReadBodyAsync);
-        await using var client = StartCurl("--write-out", "%{http_code}", "--header", "Expect:", "--data-binary", "@-", Url(server));
-        await client.WriteInputAsync(new byte[20_000_000]);
-        await client.CloseInputAsync();
-
-        Assert.Equal("413", await client.ReadLineAsync());
-        Assert.Equal((0, ""), await client.WaitForExitAsync());
-        await server.NextResultAsync();
-    }
 
     [Fact]
     public async Task KeepAlive_CurlAsksTwice_OneConnectionServesBoth()
@@ -141,9 +83,6 @@ public class CurlAndPythonTests
 
     private static ChildProcess StartCurl(params IEnumerable<string> arguments) =>
         ChildProcess.Start(RequiredProgram.Find("curl", "curl"), ["--silent", "--show-error", "--no-buffer", .. arguments]);
-
-    // Throws where the body is larger than allowed, and Kestrel answers 413 at once.
-    private static Task ReadBodyAsync(HttpContext context) => context.Request.Body.CopyToAsync(Stream.Null, context.RequestAborted);
 
     private static async Task SendReplyAsync(HttpContext context) => await context.Response.Body.WriteAsync(Reply.Bytes, context.RequestAborted);
 }

@@ -23,24 +23,27 @@ internal static class TestCertificate
     public static X509Certificate2 Client { get; } = Create("peer", ClientAuthentication);
 
     /// <summary>Gets how a .NET peer comes to trust <see cref="Server"/>, and nobody else. It still verifies everything.</summary>
-    public static SslClientAuthenticationOptions TrustingOptions => new()
+    public static SslClientAuthenticationOptions TrustingOptions => Trusting(Server);
+
+    /// <summary>Returns how a .NET peer comes to trust another process's <see cref="Server"/>, and nobody else.</summary>
+    public static SslClientAuthenticationOptions Trusting(X509Certificate2 server) => new()
     {
         TargetHost = "localhost",
         CertificateChainPolicy = new X509ChainPolicy
         {
             RevocationMode = X509RevocationMode.NoCheck,
             TrustMode = X509ChainTrustMode.CustomRootTrust,
-            CustomTrustStore = { Server },
+            CustomTrustStore = { server },
         },
     };
 
-    /// <summary>Writes <see cref="Server"/> without its key to a file of its own, as curl's <c>--cacert</c>, Python's <c>cafile</c> and openssl's <c>-CAfile</c> take it.</summary>
+    /// <summary>Writes a certificate without its key to a file of its own, as curl's <c>--cacert</c>, Python's <c>cafile</c> and openssl's <c>-CAfile</c> take it.</summary>
     /// <returns>The path. The caller deletes it.</returns>
-    public static string WriteServerPem() => Write(Server.ExportCertificatePem());
+    public static string WritePem(X509Certificate2 certificate) => Write(certificate.ExportCertificatePem());
 
     /// <summary>Writes <see cref="Client"/> and its key to a file of its own, as curl's <c>--cert</c>, Python's <c>load_cert_chain</c> and openssl's <c>-cert</c> take it.</summary>
     /// <returns>The path. The caller deletes it.</returns>
-    public static string WriteClientPem() => Write($"{Client.ExportCertificatePem()}\n{Client.GetRSAPrivateKey()!.ExportPkcs8PrivateKeyPem()}\n");
+    public static string WriteClientPem() => Write($"{Client.ExportCertificatePem()}\n{Client.GetECDsaPrivateKey()!.ExportPkcs8PrivateKeyPem()}\n");
 
     private static string Write(string pem)
     {
@@ -51,8 +54,8 @@ internal static class TestCertificate
 
     private static X509Certificate2 Create(string name, string usage)
     {
-        using var key = RSA.Create(2048);
-        var request = new CertificateRequest($"CN={name}", key, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var request = new CertificateRequest($"CN={name}", key, HashAlgorithmName.SHA256);
         var subjectKey = new X509SubjectKeyIdentifierExtension(request.PublicKey, critical: false);
         var names = new SubjectAlternativeNameBuilder();
         names.AddDnsName("localhost");
