@@ -8,10 +8,13 @@ namespace GracefulConnections.Benchmarks;
 /// <param name="IsShort">Whether this run only shows that everything runs.</param>
 /// <param name="Only">The beginning of the names of the rows to run; <see langword="null"/> runs all.</param>
 /// <param name="Rounds">The pairs of windows, one on each server.</param>
-internal sealed record BenchmarkOptions(bool IsShort, string? Only, int Rounds)
+/// <param name="Requests">The requests to each server where answers are counted.</param>
+internal sealed record BenchmarkOptions(bool IsShort, string? Only, int Rounds, int Requests)
 {
     private const int DefaultRounds = 24;
     private const int ShortRounds = 2;
+    private const int DefaultRequests = 500;
+    private const int ShortRequests = 10;
 
     /// <summary>Gets the pairs for which one pair of server processes is used. Each process has its own luck with its code and memory layout, so that one alone would be a bias.</summary>
     public int RoundsPerProcess { get; } = 6;
@@ -29,6 +32,7 @@ internal sealed record BenchmarkOptions(bool IsShort, string? Only, int Rounds)
         var isShort = false;
         string? only = null;
         int? rounds = null;
+        int? requests = null;
         for (var i = 0; i < args.Length; i++)
         {
             switch (args[i])
@@ -43,17 +47,21 @@ internal sealed record BenchmarkOptions(bool IsShort, string? Only, int Rounds)
                     rounds = parsed;
                     i++;
                     break;
+                case "--requests" when i + 1 < args.Length && int.TryParse(args[i + 1], NumberStyles.None, CultureInfo.InvariantCulture, out var parsed) && parsed > 0:
+                    requests = parsed;
+                    i++;
+                    break;
                 default:
                     error = $"""
                         Cannot read "{string.Join(' ', args)}" from "{args[i]}" on.
-                        Usage: [--short] [--only <row>] [--rounds <number>] | --micro [BenchmarkDotNet options]
+                        Usage: [--short] [--only <row>] [--rounds <number>] [--requests <number>] | --micro [BenchmarkDotNet options]
                         Rows: {string.Join(", ", benchmarks.Select(benchmark => benchmark.Name))}
                         """;
                     return false;
             }
         }
 
-        options = new BenchmarkOptions(isShort, only, rounds ?? (isShort ? ShortRounds : DefaultRounds));
+        options = new BenchmarkOptions(isShort, only, rounds ?? (isShort ? ShortRounds : DefaultRounds), requests ?? (isShort ? ShortRequests : DefaultRequests));
         return true;
     }
 

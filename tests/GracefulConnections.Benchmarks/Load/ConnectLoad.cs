@@ -1,11 +1,12 @@
 using System.Diagnostics;
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
 
 namespace GracefulConnections.Benchmarks.Load;
 
-/// <summary>Threads that connect, send a request, read to the end and close, again and again, with blocking sockets.</summary>
-internal sealed class ConnectLoad(IPEndPoint endPoint, int messageBytes) : ILoad
+/// <summary>Threads that connect, shake hands where there is TLS, send a request, read to the end and close, again and again, with blocking sockets.</summary>
+internal sealed class ConnectLoad(IPEndPoint endPoint, SslClientAuthenticationOptions? tls, int messageBytes) : ILoad
 {
     private const int ThreadCount = 8; // Most of the time one of them waits for the server: enough that the server never does.
 
@@ -34,14 +35,7 @@ internal sealed class ConnectLoad(IPEndPoint endPoint, int messageBytes) : ILoad
             {
                 socket.ReceiveTimeout = StallLimitMilliseconds;
                 socket.Connect(endPoint);
-                socket.Send(request);
-                var total = 0;
-                int received;
-                while ((received = socket.Receive(reply.AsSpan(total))) > 0)
-                {
-                    total += received;
-                }
-
+                var total = tls is null ? Ask(socket, request, reply) : Ask(socket, tls, request, reply);
                 if (total != messageBytes)
                 {
                     throw new InvalidDataException($"The reply had {total} bytes instead of {messageBytes}.");
@@ -51,5 +45,33 @@ internal sealed class ConnectLoad(IPEndPoint endPoint, int messageBytes) : ILoad
             latencies.Note(Stopwatch.GetTimestamp() - started);
             count++;
         }
+    }
+
+    private static int Ask(Socket socket, byte[] request, byte[] reply)
+    {
+        socket.Send(request);
+        var total = 0;
+        int received;
+        while ((received = socket.Receive(reply.AsSpan(total))) > 0)
+        {
+            total += received;
+        }
+
+        return total;
+    }
+
+    private static int Ask(Socket socket, SslClientAuthenticationOptions tls, byte[] request, byte[] reply)
+    {
+        using var stream = new SslStream(new NetworkStream(socket));
+        stream.AuthenticateAsClient(tls);
+        stream.Write(request);
+        var total = 0;
+        int received;
+        while ((received = stream.Read(reply.AsSpan(total))) > 0)
+        {
+            total += received;
+        }
+
+        return total;
     }
 }

@@ -26,6 +26,24 @@ internal static class Budgets
         new("connect", "allocated B/connection", Comparison.DifferenceAtMost, Must: 2048, Aim: 1024),
         new("connect", "load generator CPU us/connection", Comparison.RatioAtMost),
 
+        new("tls-echo-64B", "messages/s", Comparison.RatioAtLeast, Must: 0.97),
+        new("tls-echo-64B", "server CPU us/message", Comparison.RatioAtMost),
+        new("tls-echo-64B", "p99 latency us", Comparison.RatioAtMost),
+        new("tls-echo-64B", "allocated B/message", Comparison.DifferenceAtMost),
+        new("tls-echo-64B", "load generator CPU us/message", Comparison.RatioAtMost),
+
+        new("tls-echo-64KiB", "messages/s", Comparison.RatioAtLeast, Must: 0.97),
+        new("tls-echo-64KiB", "server CPU us/message", Comparison.RatioAtMost),
+        new("tls-echo-64KiB", "p99 latency us", Comparison.RatioAtMost),
+        new("tls-echo-64KiB", "allocated B/message", Comparison.DifferenceAtMost),
+        new("tls-echo-64KiB", "load generator CPU us/message", Comparison.RatioAtMost),
+
+        new("tls-connect", "connections/s", Comparison.RatioAtLeast, Must: 0.95),
+        new("tls-connect", "server CPU us/connection", Comparison.RatioAtMost),
+        new("tls-connect", "p99 latency us", Comparison.RatioAtMost),
+        new("tls-connect", "allocated B/connection", Comparison.DifferenceAtMost),
+        new("tls-connect", "load generator CPU us/connection", Comparison.RatioAtMost),
+
         new("lingering-memory", "managed B/connection", Comparison.DifferenceAtMost, Must: 1024, Aim: LessThanStock),
 
         new("tracked-memory", "managed B/connection", Comparison.DifferenceAtMost),

@@ -4,6 +4,10 @@ namespace GracefulConnections.Benchmarks.Reporting;
 internal sealed class Figures
 {
     private readonly Dictionary<(Variant, string), List<double>> _values = [];
+    private readonly List<Count> _counts = [];
+
+    /// <summary>Gets what was counted and not measured.</summary>
+    public IReadOnlyList<Count> Counts => _counts;
 
     public void Add(Variant variant, string figure, double value)
     {
@@ -14,6 +18,8 @@ internal sealed class Figures
 
         values.Add(value);
     }
+
+    public void AddCount(Count count) => _counts.Add(count);
 
     public IReadOnlyList<double> Get(Variant variant, string figure) => _values[(variant, figure)];
 }

@@ -41,11 +41,30 @@ internal static class Report
         return shortfalls;
     }
 
-    public static void PrintSummary(int shortfalls)
+    /// <summary>Prints what was counted.</summary>
+    /// <returns>How many of ours did not succeed.</returns>
+    public static int PrintCounts(IBenchmark benchmark, Figures figures)
+    {
+        Console.WriteLine();
+        Console.WriteLine($"{benchmark.Name}: {benchmark.Description}");
+        Console.WriteLine($"  {"",-32}{"tried",10}{"stock",10}{"ours",10}");
+        foreach (var count in figures.Counts)
+        {
+            Console.WriteLine($"  {count.Name,-32}{count.Tried,10}{count.Stock,10}{count.Ours,10}  {(count.Ours == count.Tried ? "all" : "FAILS")}");
+        }
+
+        return figures.Counts.Sum(static count => count.Tried - count.Ours);
+    }
+
+    public static void PrintSummary(int shortfalls, int failures)
     {
         Console.WriteLine();
         Console.WriteLine("Medians. Compared: of the pairs, ours divided by the other's (x) or minus the other's; ours alone where nothing stands beside it.");
         Console.WriteLine(shortfalls == 0 ? "All budgets are met." : $"{shortfalls} budgets fall short.");
+        if (failures > 0)
+        {
+            Console.WriteLine($"FAILED: {failures} of what ours must do every time did not succeed.");
+        }
     }
 
     private static Verdict GetVerdict(Budget budget, double compared)

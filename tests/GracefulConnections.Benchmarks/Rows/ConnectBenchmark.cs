@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Security;
 using GracefulConnections.Benchmarks.Load;
 using Microsoft.AspNetCore.Connections;
 
@@ -8,15 +9,17 @@ namespace GracefulConnections.Benchmarks.Rows;
 /// Connect, one request, one reply, and the server closes: its handler returns. The peer reads to the end and then closes, so that on both servers it is the server's
 /// side that ends in TIME_WAIT, and the peer's ports are free again at once.
 /// </summary>
-internal sealed class ConnectBenchmark : LoadBenchmark
+internal sealed class ConnectBenchmark(bool usesTls) : LoadBenchmark
 {
     private const int MessageBytes = 64;
 
     private static readonly byte[] Reply = new byte[MessageBytes];
 
-    public override string Name => "connect";
+    public override string Name => UsesTls ? "tls-connect" : "connect";
 
-    public override string Description => $"connect, {MessageBytes} bytes of request, {MessageBytes} bytes of reply, closed by the server";
+    public override string Description => $"connect, {(UsesTls ? "TLS handshake, " : "")}{MessageBytes} bytes of request, {MessageBytes} bytes of reply, closed by the server";
+
+    protected override bool UsesTls => usesTls;
 
     protected override string Unit => "connection";
 
@@ -28,5 +31,5 @@ internal sealed class ConnectBenchmark : LoadBenchmark
         await connection.Transport.Output.WriteAsync(Reply);
     }
 
-    protected override ILoad CreateLoad(IPEndPoint endPoint) => new ConnectLoad(endPoint, MessageBytes);
+    protected override ILoad CreateLoad(IPEndPoint endPoint, SslClientAuthenticationOptions? tls) => new ConnectLoad(endPoint, tls, MessageBytes);
 }

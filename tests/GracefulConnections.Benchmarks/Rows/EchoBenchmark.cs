@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Security;
 using GracefulConnections.Benchmarks.Load;
 using Microsoft.AspNetCore.Connections;
 
@@ -10,9 +11,10 @@ internal sealed class EchoBenchmark : LoadBenchmark
     private readonly int _connections;
     private readonly int _messageBytes;
 
-    private EchoBenchmark(string name, int connections, int messageBytes)
+    private EchoBenchmark(string name, int connections, int messageBytes, bool usesTls = false)
     {
         Name = name;
+        UsesTls = usesTls;
         _connections = connections;
         _messageBytes = messageBytes;
     }
@@ -21,9 +23,15 @@ internal sealed class EchoBenchmark : LoadBenchmark
 
     public static EchoBenchmark Large { get; } = new("echo-64KiB", connections: 16, messageBytes: 64 * 1024);
 
+    public static EchoBenchmark SmallOverTls { get; } = new("tls-echo-64B", connections: 64, messageBytes: 64, usesTls: true);
+
+    public static EchoBenchmark LargeOverTls { get; } = new("tls-echo-64KiB", connections: 16, messageBytes: 64 * 1024, usesTls: true);
+
     public override string Name { get; }
 
-    public override string Description => $"echo of {_messageBytes} bytes on {_connections} connections";
+    public override string Description => $"echo of {_messageBytes} bytes on {_connections} connections{(UsesTls ? " over TLS" : "")}";
+
+    protected override bool UsesTls { get; }
 
     protected override string Unit => "message";
 
@@ -50,5 +58,6 @@ internal sealed class EchoBenchmark : LoadBenchmark
         }
     }
 
-    protected override ILoad CreateLoad(IPEndPoint endPoint) => new EchoLoad(endPoint, _connections, _messageBytes);
+    protected override ILoad CreateLoad(IPEndPoint endPoint, SslClientAuthenticationOptions? tls) =>
+        tls is null ? new EchoLoad(endPoint, _connections, _messageBytes) : new TlsEchoLoad(endPoint, tls, _connections, _messageBytes);
 }

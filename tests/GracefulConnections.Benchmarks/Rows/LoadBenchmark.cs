@@ -1,6 +1,9 @@
+using System.Net;
+using System.Net.Security;
 using GracefulConnections.Benchmarks.Load;
 using GracefulConnections.Benchmarks.Reporting;
 using GracefulConnections.Benchmarks.Serving;
+using GracefulConnections.FunctionalTests.Support;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -14,11 +17,19 @@ internal abstract class LoadBenchmark : IBenchmark
 
     public abstract string Description { get; }
 
+    /// <summary>Gets whether the connections are encrypted.</summary>
+    protected virtual bool UsesTls => false;
+
     /// <summary>Gets what one unit of work is called.</summary>
     protected abstract string Unit { get; }
 
     public void Configure(ListenOptions endpoint, Variant variant)
     {
+        if (UsesTls)
+        {
+            endpoint.UseHttps(TestCertificate.Server);
+        }
+
         if (variant == Variant.Graceful)
         {
             endpoint.UseGracefulShutdown();
@@ -33,8 +44,8 @@ internal abstract class LoadBenchmark : IBenchmark
         {
             await using var stock = await ServerProcess.StartAsync(this, Variant.Stock);
             await using var graceful = await ServerProcess.StartAsync(this, Variant.Graceful);
-            using var stockLoad = CreateLoad(stock.EndPoint);
-            using var gracefulLoad = CreateLoad(graceful.EndPoint);
+            using var stockLoad = await CreateLoadAsync(stock);
+            using var gracefulLoad = await CreateLoadAsync(graceful);
             stockLoad.Run(options.WarmUp);
             gracefulLoad.Run(options.WarmUp);
             for (var i = 0; i < options.RoundsPerProcess && round < options.Rounds; i++, round++)
@@ -56,7 +67,21 @@ internal abstract class LoadBenchmark : IBenchmark
     /// <summary>Serves one connection. The same code on both servers.</summary>
     protected abstract Task ServeAsync(ConnectionContext connection);
 
-    protected abstract ILoad CreateLoad(System.Net.IPEndPoint endPoint);
+    /// <param name="endPoint">The server.</param>
+    /// <param name="tls">How to trust it; <see langword="null"/> without TLS.</param>
+    protected abstract ILoad CreateLoad(IPEndPoint endPoint, SslClientAuthenticationOptions? tls);
+
+    private async Task<ILoad> CreateLoadAsync(ServerProcess server)
+    {
+        if (!UsesTls)
+        {
+            return CreateLoad(server.EndPoint, null);
+        }
+
+        var tls = TestCertificate.Trusting(await server.GetCertificateAsync());
+        tls.AllowTlsResume = false; // A whole handshake each time: how often a session can be resumed must not decide.
+        return CreateLoad(server.EndPoint, tls);
+    }
 
     private async Task MeasureAsync(Variant variant, ServerProcess server, ILoad load, BenchmarkOptions options, Figures figures)
     {

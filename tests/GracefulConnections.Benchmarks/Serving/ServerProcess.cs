@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
+using System.Security.Cryptography.X509Certificates;
 using GracefulConnections.Benchmarks.Rows;
 
 namespace GracefulConnections.Benchmarks.Serving;
@@ -70,6 +71,9 @@ internal sealed class ServerProcess : IAsyncDisposable
     public async Task<(int Count, double Milliseconds)> GetConnectionsAsync() => ReadPair(await AskAsync(ServerRole.GetConnectionsCommand));
 
     public async Task<long> GetManagedBytesAsync() => long.Parse(await AskAsync(ServerRole.ManagedBytesCommand), CultureInfo.InvariantCulture);
+
+    /// <summary>Returns the certificate of a server with TLS, without its key.</summary>
+    public async Task<X509Certificate2> GetCertificateAsync() => X509CertificateLoader.LoadCertificate(Convert.FromBase64String(await AskAsync(ServerRole.CertificateCommand)));
 
     public async ValueTask DisposeAsync()
     {

@@ -1,7 +1,9 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
+using System.Security.Cryptography.X509Certificates;
 using GracefulConnections.Benchmarks.Rows;
+using GracefulConnections.FunctionalTests.Support;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -18,6 +20,7 @@ internal static class ServerRole
     public const string ManagedBytesCommand = "managed-bytes";
     public const string DrainCommand = "drain";
     public const string GetConnectionsCommand = "get-connections";
+    public const string CertificateCommand = "certificate";
 
     private const int CollectionCount = 3; // What a finalizer keeps alive goes with the second, and what its sockets kept with the third.
 
@@ -43,6 +46,7 @@ internal static class ServerRole
                 ManagedBytesCommand => GetManagedBytes(),
                 DrainCommand => await DrainAsync(app.Services.GetRequiredService<IDrainCoordinator>()),
                 GetConnectionsCommand => GetConnections(app.Services.GetRequiredService<IDrainCoordinator>()),
+                CertificateCommand => Convert.ToBase64String(TestCertificate.Server.Export(X509ContentType.Cert)),
                 _ => throw new InvalidOperationException($"Unknown command {command}."),
             });
         }
