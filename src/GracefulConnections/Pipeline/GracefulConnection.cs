@@ -10,14 +10,15 @@ using Microsoft.AspNetCore.Connections.Features;
 namespace GracefulConnections.Pipeline;
 
 /// <summary>
-/// One connection as its handler sees it: the transport with our two directions, the close feature, and the lifetime notification that stands in front of the server's own.
+/// One connection as its handler sees it: the transport with our two directions, the close feature, and the lifetime notification and heartbeat that stand in front of the server's own.
 /// </summary>
-internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeature, IConnectionLifetimeNotificationFeature, IDuplexPipe, IDisposable
+internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeature, IConnectionLifetimeNotificationFeature, IConnectionHeartbeatFeature, IDuplexPipe, IDisposable
 {
     private readonly ConnectionContext _connection;
     private readonly CloseScope _scope;
     private readonly IDuplexPipe _originalTransport;
     private readonly IConnectionLifetimeNotificationFeature? _originalNotification;
+    private readonly IConnectionHeartbeatFeature? _originalHeartbeat;
     private readonly Closer _closer;
     private readonly ConnectionTransport _transport;
     private readonly CancellationTokenRegistration _serverRequest;
@@ -33,6 +34,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
     private bool _isNotificationOverridden;
     private bool _isRequested;
     private volatile bool _isAware;
+    private volatile bool _handlerReturned;
 
     /// <exception cref="InvalidOperationException">Another one closes the connection, and there is no TLS between, so that both would have the same part.</exception>
     public GracefulConnection(ConnectionContext connection, CloseScope scope, DrainCoordinator? drain, MiddlewareOrder order = default)
@@ -51,6 +53,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
         _goodbye = scope.Options.Goodbye;
         _originalTransport = connection.Transport;
         _originalNotification = connection.Features.Get<IConnectionLifetimeNotificationFeature>();
+        _originalHeartbeat = connection.Features.Get<IConnectionHeartbeatFeature>();
         _halfOpen = scope.Options.AllowHalfOpen ? new HalfOpen(connection.ConnectionClosed) : null;
         _closer = new Closer(connection, scope, _halfOpen is null ? null : SignalOver, _outer?._closer);
         _transport = ConnectionTransport.Create(connection, _closer, (_outer ?? this)._tracking?.Activity, scope.Time);
@@ -59,6 +62,11 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
         connection.Transport = this;
         connection.Features.Set<IGracefulCloseFeature>(this);
         connection.Features.Set<IConnectionLifetimeNotificationFeature>(this);
+        if (_originalHeartbeat is not null)
+        {
+            connection.Features.Set<IConnectionHeartbeatFeature>(this);
+        }
+
         if (_outer is null)
         {
             scope.Metrics.Opened();
@@ -164,6 +172,10 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
         }
     }
 
+    // Kestrel's HTTP goes on timing its response after it has returned, and would abort a peer that needs longer than that for the rest of its upload: from then on the limits are ours.
+    void IConnectionHeartbeatFeature.OnHeartbeat(Action<object> action, object state) =>
+        _originalHeartbeat!.OnHeartbeat(static beat => ((HandlersHeartbeat)beat).Tick(), new HandlersHeartbeat(this, action, state));
+
     void IConnectionLifetimeNotificationFeature.RequestClose() => RequestClose(CloseReason.Application);
 
     public void RequestClose(CloseReason reason = CloseReason.Application)
@@ -234,6 +246,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
     /// <summary>Closes after the handler returned.</summary>
     public ValueTask CloseAsync()
     {
+        _handlerReturned = true;
         _closer.OnHandlerReturned(_transport.Input.ResetSeen ? CloseReason.PeerReset : CloseReason.HandlerCompleted, _inner?._closer);
         _limits?.Stop();
         if (_goodbye is null || !IsCloseRequested)
@@ -257,6 +270,8 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
     /// <summary>Closes after the handler threw.</summary>
     public ValueTask CloseFaultedAsync(Exception exception)
     {
+        _handlerReturned = true;
+
         // By that exception a handler learns that the application aborted the connection under it.
         _closer.OnHandlerReturned(exception is ConnectionAbortedException ? CloseReason.Application : CloseReason.HandlerFaulted, _inner?._closer);
         _limits?.Stop();
@@ -358,6 +373,11 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
         }
 
         _connection.Features.Set(_originalNotification);
+        if (_originalHeartbeat is not null)
+        {
+            _connection.Features.Set(_originalHeartbeat);
+        }
+
         _tracking?.Drain.Remove(this, result);
     }
 
@@ -468,5 +488,17 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
         public CancellationTokenSource Over { get; } = new();
 
         public CancellationTokenRegistration InputEnded { get; set; }
+    }
+
+    // Only where the handler asked for the server's heartbeat.
+    private sealed class HandlersHeartbeat(GracefulConnection connection, Action<object> action, object state)
+    {
+        public void Tick()
+        {
+            if (!connection._handlerReturned)
+            {
+                action(state);
+            }
+        }
     }
 }
