@@ -1,6 +1,9 @@
+using System.Text;
 using GracefulConnections.FunctionalTests.RealClients;
 using GracefulConnections.FunctionalTests.Support;
+using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace GracefulConnections.FunctionalTests.Http;
 
@@ -14,8 +17,12 @@ public class EarlyAnswerTests
     [Theory]
     [InlineData(TlsPlacement.Plaintext, StatusCodes.Status413PayloadTooLarge)]
     [InlineData(TlsPlacement.Plaintext, StatusCodes.Status401Unauthorized)]
+    [InlineData(TlsPlacement.Inside, StatusCodes.Status413PayloadTooLarge)]
+    [InlineData(TlsPlacement.Inside, StatusCodes.Status401Unauthorized)]
     [InlineData(TlsPlacement.Outside, StatusCodes.Status413PayloadTooLarge)]
+    [InlineData(TlsPlacement.Both, StatusCodes.Status413PayloadTooLarge)]
     [InlineData(TlsPlacement.Outside, StatusCodes.Status401Unauthorized)]
+    [InlineData(TlsPlacement.Both, StatusCodes.Status401Unauthorized)]
     public async Task EarlyAnswer_BodyOfKnownLengthInFlight_IsReadWholeAndThenFin(TlsPlacement placement, int status)
     {
         await using var server = await HttpServer.StartAsync(RejectAsync, placement);
@@ -27,15 +34,18 @@ public class EarlyAnswerTests
         await peer.SendAsync(new byte[BodyBytes - FirstPartBytes]);
 
         Assert.Equal((0, PeerSaw.Eof), await peer.ReadToEndAsync());
-        await peer.HalfCloseAsync();
-        await server.AssertGracefulAsync(placement);
+        await server.AssertGracefulAsync();
     }
 
     [Theory]
     [InlineData(TlsPlacement.Plaintext, StatusCodes.Status413PayloadTooLarge)]
     [InlineData(TlsPlacement.Plaintext, StatusCodes.Status401Unauthorized)]
+    [InlineData(TlsPlacement.Inside, StatusCodes.Status413PayloadTooLarge)]
+    [InlineData(TlsPlacement.Inside, StatusCodes.Status401Unauthorized)]
     [InlineData(TlsPlacement.Outside, StatusCodes.Status413PayloadTooLarge)]
+    [InlineData(TlsPlacement.Both, StatusCodes.Status413PayloadTooLarge)]
     [InlineData(TlsPlacement.Outside, StatusCodes.Status401Unauthorized)]
+    [InlineData(TlsPlacement.Both, StatusCodes.Status401Unauthorized)]
     public async Task EarlyAnswer_ChunkedBodyInFlight_IsReadWholeAndThenFin(TlsPlacement placement, int status)
     {
         await using var server = await HttpServer.StartAsync(RejectAsync, placement);
@@ -48,8 +58,45 @@ public class EarlyAnswerTests
         await peer.SendAsync("0\r\n\r\n");
 
         Assert.Equal((0, PeerSaw.Eof), await peer.ReadToEndAsync());
-        await peer.HalfCloseAsync();
-        await server.AssertGracefulAsync(placement);
+        await server.AssertGracefulAsync();
+    }
+
+    [Theory]
+    [InlineData(TlsPlacement.Plaintext, StatusCodes.Status413PayloadTooLarge)]
+    [InlineData(TlsPlacement.Plaintext, StatusCodes.Status401Unauthorized)]
+    [InlineData(TlsPlacement.Inside, StatusCodes.Status413PayloadTooLarge)]
+    [InlineData(TlsPlacement.Inside, StatusCodes.Status401Unauthorized)]
+    [InlineData(TlsPlacement.Outside, StatusCodes.Status413PayloadTooLarge)]
+    [InlineData(TlsPlacement.Outside, StatusCodes.Status401Unauthorized)]
+    [InlineData(TlsPlacement.Both, StatusCodes.Status413PayloadTooLarge)]
+    [InlineData(TlsPlacement.Both, StatusCodes.Status401Unauthorized)]
+    public async Task EarlyAnswer_BodyTakesLongerThanKestrelsLimits_IsStillReadToItsEnd(TlsPlacement placement, int status)
+    {
+        const string text = "No."; // Short, as such answers are: Kestrel gives a long one more time.
+        const int partCount = 40;
+        await using var server = await HttpServer.StartAsync(
+            context => RejectAsync(context, context => Answers.SendTextAsync(context, text)),
+            placement,
+            build: builder => builder.WebHost.ConfigureKestrel(kestrel =>
+            {
+                kestrel.Limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(1.1));
+                kestrel.Limits.MinResponseDataRate = new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(1.1));
+            }));
+        await using var peer = await HttpPeer.ConnectAsync(server, placement);
+        await peer.SendAsync($"POST /{status} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {BodyBytes}\r\n\r\n");
+        await peer.SendAsync(new byte[FirstPartBytes]);
+
+        using var pace = new PeriodicTimer(TimeSpan.FromMilliseconds(100)); // Four seconds: more than the grace period and Kestrel's heartbeat of a second.
+        for (var i = 0; i < partCount; i++)
+        {
+            await pace.WaitForNextTickAsync(TestContext.Current.CancellationToken);
+            await peer.SendAsync(new byte[(BodyBytes - FirstPartBytes) / partCount]);
+        }
+
+        var answer = await peer.ReadAnswerAsync(); // As clients do that send first and read then.
+        Assert.Equal((status, text), (answer.Status, Encoding.ASCII.GetString(answer.Body)));
+        Assert.Equal((0, PeerSaw.Eof), await peer.ReadToEndAsync());
+        await server.AssertGracefulAsync();
     }
 
     private static async Task AssertAnswerAsync(HttpPeer peer, int status)
@@ -66,8 +113,10 @@ public class EarlyAnswerTests
         }
     }
 
+    private static Task RejectAsync(HttpContext context) => RejectAsync(context, Answers.SendReplyAsync);
+
     // By the path: as a middleware that rejects without looking at the body, or as an application that learns from Kestrel that it is too large.
-    private static async Task RejectAsync(HttpContext context)
+    private static async Task RejectAsync(HttpContext context, RequestDelegate answer)
     {
         context.Response.StatusCode = StatusCodes.Status401Unauthorized;
         if (context.Request.Path != "/401")
@@ -76,12 +125,12 @@ public class EarlyAnswerTests
             {
                 await context.Request.Body.CopyToAsync(Stream.Null, context.RequestAborted);
             }
-            catch (BadHttpRequestException exception)
+            catch (Microsoft.AspNetCore.Http.BadHttpRequestException exception)
             {
                 context.Response.StatusCode = exception.StatusCode;
             }
         }
 
-        await Answers.SendReplyAsync(context);
+        await answer(context);
     }
 }

@@ -18,7 +18,7 @@ public class EarlyRejectionTests(ITestOutputHelper output)
     private const string Python = "Python";
 
     public static TheoryData<TlsPlacement, int, string> Combinations { get; } = new MatrixTheoryData<TlsPlacement, int, string>(
-        [TlsPlacement.Plaintext, TlsPlacement.Outside], EarlyRejectionApp.Statuses, [Curl, HttpClient, Python]);
+        Enum.GetValues<TlsPlacement>(), EarlyRejectionApp.Statuses, [Curl, HttpClient, Python]);
 
     [Theory]
     [MemberData(nameof(Combinations))]
@@ -30,7 +30,16 @@ public class EarlyRejectionTests(ITestOutputHelper output)
             Assert.Equal(Count, await CountAsync(server, placement, uploader, status, Count));
             for (var i = 0; i < Count; i++)
             {
-                await server.AssertGracefulAsync(placement);
+                var outcome = (await server.NextResultAsync()).Outcome;
+                if (placement is TlsPlacement.Plaintext or TlsPlacement.Outside)
+                {
+                    Assert.Equal(CloseOutcome.Graceful, outcome);
+                }
+                else
+                {
+                    // A client that has what it wanted closes without reading our close_notify, and its kernel answers that with RST.
+                    Assert.Contains(outcome, (CloseOutcome[])[CloseOutcome.Graceful, CloseOutcome.PeerReset]);
+                }
             }
         }
 

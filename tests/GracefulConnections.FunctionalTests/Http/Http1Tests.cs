@@ -16,6 +16,7 @@ public class Http1Tests
     [InlineData(TlsPlacement.Plaintext)]
     [InlineData(TlsPlacement.Inside)]
     [InlineData(TlsPlacement.Outside)]
+    [InlineData(TlsPlacement.Both)]
     public async Task KeepAlive_ManyRequests_AreServedOnOneConnectionUntilThePeerEndsIt(TlsPlacement placement)
     {
         const int requestCount = 200;
@@ -38,6 +39,7 @@ public class Http1Tests
     [InlineData(TlsPlacement.Plaintext)]
     [InlineData(TlsPlacement.Inside)]
     [InlineData(TlsPlacement.Outside)]
+    [InlineData(TlsPlacement.Both)]
     public async Task ConnectionClose_WholeAnswer_IsFollowedByFin(TlsPlacement placement)
     {
         await using var server = await HttpServer.StartAsync(Answers.SendReplyAsync, placement);
@@ -47,14 +49,14 @@ public class Http1Tests
 
         Assert.Equal((200, true, Reply.Hash), (answer.Status, answer.ClosesConnection, answer.Hash));
         Assert.Equal((0, PeerSaw.Eof), await peer.ReadToEndAsync());
-        await peer.HalfCloseAsync();
-        await server.AssertGracefulAsync(placement);
+        await server.AssertGracefulAsync();
     }
 
     [Theory]
     [InlineData(TlsPlacement.Plaintext)]
     [InlineData(TlsPlacement.Inside)]
     [InlineData(TlsPlacement.Outside)]
+    [InlineData(TlsPlacement.Both)]
     public async Task Pipelining_ManyRequestsAtOnce_AreAnsweredInOrderAndThenFin(TlsPlacement placement)
     {
         const int requestCount = 50;
@@ -76,14 +78,14 @@ public class Http1Tests
         }
 
         Assert.Equal((0, PeerSaw.Eof), await peer.ReadToEndAsync());
-        await peer.HalfCloseAsync();
-        await server.AssertGracefulAsync(placement);
+        await server.AssertGracefulAsync();
     }
 
     [Theory]
     [InlineData(TlsPlacement.Plaintext)]
     [InlineData(TlsPlacement.Inside)]
     [InlineData(TlsPlacement.Outside)]
+    [InlineData(TlsPlacement.Both)]
     public async Task ChunkedUpload_Complete_IsReadWhole(TlsPlacement placement)
     {
         const int chunkBytes = 10_000;
@@ -101,14 +103,14 @@ public class Http1Tests
         var answer = await peer.ReadAnswerAsync();
         Assert.Equal((200, $"{chunkBytes * chunkCount}"), (answer.Status, Encoding.ASCII.GetString(answer.Body)));
         Assert.Equal((0, PeerSaw.Eof), await peer.ReadToEndAsync());
-        await peer.HalfCloseAsync();
-        await server.AssertGracefulAsync(placement);
+        await server.AssertGracefulAsync();
     }
 
     [Theory]
     [InlineData(TlsPlacement.Plaintext)]
     [InlineData(TlsPlacement.Inside)]
     [InlineData(TlsPlacement.Outside)]
+    [InlineData(TlsPlacement.Both)]
     public async Task ExpectContinue_Accepted_BodyIsAskedForAndRead(TlsPlacement placement)
     {
         const int bodyBytes = 500_000;
@@ -128,6 +130,7 @@ public class Http1Tests
     [InlineData(TlsPlacement.Plaintext)]
     [InlineData(TlsPlacement.Inside)]
     [InlineData(TlsPlacement.Outside)]
+    [InlineData(TlsPlacement.Both)]
     public async Task ExpectContinue_Rejected_PeerThatNeverSendsTheBodyReadsTheAnswerAndFin(TlsPlacement placement)
     {
         await using var server = await HttpServer.StartAsync(CountBodyAsync, placement);
@@ -137,8 +140,7 @@ public class Http1Tests
 
         Assert.Equal((413, true), (answer.Status, answer.ClosesConnection));
         Assert.Equal((0, PeerSaw.Eof), await peer.ReadToEndAsync());
-        await peer.HalfCloseAsync();
-        await server.AssertGracefulAsync(placement);
+        await server.AssertGracefulAsync();
     }
 
     private static Task EchoPathAsync(HttpContext context) => Answers.SendTextAsync(context, context.Request.Path);

@@ -15,6 +15,7 @@ internal sealed class HttpPeer : IAsyncDisposable
     private readonly byte[] _buffer = new byte[64 * 1024];
     private int _start;
     private int _end;
+    private bool _hasEnded;
 
     private HttpPeer(RawPeer raw, Stream stream)
     {
@@ -90,8 +91,11 @@ internal sealed class HttpPeer : IAsyncDisposable
         return bytes;
     }
 
-    /// <summary>Reads until the server's FIN or RST, also below TLS.</summary>
-    /// <returns>The bytes that nobody had read yet, and how it ended.</returns>
+    /// <summary>
+    /// Reads until the server's end, then ends this half too, and reads on until TCP's end. In this order: the server's end must not wait for the peer's. Inside of TLS
+    /// the first end is close_notify, and TCP's own comes once it was answered.
+    /// </summary>
+    /// <returns>The bytes that nobody had read yet, and how TCP ended.</returns>
     public async Task<(long Bytes, PeerSaw End)> ReadToEndAsync()
     {
         using var limit = new CancellationTokenSource(TestServer.TestLimit);
@@ -109,12 +113,19 @@ internal sealed class HttpPeer : IAsyncDisposable
             return (bytes, PeerSaw.Reset);
         }
 
-        return (bytes, (await _raw.ReadToEndAsync()).End); // After close_notify there is still TCP's own end.
+        await HalfCloseAsync();
+        return (bytes, (await _raw.ReadToEndAsync()).End);
     }
 
     /// <summary>Says that there is no more, on every layer, and goes on reading.</summary>
     public async Task HalfCloseAsync()
     {
+        if (_hasEnded)
+        {
+            return;
+        }
+
+        _hasEnded = true;
         if (_stream is SslStream tls)
         {
             await tls.ShutdownAsync().InTimeAsync();

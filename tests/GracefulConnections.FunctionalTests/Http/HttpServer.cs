@@ -31,12 +31,26 @@ internal static class HttpServer
         protocols,
         (server, endpoint) =>
         {
-            if (placement == TlsPlacement.Inside)
+            // With both placements the result is that of the outer one.
+            if (placement != TlsPlacement.Inside)
+            {
+                endpoint.UseGracefulShutdown(WithPatience).Use(server.ObserveResults);
+            }
+
+            if (placement != TlsPlacement.Plaintext)
             {
                 endpoint.UseHttps(TestCertificate.Server);
             }
 
-            endpoint.UseGracefulShutdown(options => options.LingerIdleTimeout = 2 * TestServer.TestLimit).Use(server.ObserveResults);
+            if (placement == TlsPlacement.Inside)
+            {
+                endpoint.UseGracefulShutdown(WithPatience).Use(server.ObserveResults);
+            }
+            else if (placement == TlsPlacement.Both)
+            {
+                endpoint.UseGracefulShutdown(WithPatience);
+            }
+
             if (closeRequested is not null)
             {
                 endpoint.Use(next => connection =>
@@ -45,11 +59,6 @@ internal static class HttpServer
                     connection.Features.Get<IGracefulCloseFeature>()!.CloseRequested.UnsafeRegister(_ => closeRequested(), null);
                     return next(connection);
                 });
-            }
-
-            if (placement == TlsPlacement.Outside)
-            {
-                endpoint.UseHttps(TestCertificate.Server);
             }
         },
         builder =>
@@ -73,6 +82,8 @@ internal static class HttpServer
     /// <summary>Returns the address of a server's root.</summary>
     public static Uri Address(this TestServer server, TlsPlacement placement) =>
         new(placement == TlsPlacement.Plaintext ? $"http://127.0.0.1:{server.Port}/" : $"https://localhost:{server.Port}/");
+
+    private static void WithPatience(GracefulCloseOptions options) => options.LingerIdleTimeout = 2 * TestServer.TestLimit;
 
     private static Task<TestServer> StartAsync(RequestDelegate app, HttpProtocols protocols, Action<TestServer, ListenOptions> configure, Action<WebApplicationBuilder>? build = null) =>
         TestServer.StartAsync(

@@ -14,7 +14,9 @@ public class RequestAbortedTests
     [InlineData(TlsPlacement.Inside, false)]
     [InlineData(TlsPlacement.Inside, true)]
     [InlineData(TlsPlacement.Outside, false)]
+    [InlineData(TlsPlacement.Both, false)]
     [InlineData(TlsPlacement.Outside, true)]
+    [InlineData(TlsPlacement.Both, true)]
     public async Task RequestAborted_PeerLeavesWhileTheHandlerWaits_IsTriggered(TlsPlacement placement, bool withReset)
     {
         var serving = new TaskCompletionSource();
@@ -43,7 +45,9 @@ public class RequestAbortedTests
     [InlineData(TlsPlacement.Inside, false)]
     [InlineData(TlsPlacement.Inside, true)]
     [InlineData(TlsPlacement.Outside, false)]
+    [InlineData(TlsPlacement.Both, false)]
     [InlineData(TlsPlacement.Outside, true)]
+    [InlineData(TlsPlacement.Both, true)]
     public async Task RequestAborted_PeerLeavesDuringALongResponse_IsTriggered(TlsPlacement placement, bool withReset)
     {
         var aborted = new TaskCompletionSource();
@@ -72,6 +76,7 @@ public class RequestAbortedTests
     [InlineData(TlsPlacement.Plaintext)]
     [InlineData(TlsPlacement.Inside)]
     [InlineData(TlsPlacement.Outside)]
+    [InlineData(TlsPlacement.Both)]
     public async Task RequestAborted_PeerLeavesAmidItsUpload_IsTriggered(TlsPlacement placement)
     {
         var aborted = new TaskCompletionSource();

@@ -19,6 +19,7 @@ public class WebSocketTests
     [InlineData(TlsPlacement.Plaintext)]
     [InlineData(TlsPlacement.Inside)]
     [InlineData(TlsPlacement.Outside)]
+    [InlineData(TlsPlacement.Both)]
     public async Task Close_ServerBegins_HandshakeIsCompletedThenFinAndNoReset(TlsPlacement placement)
     {
         await using var server = await HttpServer.StartAsync(SendThenCloseAsync, placement);
@@ -38,6 +39,7 @@ public class WebSocketTests
     [InlineData(TlsPlacement.Plaintext)]
     [InlineData(TlsPlacement.Inside)]
     [InlineData(TlsPlacement.Outside)]
+    [InlineData(TlsPlacement.Both)]
     public async Task Close_PeerBegins_HandshakeIsCompletedThenFinAndNoReset(TlsPlacement placement)
     {
         await using var server = await HttpServer.StartAsync(EchoAsync, placement);
