@@ -54,6 +54,28 @@ public class GracefulShutdownMiddlewareTests
     }
 
     [Fact]
+    public async Task Heartbeat_HandlerListens_StopsWhenTheHandlerHasReturned()
+    {
+        var servers = new FakeHeartbeat();
+        var peer = new InMemoryConnection();
+        peer.Features.Set<IConnectionHeartbeatFeature>(servers);
+        var connection = new TestEndpoint().Serve(peer);
+        var beats = 0;
+        peer.Features.Get<IConnectionHeartbeatFeature>()!.OnHeartbeat(_ => beats++, new object());
+
+        servers.Beat();
+        servers.Beat();
+        Assert.Equal(2, beats);
+
+        connection.Return();
+        servers.Beat(); // While the connection lingers.
+        Assert.Equal(2, beats);
+        peer.HalfClose();
+        await connection.EndAsync();
+        Assert.Same(servers, peer.Features.Get<IConnectionHeartbeatFeature>());
+    }
+
+    [Fact]
     public async Task OnConnectionAsync_ServerHadNoNotification_LeavesNoneBehind()
     {
         var connection = new TestEndpoint().Serve();
