@@ -16,7 +16,7 @@ internal sealed class CapturedLog : ILoggerProvider
     {
     }
 
-    internal sealed record Entry(string Category, LogLevel Level, string Message, Exception? Exception);
+    internal sealed record Entry(string Category, LogLevel Level, int EventId, string Message, Exception? Exception);
 
     private sealed class Logger(string category, ConcurrentQueue<Entry> entries) : ILogger
     {
@@ -26,6 +26,6 @@ internal sealed class CapturedLog : ILoggerProvider
         public bool IsEnabled(LogLevel logLevel) => true;
 
         public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
-            entries.Enqueue(new Entry(category, logLevel, formatter(state, exception), exception));
+            entries.Enqueue(new Entry(category, logLevel, eventId.Id, formatter(state, exception), exception));
     }
 }
