@@ -32,7 +32,7 @@ internal readonly record struct MiddlewareOrder(bool HasTls, bool HasGraceful)
 
             hasTls |= middleware.GetType().FullName == TlsMiddleware;
             var kept = GetFields(middleware).ToList();
-            if (hasTls && kept.Exists(static value => value is GracefulConnectionHandler))
+            if (hasTls && kept.Exists(IsGracefulHandler))
             {
                 return new MiddlewareOrder(HasTls: true, HasGraceful: true); // It closes what it runs by itself.
             }
@@ -42,6 +42,10 @@ internal readonly record struct MiddlewareOrder(bool HasTls, bool HasGraceful)
 
         return new MiddlewareOrder(hasTls, HasGraceful: false);
     }
+
+    // UseConnectionHandler() keeps the handler in a lambda of its own, and that one as the end of the chain.
+    private static bool IsGracefulHandler(object? kept) => kept is GracefulConnectionHandler
+        || (kept is Func<ConnectionContext, Task> { Target: { } end } && (end is GracefulConnectionHandler || GetFields(end).Any(static value => value is GracefulConnectionHandler)));
 
     [UnconditionalSuppressMessage("Trimming", "IL2075", Justification = "A field that was trimmed away is looked for in vain, and the first connection tells instead.")]
     private static IEnumerable<object?> GetFields(object middleware) =>

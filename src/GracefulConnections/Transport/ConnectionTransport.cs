@@ -32,7 +32,8 @@ internal readonly record struct ConnectionTransport(InputReader Input, Transport
         if (!ownsSocket)
         {
             var wrapped = probe is null ? null : new WrappedDelivery(probe, tls is not null, clock);
-            return new ConnectionTransport(input, new PipeOutput(transport.Output, wrapped, tls is null ? null : new CloseNotify(tls, input), events, activity), probe);
+            var closeNotify = tls is not null && IsDirectlyInside(connection, transport) ? new CloseNotify(tls, input) : null;
+            return new ConnectionTransport(input, new PipeOutput(transport.Output, wrapped, closeNotify, events, activity), probe);
         }
 
         var pool = connection.Features.Get<IMemoryPoolFeature>()?.MemoryPool ?? MemoryPool<byte>.Shared;
@@ -48,4 +49,9 @@ internal readonly record struct ConnectionTransport(InputReader Input, Transport
     // "is there a TLS feature", which misses every other middleware, but: the transport in use is the one that came with the connection.
     private static bool OwnsSocket(ConnectionContext connection, IConnectionSocketFeature socket, IDuplexPipe transport) =>
         ReferenceEquals(socket, connection) && transport.GetType().Assembly == connection.GetType().Assembly;
+
+    // A middleware between TLS and us may still hold what was written, which close_notify would overtake, and reads when it likes, which close_notify must not meet. So again: the transport
+    // in use is of the same make as what TLS tells of itself. Who brings TLS of another make and tells nothing is believed.
+    private static bool IsDirectlyInside(ConnectionContext connection, IDuplexPipe transport) =>
+        connection.Features.Get<ITlsHandshakeFeature>() is not { } handshake || transport.GetType().Assembly == handshake.GetType().Assembly;
 }
