@@ -202,9 +202,13 @@ public class TlsCloseTests
     [MemberData(nameof(Placements))]
     public async Task PeerResets_WhileTheHandlerReads_IsPeerReset(TlsPlacement placement)
     {
-        await using var server = await StartAsync(placement, connection => connection.ReadToEndAsync());
+        await using var server = await StartAsync(placement, async connection =>
+        {
+            await connection.SendAsync(1);
+            await connection.ReadToEndAsync();
+        });
         await using var peer = await TlsPeer.ConnectAsync(server);
-        await peer.SendAsync(new byte[10]);
+        await peer.ReadExactlyAsync(1); // The end of its handshake would be thrown away with what else the kernel holds, and no handler would run.
 
         peer.Tcp.Reset();
 
