@@ -15,7 +15,7 @@ public sealed class OpensslTests : IDisposable
     private const string Quiet = "-quiet"; // Implies the other, and prints nothing but what it received.
     private const string UnexpectedEnd = "unexpected eof while reading";
 
-    private readonly string _authority = TestCertificate.WriteServerPem();
+    private readonly string _authority = TestCertificate.WritePem(TestCertificate.Server);
     private readonly string _messages = Path.Combine(Path.GetTempPath(), $"graceful-{Guid.NewGuid():N}.txt");
 
     public static TheoryData<TlsPlacement, string, string> WithCloseNotify => Cross([TlsPlacement.Inside, TlsPlacement.Both]);

@@ -38,7 +38,7 @@ public sealed class PythonSslTests : IDisposable
         print(len(reply), hashlib.sha256(reply).hexdigest(), end, flush=True)
         """;
 
-    private readonly string _authority = TestCertificate.WriteServerPem();
+    private readonly string _authority = TestCertificate.WritePem(TestCertificate.Server);
 
     public static TheoryData<TlsPlacement> WithCloseNotify => [TlsPlacement.Inside, TlsPlacement.Both];
 
