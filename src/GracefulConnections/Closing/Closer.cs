@@ -496,7 +496,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         }
         else if (delivery.IsGone)
         {
-            Move_NeedsLock(CloseEvent.Abort);
+            Move_NeedsLock(_input.EndedByReset ? CloseEvent.PeerReset : CloseEvent.Abort);
         }
 
         NoteProgress_NeedsLock(delivery, now);

@@ -42,6 +42,7 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, bool isW
     private long _discardedBytes;
     private volatile bool _resetSeen;
     private volatile bool _peerReset;
+    private volatile bool _endedByReset;
 
     private enum Mode
     {
@@ -80,6 +81,11 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, bool isW
             }
         }
     }
+
+    /// <summary>
+    /// Gets whether the connection was over when the input of a wrapped transport ended. An abort of ours makes that end an error, so this one was the peer's or the network's.
+    /// </summary>
+    public bool EndedByReset => _endedByReset;
 
     /// <summary>Gets whether the handler was told that the peer reset the connection.</summary>
     public bool ResetSeen => _resetSeen;
@@ -365,7 +371,12 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, bool isW
     }
 
     // The kernel tells of a reset once. If it told a send of ours, the transport's receive saw an end as if by FIN, and the handler would take a part for the whole.
-    private bool IsReset() => _peerReset || (!isWrapped && probe?.IsResetBeforeFin(ReceivedBytes) == true);
+    // Behind TLS it may have come after close_notify, with nothing missing, so that there the end stays one.
+    private bool IsReset()
+    {
+        _endedByReset = isWrapped && probe?.IsOver(finSent: false) == true;
+        return _peerReset || (!isWrapped && probe?.IsResetBeforeFin(ReceivedBytes) == true);
+    }
 
     // A pipe hands the state machine that waits for it to the thread pool as it is, and anything else in a work item of its own. Only for the handler's reads, one for each
     // message: a connection that lingers reads once, and this one would cost it more memory while it waits.

@@ -136,7 +136,7 @@ internal sealed class TestServer : IAsyncDisposable
             }
             else
             {
-                kestrel.Listen((IPEndPoint)endPoint, Configure);
+                kestrel.Listen(endPoint, Configure);
             }
         });
         server._app = builder.Build();

@@ -51,6 +51,32 @@ public class SocketProbeSequenceTests
         }
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task EndedByReset_WrappedInputEndsLikeFin_TellsOfAResetThatASendTookTheErrorOf(bool resets)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads TCP_INFO.");
+        var (socket, peer) = await ConnectAsync();
+        using (socket)
+        using (peer)
+        {
+            var probe = new SocketProbe(socket);
+            await using var connection = new InMemoryConnection();
+            var input = new InputReader(connection.Transport.Input, probe, isWrapped: true, new RecordingEvents());
+            if (resets)
+            {
+                peer.Close(0);
+                await StressRun.UntilAsync(() => probe.IsOver(finSent: false), "the peer's RST");
+            }
+
+            connection.HalfClose(); // What the transport tells: its receive saw an end.
+
+            Assert.True((await input.ReadAsync()).IsCompleted);
+            Assert.Equal(resets, input.EndedByReset);
+        }
+    }
+
     [Fact]
     public async Task GetDelivery_SendHalfDone_CountsWhatThePeerHas()
     {

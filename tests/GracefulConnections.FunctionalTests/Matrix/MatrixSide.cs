@@ -1,0 +1,8 @@
+namespace GracefulConnections.FunctionalTests.Matrix;
+
+/// <summary>Which side ends the connection.</summary>
+public enum MatrixSide
+{
+    Server,
+    Peer,
+}
