@@ -73,7 +73,7 @@ internal static partial class Log
     [LoggerMessage(22, LogLevel.Debug, "The service manager behind {Variable} could not be told how far the drain is.", EventName = nameof(NotifyFailed))]
     public static partial void NotifyFailed(ILogger logger, string variable, Exception exception);
 
-    [LoggerMessage(23, LogLevel.Information, "UseGracefulShutdown() was called before UseHttps(): the TCP close is graceful, but TLS has ended by then and no close_notify is sent, so peers may report an unexpected end. Call UseGracefulShutdown() after UseHttps() instead, or on both sides of it.", EventName = nameof(TlsIsInside))]
+    [LoggerMessage(23, LogLevel.Information, "UseGracefulShutdown() was called before UseHttps(): the TCP close is graceful, but TLS has ended by then and no close_notify is sent, so peers may report an unexpected end. HTTP does without it; for other protocols call UseGracefulShutdown() after UseHttps() instead, or on both sides of it.", EventName = nameof(TlsIsInside))]
     public static partial void TlsIsInside(ILogger logger);
 
     [LoggerMessage(24, LogLevel.Warning, @"Connection id ""{ConnectionId}"": the goodbye was not said, because UseGracefulShutdown() was called before UseHttps() and TLS has ended by then. Call it after UseHttps().", EventName = nameof(GoodbyeOutsideTls))]
