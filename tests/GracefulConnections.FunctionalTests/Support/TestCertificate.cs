@@ -43,7 +43,13 @@ internal static class TestCertificate
 
     /// <summary>Writes <see cref="Client"/> and its key to a file of its own, as curl's <c>--cert</c>, Python's <c>load_cert_chain</c> and openssl's <c>-cert</c> take it.</summary>
     /// <returns>The path. The caller deletes it.</returns>
-    public static string WriteClientPem() => Write($"{Client.ExportCertificatePem()}\n{Client.GetECDsaPrivateKey()!.ExportPkcs8PrivateKeyPem()}\n");
+    public static string WriteClientPem() => WriteWithKey(Client);
+
+    /// <summary>Writes <see cref="Server"/> and its key to a file of its own, as Kestrel's configuration takes it for <c>Path</c> and for <c>KeyPath</c>.</summary>
+    /// <returns>The path. The caller deletes it.</returns>
+    public static string WriteServerPem() => WriteWithKey(Server);
+
+    private static string WriteWithKey(X509Certificate2 certificate) => Write($"{certificate.ExportCertificatePem()}\n{certificate.GetECDsaPrivateKey()!.ExportPkcs8PrivateKeyPem()}\n");
 
     private static string Write(string pem)
     {

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
@@ -22,10 +23,15 @@ internal sealed class TlsPeer : IAsyncDisposable
     public SslStream Tls { get; }
 
     /// <summary>Connects a peer and shakes hands.</summary>
+    public static Task<TlsPeer> ConnectAsync(
+        TestServer server, SslProtocols protocol = SslProtocols.None, Action<Socket>? configure = null, Action<SslClientAuthenticationOptions>? authenticate = null) =>
+        ConnectAsync(server.EndPoint, protocol, configure, authenticate);
+
+    /// <summary>Connects a peer and shakes hands.</summary>
     public static async Task<TlsPeer> ConnectAsync(
-        TestServer server, SslProtocols protocol = SslProtocols.None, Action<Socket>? configure = null, Action<SslClientAuthenticationOptions>? authenticate = null)
+        EndPoint endPoint, SslProtocols protocol = SslProtocols.None, Action<Socket>? configure = null, Action<SslClientAuthenticationOptions>? authenticate = null)
     {
-        var peer = new TlsPeer(await server.ConnectAsync(configure));
+        var peer = new TlsPeer(await RawPeer.ConnectAsync(endPoint, configure));
         var options = TestCertificate.TrustingOptions;
         options.EnabledSslProtocols = protocol;
         authenticate?.Invoke(options);
