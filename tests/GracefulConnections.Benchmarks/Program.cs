@@ -18,6 +18,7 @@ IBenchmark[] benchmarks =
     new LingeringMemoryBenchmark(),
     new TrackedMemoryBenchmark(),
     new DrainBenchmark(),
+    new ProxyBenchmark(),
     new EarlyRejectionBenchmark(TlsPlacement.Plaintext),
     new EarlyRejectionBenchmark(TlsPlacement.Outside),
     new EarlyRejectionBenchmark(TlsPlacement.Inside),
@@ -48,7 +49,11 @@ foreach (var benchmark in benchmarks.Where(benchmark => options.Only is null || 
 {
     var figures = new Figures();
     await benchmark.RunAsync(options, figures);
-    if (figures.Counts.Count > 0)
+    if (figures.LeftOutBecause is { } reason)
+    {
+        failures += Report.PrintLeftOut(benchmark, reason);
+    }
+    else if (figures.Counts.Count > 0)
     {
         failures += Report.PrintCounts(benchmark, figures);
     }

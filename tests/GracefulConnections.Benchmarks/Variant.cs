@@ -11,4 +11,10 @@ internal enum Variant
 
     /// <summary>A loop over shutdown(2): what the kernel alone costs.</summary>
     ShutdownLoop,
+
+    /// <summary>HAProxy in TCP mode.</summary>
+    HaProxy,
+
+    /// <summary>nginx with its stream module.</summary>
+    Nginx,
 }

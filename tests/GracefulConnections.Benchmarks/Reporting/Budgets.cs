@@ -52,5 +52,12 @@ internal static class Budgets
         new("drain", "ms to the last FIN", Comparison.RatioAtMost, Aim: 2),
         new("drain", "server CPU ms", Comparison.RatioAtMost),
         new("drain", "GetConnections() ms", Comparison.OursAtMost),
+
+        new("proxy", "MB/s to upstream", Comparison.RatioAtLeast),
+        new("proxy", "MB/s from upstream", Comparison.RatioAtLeast),
+        new("proxy", "relay CPU s/GB to upstream", Comparison.RatioAtMost),
+        new("proxy", "relay CPU s/GB from upstream", Comparison.RatioAtMost),
+        new("proxy", "requests/s", Comparison.RatioAtLeast),
+        new("proxy", "relay CPU us/request", Comparison.RatioAtMost),
     ];
 }

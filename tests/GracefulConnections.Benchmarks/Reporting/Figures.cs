@@ -9,6 +9,9 @@ internal sealed class Figures
     /// <summary>Gets what was counted and not measured.</summary>
     public IReadOnlyList<Count> Counts => _counts;
 
+    /// <summary>Gets why nothing was measured; <see langword="null"/> where it was.</summary>
+    public string? LeftOutBecause { get; private set; }
+
     public void Add(Variant variant, string figure, double value)
     {
         if (!_values.TryGetValue((variant, figure), out var values))
@@ -18,6 +21,8 @@ internal sealed class Figures
 
         values.Add(value);
     }
+
+    public void LeaveOut(string reason) => LeftOutBecause = reason;
 
     public void AddCount(Count count) => _counts.Add(count);
 

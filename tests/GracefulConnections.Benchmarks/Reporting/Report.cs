@@ -1,5 +1,6 @@
 using System.Globalization;
 using GracefulConnections.Benchmarks.Rows;
+using GracefulConnections.FunctionalTests.Support;
 
 namespace GracefulConnections.Benchmarks.Reporting;
 
@@ -13,12 +14,26 @@ internal static class Report
     {
         Console.WriteLine();
         Console.WriteLine($"{benchmark.Name}: {benchmark.Description}");
-        Console.WriteLine(Format("", benchmark.Baseline == Variant.Stock ? "stock" : "floor", "ours", "compared", "quartiles", "min .. max", "must", "aim", ""));
+        return benchmark.Baselines.Sum(baseline => Print(benchmark, baseline, figures));
+    }
+
+    /// <summary>Says that a row was left out.</summary>
+    /// <returns>1 where that must not be, else 0.</returns>
+    public static int PrintLeftOut(IBenchmark benchmark, string reason)
+    {
+        Console.WriteLine();
+        Console.WriteLine($"{benchmark.Name}: left out. {reason}");
+        return InstalledProgram.IsRequired ? 1 : 0;
+    }
+
+    private static int Print(IBenchmark benchmark, Variant baseline, Figures figures)
+    {
+        Console.WriteLine(Format("", Name(baseline), "ours", "compared", "quartiles", "min .. max", "must", "aim", ""));
         var shortfalls = 0;
         foreach (var budget in Budgets.All.Where(budget => budget.Benchmark == benchmark.Name))
         {
             var ours = figures.Get(Variant.Graceful, budget.Figure);
-            var stock = budget.Comparison == Comparison.OursAtMost ? ours : figures.Get(benchmark.Baseline, budget.Figure);
+            var stock = budget.Comparison == Comparison.OursAtMost ? ours : figures.Get(baseline, budget.Figure);
             var isRatio = budget.Comparison is Comparison.RatioAtLeast or Comparison.RatioAtMost;
             var compared = stock.Zip(ours, (s, o) => isRatio ? o / s : budget.Comparison == Comparison.OursAtMost ? o : o - s).Order().ToArray();
             var median = Quantile(compared, 0.5);
@@ -63,7 +78,7 @@ internal static class Report
         Console.WriteLine(shortfalls == 0 ? "All budgets are met." : $"{shortfalls} budgets fall short.");
         if (failures > 0)
         {
-            Console.WriteLine($"FAILED: {failures} of what ours must do every time did not succeed.");
+            Console.WriteLine($"FAILED: {failures} of what ours must do every time, or of the rows, did not succeed.");
         }
     }
 
@@ -83,6 +98,15 @@ internal static class Report
 
         bool Meets(double? limit) => sign * compared <= (sign * limit) + slack;
     }
+
+    private static string Name(Variant baseline) => baseline switch
+    {
+        Variant.Stock => "stock",
+        Variant.ShutdownLoop => "floor",
+        Variant.HaProxy => "HAProxy",
+        Variant.Nginx => "nginx",
+        _ => baseline.ToString(),
+    };
 
     private static string Text(Verdict verdict) => verdict switch
     {

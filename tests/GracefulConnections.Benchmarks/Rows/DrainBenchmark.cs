@@ -21,7 +21,7 @@ internal sealed class DrainBenchmark : IBenchmark
 
     public string Description => $"{_count} idle connections, drained: ours against a loop over shutdown(2)";
 
-    public Variant Baseline => Variant.ShutdownLoop;
+    public IReadOnlyList<Variant> Baselines => [Variant.ShutdownLoop];
 
     public void ConfigureServices(IServiceCollection services, Variant variant) => services.AddGracefulShutdown();
 

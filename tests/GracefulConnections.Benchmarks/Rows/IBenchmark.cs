@@ -13,8 +13,8 @@ internal interface IBenchmark
     /// <summary>Gets what is measured, for the heading.</summary>
     string Description { get; }
 
-    /// <summary>Gets what ours is compared with.</summary>
-    Variant Baseline => Variant.Stock;
+    /// <summary>Gets what ours is compared with, each in a table of its own.</summary>
+    IReadOnlyList<Variant> Baselines => [Variant.Stock];
 
     /// <summary>Adds what the server needs, in the server process.</summary>
     void ConfigureServices(IServiceCollection services, Variant variant)
@@ -22,7 +22,7 @@ internal interface IBenchmark
     }
 
     /// <summary>Sets up the endpoint, in the server process.</summary>
-    void Configure(ListenOptions endpoint, Variant variant);
+    void Configure(ListenOptions endpoint, Variant variant) => throw new NotSupportedException($"{Name} brings its own servers.");
 
     /// <summary>Starts the servers, loads them and records what was measured, in the parent process.</summary>
     Task RunAsync(BenchmarkOptions options, Figures figures);

@@ -5,11 +5,6 @@ namespace GracefulConnections.FunctionalTests.Support;
 /// <summary>A program that a test needs and that is not part of this repository.</summary>
 internal static class RequiredProgram
 {
-    private const string RequireVariable = "GRACEFUL_REQUIRE_PROGRAMS";
-
-    // Where a plain user's PATH often does not lead, and tcpdump is.
-    private static readonly string[] SystemDirectories = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
-
     /// <summary>
     /// Returns the full path of <paramref name="program"/>. Where it is missing, skips the test, or fails it if the environment variable
     /// <c>GRACEFUL_REQUIRE_PROGRAMS</c> is 1: a machine that promises to run every test must not pass by skipping.
@@ -18,17 +13,12 @@ internal static class RequiredProgram
     /// <param name="package">The Debian package that has it.</param>
     public static string Find(string program, string package)
     {
-        var directories = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries);
-        foreach (var directory in directories.Concat(SystemDirectories))
+        if (InstalledProgram.Find(program) is { } path)
         {
-            var path = Path.Combine(directory, program);
-            if (File.Exists(path))
-            {
-                return path;
-            }
+            return path;
         }
 
-        SkipOrFail($"{program} is not installed (apt-get install {package}).");
+        SkipOrFail(InstalledProgram.DescribeMissing(program, package));
         return null;
     }
 
@@ -36,9 +26,9 @@ internal static class RequiredProgram
     [DoesNotReturn]
     public static void SkipOrFail(string reason)
     {
-        if (Environment.GetEnvironmentVariable(RequireVariable) == "1")
+        if (InstalledProgram.IsRequired)
         {
-            Assert.Fail($"{reason} {RequireVariable} is 1, so this is a failure.");
+            Assert.Fail($"{reason} {InstalledProgram.RequireVariable} is 1, so this is a failure.");
         }
 
         Assert.Skip(reason);
