@@ -21,6 +21,8 @@ builder.Services.AddHostedService<CounterLine>();
 builder.Services.Configure<ServerDrainOptions>(builder.Configuration.GetSection("Drain")); // --Drain:DrainTimeout 0:01:00
 builder.Services.AddGracefulShutdown();
 
+// A relay reads all the time: without the question whether there is something to read, each read is one system call and not two. An idle connection holds a block of 4 KiB for it.
+builder.WebHost.UseSockets(sockets => sockets.WaitForDataBeforeAllocatingBuffer = false);
 builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(settings.Listen, endpoint =>
     endpoint.UseGracefulShutdown(settings.Downstream.Apply).UseConnectionHandler<RelayHandler>()));
 

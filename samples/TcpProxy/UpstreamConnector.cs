@@ -8,7 +8,7 @@ namespace TcpProxy;
 /// <summary>Connects to the upstream, by the same transport that Kestrel listens with.</summary>
 internal sealed class UpstreamConnector(Settings settings, TimeProvider time, ILogger<UpstreamConnector> logger) : IDisposable
 {
-    private readonly SocketConnectionContextFactory _factory = new(new SocketConnectionFactoryOptions(), logger);
+    private readonly SocketConnectionContextFactory _factory = new(new SocketConnectionFactoryOptions { WaitForDataBeforeAllocatingBuffer = false }, logger); // As downstream.
 
     /// <summary>Makes a connection, which the caller disposes.</summary>
     /// <exception cref="SocketException">The upstream cannot be reached.</exception>
