@@ -12,7 +12,7 @@ internal sealed class ProxyBenchmark : IBenchmark
 {
     private const int Connections = 64;
     private const int MessageBytes = 64;
-    private const long StreamBytes = 2L << 30;
+    private const long StreamBytes = 1L << 30;
     private const long ShortStreamBytes = 128L << 20;
     private const double Megabyte = 1e6;
     private const double Gigabyte = 1e9;

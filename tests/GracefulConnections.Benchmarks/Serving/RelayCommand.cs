@@ -65,7 +65,7 @@ internal static class RelayCommand
                     """);
                 return new ProcessStartInfo(InstalledProgram.Find(NginxProgram)!, ["-e", "stderr", "-p", directory, "-c", nginxConfiguration]);
 
-            default:
+            case Variant.Graceful:
                 return new ProcessStartInfo("dotnet",
                 [
                     FindTcpProxy(),
@@ -74,6 +74,9 @@ internal static class RelayCommand
                     "--Proxy:ReportInterval", "1.00:00:00",
                     "--Logging:LogLevel:Default", "Warning",
                 ]);
+
+            default:
+                throw new ArgumentOutOfRangeException(nameof(variant), variant, "No relay.");
         }
     }
 

@@ -19,19 +19,18 @@ internal sealed class RelayProcess : IAsyncDisposable
     private readonly RelayUpstream _upstream = new();
     private readonly Process _process;
     private readonly Task<string>[] _printed;
-
     private EchoLoad? _echoes;
 
     private RelayProcess(Variant variant)
     {
         Variant = variant;
         EndPoint = FindFreeEndPoint();
-        var start = RelayCommand.Create(variant, _directory.FullName, EndPoint.Port, _upstream.Port);
-        start.WorkingDirectory = _directory.FullName;
-        start.RedirectStandardOutput = true;
-        start.RedirectStandardError = true;
         try
         {
+            var start = RelayCommand.Create(variant, _directory.FullName, EndPoint.Port, _upstream.Port);
+            start.WorkingDirectory = _directory.FullName;
+            start.RedirectStandardOutput = true;
+            start.RedirectStandardError = true;
             _process = Process.Start(start)!;
         }
         catch
@@ -67,7 +66,7 @@ internal sealed class RelayProcess : IAsyncDisposable
             catch (Exception exception)
             {
                 await relay.DisposeAsync();
-                if (exception is not InvalidOperationException || attempt == StartAttempts)
+                if (exception is not (InvalidOperationException or TimeoutException) || attempt == StartAttempts)
                 {
                     throw;
                 }
@@ -133,6 +132,7 @@ internal sealed class RelayProcess : IAsyncDisposable
     }
 
     /// <exception cref="InvalidOperationException">It ended instead.</exception>
+    /// <exception cref="TimeoutException">Somebody else has its port.</exception>
     private async Task WaitUntilItRelaysAsync()
     {
         var started = Stopwatch.GetTimestamp();
