@@ -130,7 +130,9 @@ public class WireTests
         await using var peer = await server.ConnectAsync();
 
         Assert.Equal(CloseOutcome.FlushTimedOut, (await server.NextResultAsync()).Outcome);
-        Assert.Equal(["server RST"], Endings(await capture.StopAsync(), server));
+
+        // The peer's kernel may answer RST as well: to data that another processor brings to it a moment later than ours.
+        Assert.Equal(["server RST"], Endings(await capture.StopAsync(), server).Where(static ending => ending.StartsWith("server", StringComparison.Ordinal)));
     }
 
     [Fact]
