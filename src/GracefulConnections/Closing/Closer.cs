@@ -628,9 +628,11 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
             return;
         }
 
-        if (e == CloseEvent.PeerReset && _innerResult is { Outcome: CloseOutcome.Graceful } && _state == CloseState.Flushing)
+        if (e == CloseEvent.PeerReset && _innerResult is { Outcome: CloseOutcome.Graceful } && _state != CloseState.Lingering)
         {
-            // Inside of TLS both sides have said their end, and everything had arrived. The peer is gone and answers our close_notify or our FIN in that way.
+            // Inside of TLS both sides have said their end, and everything had arrived. The peer is gone and answers our close_notify or our FIN in that way. The discard may find it
+            // before this close has begun.
+            _state = _state == CloseState.Flushing ? _state : CloseTransitions.Next(_state, CloseEvent.HandlerReturned);
             _state = CloseTransitions.Next(_state, CloseEvent.Delivered);
             _result = _result with { UnacknowledgedBytes = _innerResult.Value.UnacknowledgedBytes };
             e = CloseEvent.PeerFin;
