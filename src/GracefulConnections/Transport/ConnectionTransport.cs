@@ -14,6 +14,8 @@ internal readonly record struct ConnectionTransport(InputReader Input, Transport
     private const long PauseWriterThreshold = 64 * 1024;
     private const long ResumeWriterThreshold = PauseWriterThreshold / 2;
 
+    private const string TlsTransport = "SslDuplexPipe"; // Kestrel's, and not public.
+
     private static readonly ConditionalWeakTable<MemoryPool<byte>, PipeOptions> PipeOptionsByPool = [];
 
     /// <param name="connection">The connection as its transport made it.</param>
@@ -50,8 +52,8 @@ internal readonly record struct ConnectionTransport(InputReader Input, Transport
     private static bool OwnsSocket(ConnectionContext connection, IConnectionSocketFeature socket, IDuplexPipe transport) =>
         ReferenceEquals(socket, connection) && transport.GetType().Assembly == connection.GetType().Assembly;
 
-    // A middleware between TLS and us may still hold what was written, which close_notify would overtake, and reads when it likes, which close_notify must not meet. So again: the transport
-    // in use is of the same make as what TLS tells of itself. Who brings TLS of another make and tells nothing is believed.
+    // A middleware between TLS and us may still hold what was written, which close_notify would overtake, and reads when it likes, which close_notify must not meet. So the transport in use
+    // must be TLS's own: the same make is not enough, since Kestrel's logging may hide what stands behind it. Who brings TLS of another make and tells nothing of it is believed.
     private static bool IsDirectlyInside(ConnectionContext connection, IDuplexPipe transport) =>
-        connection.Features.Get<ITlsHandshakeFeature>() is not { } handshake || transport.GetType().Assembly == handshake.GetType().Assembly;
+        connection.Features.Get<ITlsHandshakeFeature>() is not { } handshake || (transport.GetType().Name == TlsTransport && transport.GetType().Assembly == handshake.GetType().Assembly);
 }
