@@ -250,6 +250,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
             _goodbye = new Goodbye(expired, deadline);
         }
 
+        _input.Discard(); // A goodbye may take long.
         scope.ClosingSweeper.Watch(this, deadline);
         var cancellation = new CancellationTokenSource(); // Has no timer, and the goodbye may outlive this method: nothing to dispose.
         var leftOver = LeftOver.Send;
@@ -320,6 +321,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         }
 
         _output.Seal(over && leftOver == LeftOver.Send ? LeftOver.Drop : leftOver);
+        _input.Discard();
         if (!over)
         {
             if (finSent)

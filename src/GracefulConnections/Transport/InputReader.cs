@@ -35,6 +35,7 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, bool isW
     private Action? _betweenReads;
     private bool _reading; // A read of the transport's reader is under way.
     private bool _stopped;
+    private bool _discardIsDue;
     private bool _cancelled;
     private bool _cancelledByHandler;
     private long _bufferedBytes;
@@ -192,8 +193,21 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, bool isW
     /// <summary>The peer's reset was noticed, perhaps by a send. The abort that follows must not look like ours: the handler's read fails as if the read had noticed it.</summary>
     public void OnPeerReset() => _peerReset = true;
 
-    /// <summary>The handler has returned: from now on the peer is never blocked by a full window.</summary>
+    /// <summary>
+    /// The handler has returned: from now on what the peer sends is discarded, so that it is never blocked by a full window. Behind a middleware only from <see cref="Discard"/> on:
+    /// a read that waits there would have to be cancelled for close_notify, which costs more than all the rest of a close.
+    /// </summary>
     public void Close() => StopServing(Mode.Closed);
+
+    /// <summary>Begins with what <see cref="Close"/> has left for later, if anything.</summary>
+    public void Discard()
+    {
+        if (_discardIsDue)
+        {
+            _discardIsDue = false;
+            DiscardUntilEnd();
+        }
+    }
 
     /// <summary>
     /// Ends the input at the next message boundary: when the handler waits with everything consumed and nothing has arrived. Call it again some time later: where
@@ -426,7 +440,7 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, bool isW
         {
             if (TryDiscard(_read))
             {
-                Discard();
+                DiscardUntilEnd();
             }
         }
         else if (error is null)
@@ -526,7 +540,11 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, bool isW
         }
         else if (wasServing)
         {
-            Discard();
+            _discardIsDue = isWrapped && mode == Mode.Closed;
+            if (!_discardIsDue)
+            {
+                DiscardUntilEnd();
+            }
         }
     }
 
@@ -546,7 +564,7 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, bool isW
         (reader: this, exception),
         preferLocal: false);
 
-    private void Discard()
+    private void DiscardUntilEnd()
     {
         while (true)
         {

@@ -108,9 +108,25 @@ public sealed class BetweenReadsTests : IAsyncDisposable
     }
 
     [Fact]
+    public void Close_NobodyReads_NoReadIsUnderWayUntilDiscard()
+    {
+        _sut.Close();
+
+        _peer.Send("abc");
+        Assert.Equal(0, _sut.DiscardedBytes);
+        _sut.RunBetweenReads(Run);
+        Assert.Equal(1, _runs);
+        _sut.Discard();
+        Assert.Equal(3, _sut.DiscardedBytes);
+        _peer.Send("de");
+        Assert.Equal(5, _sut.DiscardedBytes);
+    }
+
+    [Fact]
     public void RunBetweenReads_Discarding_RunsAndDiscardGoesOn()
     {
         _sut.Close();
+        _sut.Discard();
 
         _sut.RunBetweenReads(Run);
 
@@ -125,6 +141,7 @@ public sealed class BetweenReadsTests : IAsyncDisposable
     public async Task StopAsync_Discarding_LeavesTheReaderToItsOwner()
     {
         _sut.Close();
+        _sut.Discard();
         _peer.Send("abc");
         Assert.Equal(3, _sut.DiscardedBytes);
 
@@ -142,6 +159,7 @@ public sealed class BetweenReadsTests : IAsyncDisposable
         await _sut.StopAsync().WithinLimit();
 
         _sut.Close();
+        _sut.Discard();
 
         _peer.Send("abc");
         Assert.Equal(0, _sut.DiscardedBytes);
@@ -152,6 +170,7 @@ public sealed class BetweenReadsTests : IAsyncDisposable
     public async Task StopAsync_PeersFinWasRead_EndsAndTellsNothingMore()
     {
         _sut.Close();
+        _sut.Discard();
         _peer.HalfClose();
         Assert.Equal([nameof(ITransportEvents.OnPeerFin)], _events.Told);
 
