@@ -371,7 +371,7 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, bool isW
         }
 
         Volatile.Write(ref _receivedBytes, _receivedBytes + length - _bufferedBytes);
-        if (result.IsCompleted && IsReset())
+        if (result.IsCompleted && EndsByReset())
         {
             _bufferedBytes = 0;
             inner.AdvanceTo(result.Buffer.End);
@@ -385,12 +385,14 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, bool isW
     }
 
     // The kernel tells of a reset once. If it told a send of ours, the transport's receive saw an end as if by FIN, and the handler would take a part for the whole.
-    // Behind TLS it may have come after close_notify, with nothing missing, so that there the end stays one.
-    private bool IsReset()
+    private bool EndsByReset()
     {
-        _endedByReset = isWrapped && probe?.IsOver(finSent: false) == true;
+        NoteEnd();
         return _peerReset || (!isWrapped && probe?.IsResetBeforeFin(ReceivedBytes) == true);
     }
+
+    // Behind TLS a reset may come after close_notify, with nothing missing, so that there the end stays one.
+    private void NoteEnd() => _endedByReset = isWrapped && probe?.IsOver(finSent: false) == true;
 
     // A pipe hands the state machine that waits for it to the thread pool as it is, and anything else in a work item of its own. Only for the handler's reads, one for each
     // message: a connection that lingers reads once, and this one would cost it more memory while it waits.
@@ -635,15 +637,8 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, bool isW
             return true;
         }
 
-        if (IsReset())
-        {
-            events.OnFaulted(CreateResetException());
-        }
-        else
-        {
-            events.OnPeerFin();
-        }
-
+        NoteEnd();
+        events.OnPeerFin(); // If it was a reset that a send was told of, that send tells of it as well.
         return false;
     }
 }

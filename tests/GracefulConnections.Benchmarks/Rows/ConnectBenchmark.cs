@@ -17,9 +17,11 @@ internal sealed class ConnectBenchmark(bool usesTls) : LoadBenchmark
 
     public override string Name => UsesTls ? "tls-connect" : "connect";
 
-    public override string Description => $"connect, {(UsesTls ? "TLS handshake, " : "")}{MessageBytes} bytes of request, {MessageBytes} bytes of reply, closed by the server";
+    public override string Description => $"connect, {(UsesTls ? "TLS handshake, " : "")}{MessageBytes} bytes of request, {MessageBytes} bytes of reply, closed by the server{(UsesTls ? $", after {WarmUps} times the warm-up" : "")}";
 
     protected override bool UsesTls => usesTls;
+
+    protected override int WarmUps => UsesTls ? 4 : 1;
 
     protected override string Unit => "connection";
 
