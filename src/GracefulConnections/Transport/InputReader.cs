@@ -36,6 +36,7 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, bool isW
     private bool _reading; // A read of the transport's reader is under way.
     private bool _stopped;
     private bool _discardIsDue;
+    private bool _endSeen;
     private bool _cancelled;
     private bool _cancelledByHandler;
     private long _bufferedBytes;
@@ -391,8 +392,15 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, bool isW
         return _peerReset || (!isWrapped && probe?.IsResetBeforeFin(ReceivedBytes) == true);
     }
 
-    // Behind TLS a reset may come after close_notify, with nothing missing, so that there the end stays one.
-    private void NoteEnd() => _endedByReset = isWrapped && probe?.IsOver(finSent: false) == true;
+    // Behind TLS a reset may come after close_notify, with nothing missing, so that there the end stays one. Only the first look counts: by the next one we may have aborted.
+    private void NoteEnd()
+    {
+        if (!_endSeen)
+        {
+            _endSeen = true;
+            _endedByReset = isWrapped && probe?.IsOver(finSent: false) == true;
+        }
+    }
 
     // A pipe hands the state machine that waits for it to the thread pool as it is, and anything else in a work item of its own. Only for the handler's reads, one for each
     // message: a connection that lingers reads once, and this one would cost it more memory while it waits.

@@ -78,6 +78,27 @@ public class SocketProbeSequenceTests
     }
 
     [Fact]
+    public async Task EndedByReset_OurAbortBehindThePeersFin_IsNone()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads TCP_INFO.");
+        var (socket, peer) = await ConnectAsync();
+        using (peer)
+        {
+            await using var connection = new InMemoryConnection();
+            var input = new InputReader(connection.Transport.Input, new SocketProbe(socket), isWrapped: true, new RecordingEvents());
+            connection.HalfClose();
+            var result = await input.ReadAsync();
+            Assert.True(result.IsCompleted);
+            input.AdvanceTo(result.Buffer.End);
+
+            socket.Dispose(); // As an abort of ours does. The transport's reader goes on to say that the input has ended.
+
+            Assert.True((await input.ReadAsync()).IsCompleted);
+            Assert.False(input.EndedByReset);
+        }
+    }
+
+    [Fact]
     public async Task GetDelivery_SendHalfDone_CountsWhatThePeerHas()
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads TCP_INFO.");
