@@ -36,8 +36,8 @@ internal sealed partial class CounterLine(Counters counters, Settings settings, 
     private static void ShowLive(string line)
     {
         const string ClearLine = "\e[2K";
-        var width = Math.Max(Console.WindowWidth - 1, 0);
-        Console.Write($"{ClearLine}{(line.Length <= width ? line : line[..width])}\r");
+        var width = Console.WindowWidth - 1; // Negative where the terminal does not tell.
+        Console.Write($"{ClearLine}{(width < 0 || line.Length <= width ? line : line[..width])}\r");
     }
 
     private static partial class Log
