@@ -498,7 +498,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         }
         else if (delivery.IsGone)
         {
-            Move_NeedsLock(_input.EndedByReset ? CloseEvent.PeerReset : CloseEvent.Abort);
+            Move_NeedsLock(CloseEvent.Abort);
         }
 
         NoteProgress_NeedsLock(delivery, now);
@@ -628,6 +628,11 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         if (CloseTransitions.IsFinal(_state))
         {
             return;
+        }
+
+        if (e == CloseEvent.Abort && (_input.ResetSeen || _input.EndedByReset))
+        {
+            e = CloseEvent.PeerReset; // The first cause wins: the handler saw the reset and aborted what was left, before a send could tell.
         }
 
         if (e == CloseEvent.PeerReset && _innerResult is { Outcome: CloseOutcome.Graceful } && _state != CloseState.Lingering)

@@ -389,7 +389,7 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, bool isW
     private bool EndsByReset()
     {
         NoteEnd();
-        return _peerReset || (!isWrapped && probe?.IsResetBeforeFin(ReceivedBytes) == true);
+        return (!isWrapped && probe?.IsResetBeforeFin(ReceivedBytes) == true) || _peerReset; // In this order: after the abort that follows the latter, the kernel tells nothing.
     }
 
     // Behind TLS a reset may come after close_notify, with nothing missing, so that there the end stays one. Only the first look counts: by the next one we may have aborted.

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Net;
 using System.Net.Sockets;
 
@@ -16,6 +17,20 @@ internal sealed class RawPeer(Socket socket) : IAsyncDisposable
 
     /// <summary>Gets the bytes that <see cref="StartUpload"/> has sent so far.</summary>
     public long UploadedBytes => Volatile.Read(ref _uploadedBytes);
+
+    /// <summary>Gets the bytes that the kernel has received in order, read or not. The server's FIN counts as one, and a reset as none.</summary>
+    public long KernelReceivedBytes
+    {
+        get
+        {
+            const int IpProtoTcp = 6;
+            const int TcpInfo = 11; // Its struct tcp_info is in linux/tcp.h.
+            const int BytesReceivedOffset = 128;
+            Span<byte> info = stackalloc byte[BytesReceivedOffset + sizeof(long)];
+            Assert.Equal(info.Length, Socket.GetRawSocketOption(IpProtoTcp, TcpInfo, info));
+            return BinaryPrimitives.ReadInt64LittleEndian(info[BytesReceivedOffset..]);
+        }
+    }
 
     /// <summary>Connects a peer.</summary>
     /// <param name="endPoint">Where to.</param>

@@ -1,6 +1,7 @@
 using GracefulConnections.Closing;
 using GracefulConnections.Tests.Support;
 using GracefulConnections.Transport;
+using Microsoft.AspNetCore.Connections;
 
 namespace GracefulConnections.Tests.Closing;
 
@@ -368,6 +369,38 @@ public sealed class CloserTests : IAsyncDisposable
         Assert.Equal((CloseReason.Application, CloseOutcome.Aborted), (end.Reason, end.Outcome));
     }
 
+    // A relay, for example, that aborts a leg whose reset its read was told of, before a send was.
+    [Fact]
+    public async Task Abort_ReadWasToldOfAReset_IsPeerReset()
+    {
+        var sut = Create();
+        _peer.Reset();
+        await Assert.ThrowsAsync<ConnectionResetException>(() => _input.ReadAsync().WithinLimit());
+
+        sut.OnFaulted(new ObjectDisposedException("socket"));
+
+        var end = await sut.Closed.WithinLimit();
+        Assert.Equal((CloseReason.PeerReset, CloseOutcome.PeerReset), (end.Reason, end.Outcome));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task SayGoodbyeAsync_PeerSendsMeanwhile_IsDiscardedAtOnce(bool isWrapped)
+    {
+        var sut = Create(isWrapped: isWrapped);
+        sut.TryRequestClose(CloseReason.HostStopping);
+        sut.OnHandlerReturned(CloseReason.HandlerCompleted);
+        var goodbye = new TaskCompletionSource();
+        var saying = sut.SayGoodbyeAsync((_, _) => new ValueTask(goodbye.Task)).AsTask();
+
+        _peer.Send("abc");
+
+        Assert.Equal(3, _input.DiscardedBytes);
+        goodbye.SetResult();
+        Assert.Equal(LeftOver.Send, await saying.WithinLimit());
+    }
+
     [Fact]
     public async Task CloseAsync_EndedBefore_DropsWhatWasNotFlushedAndIsNeverWatched()
     {
@@ -398,12 +431,12 @@ public sealed class CloserTests : IAsyncDisposable
 
     public ValueTask DisposeAsync() => _peer.DisposeAsync();
 
-    private Closer Create(Action<GracefulCloseOptions>? configure = null)
+    private Closer Create(Action<GracefulCloseOptions>? configure = null, bool isWrapped = false)
     {
         _endpoint = new TestEndpoint(configure);
         var closer = new Closer(_peer, _endpoint.Scope);
         _output = new FakeOutput(closer) { Delivery = new DeliveryStatus(0, IsDelivered: false, IsReset: false, UnacknowledgedBytes: 0) };
-        _input = new InputReader(_peer.Transport.Input, null, isWrapped: false, closer);
+        _input = new InputReader(_peer.Transport.Input, null, isWrapped, closer);
         closer.Attach(_input, _output);
         return closer;
     }
