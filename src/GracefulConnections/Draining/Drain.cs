@@ -320,11 +320,8 @@ internal sealed class Drain
             var result = connection.Result ?? new CloseResult(_reason, CloseOutcome.Aborted, TimeSpan.Zero, 0, null);
             _tally.Add(result);
             _lostBytes += result.UnacknowledgedBytes ?? 0;
-        }
 
-        End();
-        foreach (var connection in unended)
-        {
+            // Before the report: a host that stops exits with it.
             var id = connection.GetInfo().ConnectionId;
             if (_context.IsHostStopping)
             {
@@ -336,6 +333,8 @@ internal sealed class Drain
                 Log.HandlerIgnoresAbort(_context.Logger, id, HandlerGrace.TotalSeconds);
             }
         }
+
+        End();
     }
 
     private bool TryEnd_NeedsLock()

@@ -18,6 +18,9 @@ namespace GracefulConnections.Transport;
 /// <param name="activity">Where it is noted when bytes were read; <see langword="null"/> when that is of no interest.</param>
 internal sealed class InputReader(PipeReader inner, SocketProbe? probe, bool isWrapped, ITransportEvents events, Activity? activity = null) : PipeReader, IValueTaskSource<ReadResult>
 {
+    /// <summary>How long after the last byte arrived a middleware may still have something for the handler: where threads are short, much longer than it takes.</summary>
+    public static readonly TimeSpan LongestWayThroughMiddleware = TimeSpan.FromMilliseconds(250);
+
     private static readonly ReadResult EndOfInput = new(ReadOnlySequence<byte>.Empty, isCanceled: false, isCompleted: true);
 
     private readonly Lock _lock = new();
@@ -498,9 +501,11 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, bool isW
 
     private bool IsSameWait_NeedsLock()
     {
-        // Behind a middleware, bytes that came in between may be a part of something that it can only hand on as a whole.
-        var wait = (_wait.Version, isWrapped && probe?.TryGetTcpInfo(out var info) == true ? info.ReceivedBytes : 0);
-        var isSame = _unconfirmed == wait;
+        // Behind a middleware, bytes that came in between may be a part of something that it can only hand on as a whole, and those that came a moment ago may still be on their way.
+        TcpInfo info = default;
+        var isBehindTcp = isWrapped && probe?.TryGetTcpInfo(out info) == true;
+        var wait = (_wait.Version, isBehindTcp ? info.ReceivedBytes : 0);
+        var isSame = _unconfirmed == wait && (!isBehindTcp || info.SinceReceived >= LongestWayThroughMiddleware);
         _unconfirmed = wait;
         return isSame;
     }

@@ -4,7 +4,7 @@ using System.Net.Sockets;
 namespace GracefulConnections.Transport;
 
 /// <summary>What Linux tells of a TCP connection (struct tcp_info in linux/tcp.h).</summary>
-internal readonly record struct TcpInfo(byte State, bool HasUnacknowledged, long AcknowledgedBytes, long ReceivedBytes, bool IsWindowClosed)
+internal readonly record struct TcpInfo(byte State, bool HasUnacknowledged, long AcknowledgedBytes, long ReceivedBytes, TimeSpan SinceReceived, bool IsWindowClosed)
 {
     public const byte FinWait2 = 5;
     public const byte TimeWait = 6;
@@ -14,6 +14,7 @@ internal readonly record struct TcpInfo(byte State, bool HasUnacknowledged, long
     private const int IpProtoTcp = 6;
     private const int TcpInfoOption = 11;
     private const int UnackedOffset = 24;
+    private const int LastDataReceivedOffset = 52;
     private const int BytesAckedOffset = 120;
     private const int BytesReceivedOffset = 128;
     private const int NotSentOffset = 144;
@@ -45,6 +46,7 @@ internal readonly record struct TcpInfo(byte State, bool HasUnacknowledged, long
             BinaryPrimitives.ReadUInt32LittleEndian(raw[UnackedOffset..]) != 0 || BinaryPrimitives.ReadUInt32LittleEndian(raw[NotSentOffset..]) != 0,
             BinaryPrimitives.ReadInt64LittleEndian(raw[BytesAckedOffset..]),
             BinaryPrimitives.ReadInt64LittleEndian(raw[BytesReceivedOffset..]),
+            TimeSpan.FromMilliseconds(BinaryPrimitives.ReadUInt32LittleEndian(raw[LastDataReceivedOffset..])),
             length >= LengthWithSendWindow && BinaryPrimitives.ReadUInt32LittleEndian(raw[SendWindowOffset..]) == 0);
         return true;
     }

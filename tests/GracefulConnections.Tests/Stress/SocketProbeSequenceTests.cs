@@ -51,6 +51,30 @@ public class SocketProbeSequenceTests
         }
     }
 
+    // A middleware has taken the bytes from the kernel and not handed them on, and the second look comes at once.
+    [Fact]
+    public async Task EndAtMessageBoundary_BytesOnTheirWayThroughAMiddleware_WaitsForThem()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads TCP_INFO.");
+        var (socket, peer) = await ConnectAsync();
+        using (socket)
+        using (peer)
+        {
+            await using var connection = new InMemoryConnection();
+            var input = new InputReader(connection.Transport.Input, new SocketProbe(socket), isWrapped: true, new RecordingEvents());
+            var read = input.ReadAsync();
+            peer.Send(new byte[1]);
+            socket.Receive(new byte[1]);
+
+            var ended = input.EndAtMessageBoundary() || input.EndAtMessageBoundary();
+
+            Assert.True(TcpInfo.TryRead(socket, out var info));
+            Assert.True(!ended || info.SinceReceived >= InputReader.LongestWayThroughMiddleware, $"Ended {info.SinceReceived} after the last byte.");
+            await StressRun.UntilAsync(() => ended || input.EndAtMessageBoundary(), "the end of the input");
+            Assert.True((await read).IsCompleted);
+        }
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
