@@ -21,6 +21,8 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, bool isW
     /// <summary>How long after the last byte arrived a middleware may still have something for the handler: where threads are short, much longer than it takes.</summary>
     public static readonly TimeSpan LongestWayThroughMiddleware = TimeSpan.FromMilliseconds(250);
 
+    private const int MaxReadsInARow = 16;
+
     private static readonly ReadResult EndOfInput = new(ReadOnlySequence<byte>.Empty, isCanceled: false, isCompleted: true);
 
     private readonly Lock _lock = new();
@@ -581,7 +583,7 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, bool isW
 
     private void DiscardUntilEnd()
     {
-        while (true)
+        for (var i = 0; i < MaxReadsInARow; i++)
         {
             ValueTask<ReadResult> read;
             try
@@ -614,6 +616,9 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, bool isW
                 return;
             }
         }
+
+        // A peer that sends as fast as we read must not hold this thread: it has a close to bring to its end, or other connections to serve.
+        ThreadPool.UnsafeQueueUserWorkItem(static reader => reader.DiscardUntilEnd(), this, preferLocal: false);
     }
 
     private bool TryDiscard(ConfiguredValueTaskAwaitable<ReadResult>.ConfiguredValueTaskAwaiter read)

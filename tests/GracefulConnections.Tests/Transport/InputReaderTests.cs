@@ -561,6 +561,26 @@ public sealed class InputReaderTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Close_PeerSendsAsFastAsWeRead_ReturnsAndDiscardsToTheEnd()
+    {
+        var flood = new FloodedReader();
+        var sut = new InputReader(flood, null, isWrapped: false, _events);
+        try
+        {
+            await Task.Run(sut.Close).WithinLimit();
+
+            var discarded = sut.DiscardedBytes;
+            await TestLimit.UntilAsync(() => sut.DiscardedBytes > discarded + 1000);
+        }
+        finally
+        {
+            flood.Stop();
+        }
+
+        await TestLimit.UntilAsync(() => _events.Told.Contains(nameof(RecordingEvents.OnPeerFin)));
+    }
+
+    [Fact]
     public void Close_PeerResetsAfterwards_TellsTheFault()
     {
         _sut.Close();
