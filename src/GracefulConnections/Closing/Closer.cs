@@ -262,7 +262,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
                 Log.GoodbyeTimedOut(scope.Logger, connection.ConnectionId, scope.Options.GoodbyeTimeout.TotalMilliseconds);
             }
 
-            leftOver = LeftOver.DropAndKeepMemory;
+            leftOver = LeftOver.Abandon;
             _ = CancelAsync(); // The token is cancelled when this returns. Its callbacks run elsewhere: one that blocks must not hold the close.
             _output.CancelPendingFlush();
         }
@@ -294,7 +294,6 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
             }
             catch (Exception exception)
             {
-                leftOver = leftOver == LeftOver.Send ? LeftOver.Drop : leftOver;
                 if (exception is not OperationCanceledException || !cancellation.IsCancellationRequested) // One that ends when it is cancelled does as it was told.
                 {
                     Log.GoodbyeFaulted(scope.Logger, connection.ConnectionId, exception); // The user's code; it costs its own connection a message, and nobody else anything.
@@ -320,7 +319,7 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
             }
         }
 
-        _output.Seal(over && leftOver == LeftOver.Send ? LeftOver.Drop : leftOver);
+        _output.Seal(leftOver);
         _input.Discard();
         if (!over)
         {
@@ -354,15 +353,17 @@ internal sealed class Closer(ConnectionContext connection, CloseScope scope, Act
         }
     }
 
-    public void OnOutputFaulted()
+    public bool OnOutputFaulted(Exception exception)
     {
         lock (_lock)
         {
             _reason ??= CloseReason.HandlerFaulted;
         }
 
-        Raise(CloseEvent.Abort);
+        return false;
     }
+
+    public void OnAllSent() => Raise(CloseEvent.Abort);
 
     // Not when it was sent: a peer answers at once, and what it sent would count as sent before.
     public void OnFinSending()

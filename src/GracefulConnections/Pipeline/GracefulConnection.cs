@@ -280,7 +280,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
             _closer.Abort();
         }
 
-        return _closer.CloseAsync(LeftOver.Drop);
+        return _closer.CloseAsync(LeftOver.Send);
     }
 
     public override TrackedConnectionInfo GetInfo()
@@ -345,7 +345,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
         _closer.OnHandlerReturned(CloseReason.HostStopping);
         _limits?.Stop();
         _closer.Abort();
-        return _closer.CloseAsync(LeftOver.DropAndKeepMemory);
+        return _closer.CloseAsync(LeftOver.Abandon);
     }
 
     public void Dispose()

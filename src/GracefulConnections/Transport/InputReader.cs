@@ -72,7 +72,7 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, bool isW
     public long DiscardedBytes => Volatile.Read(ref _discardedBytes);
 
     /// <summary>Gets whether something of the peer's, perhaps its FIN, waits in the kernel for us to read it.</summary>
-    public bool IsBehind => probe?.HasReceivedMoreThan(isWrapped ? null : ReceivedBytes) == true;
+    public bool IsBehind => probe?.IsBehind() == true;
 
     /// <summary>Gets whether a middleware stands between the transport and us, so that <see cref="StopAsync"/> must come before its end.</summary>
     public bool IsWrapped => isWrapped;
@@ -484,7 +484,7 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, bool isW
             return false;
         }
 
-        var unread = isWrapped ? probe?.GetUnreadInput(null) ?? UnreadInput.Unknown : probe?.GetUnreadInput(_receivedBytes);
+        var unread = probe is null ? (isWrapped ? UnreadInput.Unknown : (UnreadInput?)null) : GetUnreadInput(probe);
         switch (unread)
         {
             case UnreadInput.Some:
@@ -500,6 +500,9 @@ internal sealed class InputReader(PipeReader inner, SocketProbe? probe, bool isW
                 return true;
         }
     }
+
+    private static UnreadInput GetUnreadInput(SocketProbe probe) =>
+        probe.GetUnreadLength(out var isDead) > 0 || isDead ? UnreadInput.Some : UnreadInput.Unknown;
 
     private bool IsSameWait_NeedsLock()
     {
