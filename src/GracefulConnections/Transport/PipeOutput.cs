@@ -12,7 +12,7 @@ namespace GracefulConnections.Transport;
 /// <param name="wrapped">How far the bytes got; <see langword="null"/> where there is no socket below.</param>
 /// <param name="isLeftToServer">Whether the server ends the connection.</param>
 /// <param name="events">Who is told.</param>
-/// <param name="activity">Where flushes are noted; <see langword="null"/> when that is of no interest.</param>
+/// <param name="activity">Where flushes are noted.</param>
 internal sealed class PipeOutput(
     PipeWriter writer,
     WrappedDelivery? wrapped,
@@ -21,9 +21,11 @@ internal sealed class PipeOutput(
     Activity activity)
     : TransportOutput(writer, events, activity)
 {
-    // A pipe takes bytes while its flush is pending, and only must not be awaited twice. Any other writer may write to a
-    // stream, where a second flush would mix the bytes of both.
-    private readonly bool _isPipe = writer.GetType().DeclaringType == typeof(Pipe);
+    private const string StreamWriter = "System.IO.Pipelines.StreamPipeWriter"; // What PipeWriter.Create makes.
+
+    // A pipe, and what wraps one, takes bytes in order while its flush is pending, and only must not be awaited twice.
+    // The writer of a stream would mix the bytes of two flushes, and loses what is written meanwhile.
+    private readonly bool _isStream = writer.GetType().FullName == StreamWriter;
     private long _sentBytes;
     private int _awaitsAbort;
     private volatile bool _aborted;
@@ -79,7 +81,7 @@ internal sealed class PipeOutput(
 
     protected override ValueTask<FlushResult> FlushCore(CancellationToken cancellationToken)
     {
-        if (_isPipe)
+        if (!_isStream)
         {
             return Accept(Writer.FlushAsync(cancellationToken));
         }
@@ -91,7 +93,7 @@ internal sealed class PipeOutput(
 
     protected override ValueTask<FlushResult> WriteCore(ReadOnlyMemory<byte> source, CancellationToken cancellationToken)
     {
-        if (_isPipe)
+        if (!_isStream)
         {
             var write = Writer.WriteAsync(source, cancellationToken);
             if (!write.IsCanceled) // A token that was cancelled before leaves the bytes with the caller.

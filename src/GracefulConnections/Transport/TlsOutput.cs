@@ -11,7 +11,7 @@ namespace GracefulConnections.Transport;
 /// <param name="sendCloseNotify">Sends what stands for our FIN.</param>
 /// <param name="wrapped">How far the bytes got; <see langword="null"/> where there is no socket below.</param>
 /// <param name="events">Who is told.</param>
-/// <param name="activity">Where flushes are noted; <see langword="null"/> when that is of no interest.</param>
+/// <param name="activity">Where flushes are noted.</param>
 internal sealed class TlsOutput(
     Pipe pipe,
     Stream stream,
