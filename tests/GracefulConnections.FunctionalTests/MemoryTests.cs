@@ -24,7 +24,8 @@ public sealed class MemoryTests
     [InlineData(TlsPlacement.Outside)]
     public async Task Memory_TlsConnection_ComesFromThePoisoningPool(TlsPlacement placement)
     {
-        await using var server = await TestServer.StartTlsAsync(placement, static connection => connection.SendAsync(ReplyBytes));
+        await using var server = await TestServer.StartTlsAsync(
+            placement, static connection => connection.SendAsync(ReplyBytes));
         await using var peer = await TlsPeer.ConnectAsync(server, SslProtocols.Tls13);
 
         Assert.Equal(ReplyBytes, (await peer.ReadToEndAsync()).Bytes);
@@ -50,6 +51,6 @@ public sealed class MemoryTests
         kept.Span[0] = (byte)'X';
 
         var exception = await Assert.ThrowsAsync<InvalidOperationException>(async () => await server.DisposeAsync());
-        Assert.Contains("1 bytes were written after the return, from byte 0 on: 58", exception.Message, StringComparison.Ordinal);
+        Assert.Contains("from byte 0 on: 58", exception.Message, StringComparison.Ordinal);
     }
 }

@@ -12,7 +12,6 @@ public sealed class FakeNotifySocket : IDisposable
     private const int MaxMessageBytes = 4096;
 
     private readonly Socket _socket = new(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
-    private readonly string? _file;
 
     /// <summary>Listens at a path of its own in the directory for temporary files.</summary>
     public FakeNotifySocket()
@@ -23,7 +22,6 @@ public sealed class FakeNotifySocket : IDisposable
     private FakeNotifySocket(string name, bool isAbstract)
     {
         Address = isAbstract ? $"@{name}" : name;
-        _file = isAbstract ? null : name;
         _socket.Bind(new UnixDomainSocketEndPoint(isAbstract ? $"\0{name}" : name));
     }
 
@@ -60,12 +58,5 @@ public sealed class FakeNotifySocket : IDisposable
         return messages;
     }
 
-    public void Dispose()
-    {
-        _socket.Dispose();
-        if (_file is not null)
-        {
-            File.Delete(_file);
-        }
-    }
+    public void Dispose() => _socket.Dispose(); // The runtime deletes the file of a socket that was bound.
 }

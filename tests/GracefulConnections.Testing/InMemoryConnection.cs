@@ -16,7 +16,9 @@ public sealed class InMemoryConnection : ConnectionContext, IDuplexPipe
     private readonly Pipe _toHandler;
     private readonly Pipe _toPeer;
 
-    /// <param name="pauseWriterThreshold">From how many bytes on that the peer has not read a flush waits; 0 for never.</param>
+    /// <param name="pauseWriterThreshold">
+    /// From how many bytes on that the peer has not read a flush waits; 0 for never.
+    /// </param>
     /// <param name="pool">
     /// Where both pipes get their memory; <see langword="null"/> for the runtime's own. A
     /// <see cref="PoisoningMemoryPool"/> finds who uses it after its return.
@@ -63,7 +65,7 @@ public sealed class InMemoryConnection : ConnectionContext, IDuplexPipe
         if (!flush.IsCompletedSuccessfully)
         {
             throw new InvalidOperationException(
-                $"Sending \"{text}\" did not complete at once, although this direction has no limit: its pipe is broken.");
+                $"Sending \"{text}\" did not complete at once, although this direction has no limit.");
         }
     }
 

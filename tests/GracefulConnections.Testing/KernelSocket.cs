@@ -38,7 +38,8 @@ public readonly record struct KernelSocket(
     }
 
     /// <summary>
-    /// Returns how many sockets this process has open. Not its other descriptors: the runtime loads assemblies at any time.
+    /// Returns how many sockets this process has open. Not its other descriptors, because the runtime loads assemblies
+    /// at any time.
     /// </summary>
     public static int CountDescriptors() => new DirectoryInfo("/proc/self/fd").EnumerateFileSystemInfos()
         .Count(descriptor => descriptor.LinkTarget?.StartsWith("socket:", StringComparison.Ordinal) == true);

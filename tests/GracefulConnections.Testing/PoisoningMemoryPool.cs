@@ -27,10 +27,10 @@ public sealed class PoisoningMemoryPool : MemoryPool<byte>
     /// <summary>The bytes of each block, as of Kestrel's own.</summary>
     public const int BlockBytes = 4096;
 
-    /// <summary>How many returned blocks wait before the first of them is rented again, unless told otherwise.</summary>
+    /// <summary>How many returned blocks wait, by default, before the first of them is rented again.</summary>
     public const int DefaultQuarantineCount = 256; // 1 MiB a pool.
 
-    private const int LongestRunByChance = 16; // Of poison in what a peer receives: shorter ones may be ciphertext.
+    private const int PoisonRunBytes = 16; // In what a peer receives. Ciphertext holds shorter runs by chance.
     private const int MaxRecordedCount = 16; // The first ones tell what is wrong; a loop must not fill the memory.
     private const int SampleBytes = 32;
 
@@ -98,7 +98,8 @@ public sealed class PoisoningMemoryPool : MemoryPool<byte>
         return new Lease(this, bytes);
     }
 
-    /// <summary>Looks at every block that waits, and returns what was found until now: the first of each pool.</summary>
+    /// <summary>Looks at every block that waits.</summary>
+    /// <returns>The first violations that were found until now, at most 16.</returns>
     public IReadOnlyList<PoolViolation> Check()
     {
         lock (_lock) // Nobody rents a block that is being looked at.
@@ -126,18 +127,20 @@ public sealed class PoisoningMemoryPool : MemoryPool<byte>
     /// <exception cref="InvalidOperationException">The sender sent memory after it had returned it.</exception>
     public static void ThrowIfPoisoned(ReadOnlySpan<byte> received)
     {
-        Span<byte> run = stackalloc byte[LongestRunByChance];
+        Span<byte> run = stackalloc byte[PoisonRunBytes];
         run.Fill(PoisonByte);
         if (received.IndexOf(run) is >= 0 and var offset)
         {
             throw new InvalidOperationException(
-                $"Poison at byte {offset} of {received.Length} received: the sender returned this memory before it was sent.");
+                $"Poison at byte {offset} of {received.Length} received: "
+                + "the sender returned this memory before it was sent.");
         }
     }
 
     internal static InvalidOperationException Violated(long count, IReadOnlyList<PoolViolation> violations)
     {
-        var text = new StringBuilder().Append(CultureInfo.InvariantCulture, $"Pooled memory was misused {count} times.");
+        var text = new StringBuilder();
+        text.Append(CultureInfo.InvariantCulture, $"Pooled memory was misused {count} times.");
         foreach (var violation in violations)
         {
             text.AppendLine().Append(violation);
@@ -220,7 +223,9 @@ public sealed class PoisoningMemoryPool : MemoryPool<byte>
             {
                 var again = new StackTrace(1);
                 pool.Record(new PoolViolation(
-                    PoolViolationKind.ReturnedTwice, $"A block was returned again by:{Environment.NewLine}{again}", _return));
+                    PoolViolationKind.ReturnedTwice,
+                    $"A block was returned again by:{Environment.NewLine}{again}",
+                    _return));
             }
         }
     }

@@ -5,7 +5,8 @@ using System.Net.Sockets;
 namespace GracefulConnections.Testing;
 
 /// <summary>
-/// The other end of a connection: a plain socket, and what a peer can do with it. It reads nothing unless it is told to.
+/// The other end of a connection: a plain socket, and what a peer can do with it.
+/// It reads nothing unless it is told to.
 /// </summary>
 public sealed class ScriptedPeer(Socket socket) : IAsyncDisposable
 {
@@ -81,7 +82,8 @@ public sealed class ScriptedPeer(Socket socket) : IAsyncDisposable
     /// <param name="chunkBytes">How much to send at a time.</param>
     /// <param name="every">How long to wait before each part but the first.</param>
     /// <param name="time">The clock to wait by; the system's if <see langword="null"/>.</param>
-    public async Task TrickleAsync(ReadOnlyMemory<byte> bytes, int chunkBytes, TimeSpan every, TimeProvider? time = null)
+    public async Task TrickleAsync(
+        ReadOnlyMemory<byte> bytes, int chunkBytes, TimeSpan every, TimeProvider? time = null)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(chunkBytes);
         using var timer = new PeriodicTimer(every, time ?? TimeProvider.System);
@@ -167,7 +169,9 @@ public sealed class ScriptedPeer(Socket socket) : IAsyncDisposable
     public Task ReadingPassesOrEndsAsync(long bytes) =>
         Eventually.IsTrueAsync(() => ReceivedBytes >= bytes || _reading.IsCompleted);
 
-    /// <summary>Stops reading, so that the window closes once the buffers are full. Every method can read on later.</summary>
+    /// <summary>
+    /// Stops reading, so that the window closes once the buffers are full. Every method can read on later.
+    /// </summary>
     public async Task StopReadingAsync()
     {
         await _readingStopped.CancelAsync();

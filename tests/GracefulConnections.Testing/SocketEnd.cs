@@ -4,7 +4,9 @@ using System.Runtime.InteropServices;
 
 namespace GracefulConnections.Testing;
 
-/// <summary>Asks the kernel how a socket's input ended, and takes nothing from it: neither bytes nor the error.</summary>
+/// <summary>
+/// Asks the kernel how a socket's input ended, and takes nothing from it: neither bytes nor the error.
+/// </summary>
 internal static class SocketEnd
 {
     private const short PollError = 0x0008;

@@ -16,8 +16,9 @@ public sealed class SystemdServiceTests : IDisposable
         await using var server = await StopServer.StartServiceAsync(_manager.Address, "--Work", "00:00:01", "--Drain:ReportInterval", "00:00:00.1", "--Drain:DrainTimeout", "00:01:30");
         Assert.Equal("READY=1", await _manager.ReceiveAsync());
 
+        // Meanwhile: the kernel keeps ten messages, and a drain does not wait for a service manager that is stuck.
         var receiving = _manager.ReceiveUntilAsync(
-            static message => message.StartsWith("STATUS=Drained 1 connections in ", StringComparison.Ordinal)); // Meanwhile: the kernel keeps ten messages, and a drain does not wait for a service manager that is stuck.
+            static message => message.StartsWith("STATUS=Drained 1 connections in ", StringComparison.Ordinal));
         await StopWithOneBusyAsync(server);
 
         // Its own message comes first, then ours; the deadline is 90 s after the first request, and the exit a second later.

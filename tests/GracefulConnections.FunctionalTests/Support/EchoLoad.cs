@@ -62,7 +62,7 @@ internal sealed class EchoLoad : IAsyncDisposable
         var message = new byte[MessageBytes];
         for (var round = 0; !_isOver; round++)
         {
-            Array.Fill(message, (byte)(round % PoisoningMemoryPool.PoisonByte)); // A peer takes a run of that for poison.
+            Array.Fill(message, (byte)(round % PoisoningMemoryPool.PoisonByte)); // Never that byte.
             await _peers[index].SendAsync(message);
             Assert.Equal(message, await _peers[index].ReadExactlyAsync(MessageBytes));
             Volatile.Write(ref _rounds[index], round + 1);

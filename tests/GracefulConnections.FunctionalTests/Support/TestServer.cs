@@ -124,7 +124,7 @@ internal sealed class TestServer : IAsyncDisposable
         builder.Logging.ClearProviders();
         build?.Invoke(builder);
         var server = new TestServer();
-        builder.Services.AddSingleton<IMemoryPoolFactory<byte>>(server.Memory); // Kestrel takes the last one that is registered.
+        builder.Services.AddSingleton<IMemoryPoolFactory<byte>>(server.Memory); // Kestrel takes the last of them.
         ListenOptions? listening = null;
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
@@ -206,11 +206,14 @@ internal sealed class TestServer : IAsyncDisposable
     /// <summary>Drains a part while the server goes on.</summary>
     public Task<DrainReport> DrainAsync(Func<TrackedConnectionInfo, bool> filter) => Drain.DrainAsync(filter, CancellationToken.None).WaitAsync(TestLimit);
 
-    /// <summary>Disposes the server, and then checks its memory: what late code returns and writes meanwhile counts too.</summary>
+    /// <summary>
+    /// Disposes the server, and then checks its memory, so that what late code returns and writes meanwhile counts too.
+    /// </summary>
     /// <exception cref="InvalidOperationException">Pooled memory was used after its return, or returned twice.</exception>
     public async ValueTask DisposeAsync()
     {
-        // On a thread of its own: Kestrel's disposal blocks the one that calls it, and a connection that hangs must fail a test and not hang it.
+        // On a thread of its own: Kestrel's disposal blocks the one that calls it, and a connection that hangs must
+        // fail a test and not hang it.
         await Task.Run(() => _app.DisposeAsync().AsTask()).WaitAsync(TestLimit);
         Memory.ThrowIfViolated();
     }

@@ -51,7 +51,9 @@ public sealed class SystemdNotifierTests : IDisposable
     [Fact]
     public void Notify_NobodyListens_IsLoggedQuietly()
     {
-        new SystemdNotifier(Path.Combine(Path.GetTempPath(), $"nobody-{Guid.NewGuid():N}"), _logger).Notify("STATUS=Hello.");
+        var path = Path.Combine(Path.GetTempPath(), $"nobody-{Guid.NewGuid():N}");
+
+        new SystemdNotifier(path, _logger).Notify("STATUS=Hello.");
 
         var entry = Assert.Single(_logger.Entries);
         Assert.Equal(

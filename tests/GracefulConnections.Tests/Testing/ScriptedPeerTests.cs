@@ -129,7 +129,9 @@ public sealed class ScriptedPeerTests : IAsyncLifetime
     {
         _sut.Reset();
 
-        var exception = await Assert.ThrowsAsync<SocketException>(() => _server.ReceiveAsync(new byte[1]).WithinLimit());
+        var receiving = _server.ReceiveAsync(new byte[1]).WithinLimit();
+
+        var exception = await Assert.ThrowsAsync<SocketException>(() => receiving);
         Assert.Equal(SocketError.ConnectionReset, exception.SocketErrorCode);
     }
 
