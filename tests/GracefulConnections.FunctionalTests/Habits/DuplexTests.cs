@@ -55,6 +55,6 @@ public class DuplexTests
                 await play.LetGoAsync(total);
             });
 
-        played.AssertServedThenLetGo(["sent file"], new string('\0', total));
+        played.AssertServedThenLetGo(["sent file"], new string(DuplexHandlers.DownloadByte, total));
     }
 }

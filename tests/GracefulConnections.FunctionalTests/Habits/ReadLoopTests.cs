@@ -27,7 +27,7 @@ public class ReadLoopTests
         played.Print();
         var rounds = played.Ours.Executed.Count(static what => what == "cancelled");
         Assert.InRange(rounds, 3, 2 + (int)Patience.TotalSeconds + 1); // Two at once, then one in a second.
-        Assert.InRange(played.Ours.Received.Length, played.Ours.Executed.Count - 1, played.Ours.Executed.Count);
+        Assert.InRange(played.Ours.Received.Length, rounds, 1 + rounds); // Its ping at the deadline may not arrive.
     }
 
     // A handler's own time limit for a read is its own business: it goes on after it.
@@ -70,9 +70,10 @@ public class ReadLoopTests
                     return;
                 }
             }
-            catch (OperationCanceledException)
+            catch (OperationCanceledException exception)
             {
-                play.Note("cancelled"); // It thinks that the peer was silent for too long.
+                // It thinks that the peer was silent for too long. An abort is one of these exceptions too.
+                play.Note(exception.CancellationToken == play.CloseRequested ? "cancelled" : "aborted");
                 if ((await connection.Transport.Output.WriteAsync("."u8.ToArray())).IsCompleted)
                 {
                     return;

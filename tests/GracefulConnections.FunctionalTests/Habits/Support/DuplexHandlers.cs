@@ -7,8 +7,10 @@ namespace GracefulConnections.FunctionalTests.Habits.Support;
 internal static class DuplexHandlers
 {
     public const int TickCount = 30;
+    public const char DownloadByte = 'd';
     public const int DownloadPieceBytes = 20_000;
 
+    private static readonly byte[] Piece = Encoding.ASCII.GetBytes(new string(DownloadByte, DownloadPieceBytes));
     private static readonly TimeSpan TickInterval = TimeSpan.FromMilliseconds(50);
 
     /// <summary>Gets everything that the pushing handlers send.</summary>
@@ -41,23 +43,16 @@ internal static class DuplexHandlers
     public static async Task JobsAsync(ConnectionContext connection, HabitPlay play)
     {
         using var turn = new SemaphoreSlim(1);
-        using var reader = new StreamReader(connection.Transport.Input.AsStream());
-        var jobs = new List<Task>();
-        while (await reader.ReadLineAsync() is { } line)
-        {
-            jobs.Add(WorkAsync(line));
-        }
+        await ForEachLineAsync(connection, WorkAsync);
 
-        await Task.WhenAll(jobs);
-
-        async Task WorkAsync(string job)
+        async Task WorkAsync(string job, CancellationToken inputEnded)
         {
-            await Pace.PauseAsync(TimeSpan.FromSeconds(job == "quick" ? 0.2 : 2.5));
-            await turn.WaitAsync();
+            await Pace.WorkAsync(TimeSpan.FromSeconds(job == "quick" ? 0.2 : 2.5), inputEnded);
+            await turn.WaitAsync(inputEnded);
             try
             {
                 play.Note(job);
-                await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes($"done {job}\n"));
+                await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes($"done {job}\n"), inputEnded);
             }
             finally
             {
@@ -67,27 +62,42 @@ internal static class DuplexHandlers
     }
 
     /// <summary>Sends a file of some pieces for each line, beside the read of the next line.</summary>
-    public static async Task DownloadAsync(
-        ConnectionContext connection, HabitPlay play, int pieceCount, TimeSpan pause)
+    public static Task DownloadAsync(ConnectionContext connection, HabitPlay play, int pieceCount, TimeSpan pause)
     {
-        using var reader = new StreamReader(connection.Transport.Input.AsStream());
-        var downloads = new List<Task>();
-        while (await reader.ReadLineAsync() is { } line)
-        {
-            downloads.Add(SendAsync(line));
-        }
+        return ForEachLineAsync(connection, SendAsync);
 
-        await Task.WhenAll(downloads);
-
-        async Task SendAsync(string name)
+        async Task SendAsync(string name, CancellationToken inputEnded)
         {
             for (var piece = 0; piece < pieceCount; piece++)
             {
-                await connection.Transport.Output.WriteAsync(new byte[DownloadPieceBytes]);
-                await Pace.PauseAsync(pause);
+                await connection.Transport.Output.WriteAsync(Piece, inputEnded);
+                if (piece < pieceCount - 1)
+                {
+                    await Pace.WorkAsync(pause, inputEnded);
+                }
             }
 
             play.Note($"sent {name}");
+        }
+    }
+
+    // Whoever has ended its input wants nothing more: so do many servers take it, and give up what they do for it.
+    private static async Task ForEachLineAsync(ConnectionContext connection, Func<string, CancellationToken, Task> start)
+    {
+        using var reader = new StreamReader(connection.Transport.Input.AsStream());
+        using var ended = new CancellationTokenSource();
+        var jobs = new List<Task>();
+        try
+        {
+            while (await reader.ReadLineAsync() is { } line)
+            {
+                jobs.Add(start(line, ended.Token));
+            }
+        }
+        finally
+        {
+            await ended.CancelAsync();
+            await Task.WhenAll(jobs).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 

@@ -13,9 +13,12 @@ internal static class Pace
     public static Task TakenAsync() => PauseAsync(TimeSpan.FromMilliseconds(300));
 
     /// <summary>Is silent for <paramref name="time"/>.</summary>
-    public static async Task PauseAsync(TimeSpan time)
+    public static Task PauseAsync(TimeSpan time) => WorkAsync(time, CancellationToken.None);
+
+    /// <summary>Does something that takes <paramref name="time"/> and can be given up.</summary>
+    public static async Task WorkAsync(TimeSpan time, CancellationToken givenUp)
     {
         using var silence = new PeriodicTimer(time);
-        await silence.WaitForNextTickAsync(CancellationToken.None);
+        await silence.WaitForNextTickAsync(givenUp);
     }
 }
