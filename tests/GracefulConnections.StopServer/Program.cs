@@ -19,6 +19,7 @@ builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0
     {
         endpoint.UseGracefulShutdown(options =>
         {
+            options.IdleTimeout = builder.Configuration.GetValue<TimeSpan?>("Idle");
             options.LingerIdleTimeout = Timeout.InfiniteTimeSpan; // The drain's own is what is tested.
             options.Goodbye = static async (connection, _, cancellationToken) => await connection.Transport.Output.WriteAsync("bye"u8.ToArray(), cancellationToken);
         });
@@ -28,7 +29,8 @@ builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0
 }));
 builder.Build().Run();
 
-// Each byte is a request: 'p' is answered at once with one byte, 'w' after the work with 100,000.
+// Each byte is a request: 'p' is answered at once with one byte, 'w' after the work with 100,000, and 'f' with more than
+// the kernels hold, by two flushes that are awaited at once.
 async Task ServeAsync(ConnectionContext connection)
 {
     var (input, output) = (connection.Transport.Input, connection.Transport.Output);
@@ -37,6 +39,21 @@ async Task ServeAsync(ConnectionContext connection)
         var read = await input.ReadAsync();
         if (read.Buffer.IsEmpty && read.IsCompleted)
         {
+            return;
+        }
+
+        if (read.Buffer.FirstSpan[0] == (byte)'f')
+        {
+            _ = output.WriteAsync(new byte[30_000_000]).AsTask(); // Blocked, because the peer does not read.
+            try
+            {
+                await output.WriteAsync(new byte[1]);
+            }
+            catch (InvalidOperationException)
+            {
+                // A pipe's writer may refuse the second flush.
+            }
+
             return;
         }
 

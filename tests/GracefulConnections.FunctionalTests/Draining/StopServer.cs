@@ -24,6 +24,9 @@ internal static class StopServer
     /// <summary>Gets the request that is answered at once with one byte.</summary>
     public static ReadOnlyMemory<byte> Ping { get; } = "p"u8.ToArray();
 
+    /// <summary>Gets the request that is answered by two flushes at once, and by no more.</summary>
+    public static ReadOnlyMemory<byte> TwoFlushes { get; } = "f"u8.ToArray();
+
     /// <summary>Gets the request that keeps the server busy, and is answered with <see cref="ReplyBytes"/>.</summary>
     public static ReadOnlyMemory<byte> Work { get; } = "w"u8.ToArray();
 

@@ -9,12 +9,20 @@ internal static class Signal
 {
     private const int InterruptNumber = 2;
     private const int TerminateNumber = 15;
+    private const int ContinueNumber = 18;
+    private const int StopNumber = 19;
 
     /// <summary>Sends SIGINT, as Ctrl+C does.</summary>
     public static void Interrupt(Process process) => Send(process, InterruptNumber);
 
     /// <summary>Sends SIGTERM, as a service manager does.</summary>
     public static void Terminate(Process process) => Send(process, TerminateNumber);
+
+    /// <summary>Sends SIGSTOP: the process stands still until it is sent SIGCONT.</summary>
+    public static void Stop(Process process) => Send(process, StopNumber);
+
+    /// <summary>Sends SIGCONT.</summary>
+    public static void Continue(Process process) => Send(process, ContinueNumber);
 
     private static void Send(Process process, int signal)
     {

@@ -100,6 +100,12 @@ internal sealed partial class SampleProcess : IAsyncDisposable
     /// <summary>Asks the sample to end, as a service manager does, and does not wait for it.</summary>
     public void Terminate() => Signal.Terminate(_process);
 
+    /// <summary>Lets the sample stand still, as a paused machine does.</summary>
+    public void Freeze() => Signal.Stop(_process);
+
+    /// <summary>Lets the sample go on.</summary>
+    public void Thaw() => Signal.Continue(_process);
+
     /// <summary>Waits until the sample has ended by itself.</summary>
     /// <returns>Its exit code.</returns>
     public async Task<int> WaitForExitAsync()

@@ -1,0 +1,68 @@
+using System.Net;
+using GracefulConnections.FunctionalTests.Draining;
+using GracefulConnections.FunctionalTests.Habits.Support;
+using GracefulConnections.FunctionalTests.Samples.Support;
+using GracefulConnections.FunctionalTests.Support;
+
+namespace GracefulConnections.FunctionalTests.Habits;
+
+/// <summary>
+/// A server is frozen for longer than its <c>IdleTimeout</c>, as a paused machine is. Its peers went on sending, so it was
+/// the server that was silent.
+/// </summary>
+[Collection(SerialTests.Name)]
+public class FreezeTests
+{
+    private const int PeerCount = 50;
+    private const int FreezeCount = 2;
+
+    private static readonly TimeSpan IdleTimeout = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(0.3);
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Freeze_LongerThanIdleTimeout_ClosesNobodyWhoWentOnSending(bool isStock)
+    {
+        await using var server = await StopServer.StartAsync("--Stock", $"{isStock}", "--Idle", $"{IdleTimeout}");
+        var peers = await Task.WhenAll(Enumerable.Range(0, PeerCount).Select(_ => ConnectAsync(server.Ports[0])));
+        using var enough = new CancellationTokenSource();
+        var sending = Task.WhenAll(peers.Select(peer => SendAsync(peer, enough.Token)));
+        for (var i = 0; i < FreezeCount; i++)
+        {
+            await Pace.PauseAsync(2 * Interval);
+            server.Freeze();
+            await Pace.PauseAsync(2 * IdleTimeout);
+            server.Thaw();
+            await Pace.PauseAsync(IdleTimeout); // What the freeze did is done by then.
+        }
+
+        await enough.CancelAsync();
+        foreach (var (peer, sentBytes) in peers.Zip(await sending.InTimeAsync()))
+        {
+            await peer.ReceivedAsync(sentBytes);
+            Assert.Equal((sentBytes, null), (peer.ReceivedBytes, peer.End));
+            await peer.DisposeAsync();
+        }
+    }
+
+    private static async Task<HabitPeer> ConnectAsync(int port)
+    {
+        var peer = await HabitPeer.ConnectAsync(new IPEndPoint(IPAddress.Loopback, port));
+        peer.StartReading();
+        return peer;
+    }
+
+    // Each request is one byte, and so is its answer.
+    private static async Task<long> SendAsync(HabitPeer peer, CancellationToken enough)
+    {
+        long sentBytes = 0;
+        while (!enough.IsCancellationRequested && await peer.SendAsync(StopServer.Ping))
+        {
+            sentBytes += StopServer.Ping.Length;
+            await Pace.PauseAsync(Interval);
+        }
+
+        return sentBytes;
+    }
+}

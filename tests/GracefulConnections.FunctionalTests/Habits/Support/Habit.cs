@@ -1,0 +1,128 @@
+using System.Net;
+using GracefulConnections.FunctionalTests.Support;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace GracefulConnections.FunctionalTests.Habits.Support;
+
+/// <summary>Plays one handler and one peer on stock Kestrel and with the library, at the same time.</summary>
+internal static class Habit
+{
+    /// <summary>Plays on both.</summary>
+    /// <param name="handler">What serves the connection.</param>
+    /// <param name="script">What the peer does. The play is over when it returns.</param>
+    /// <param name="setup">What is special.</param>
+    public static async Task<HabitComparison> CompareAsync(
+        Func<ConnectionContext, HabitPlay, Task> handler, Func<HabitPlay, Task> script, HabitSetup? setup = null)
+    {
+        setup ??= new HabitSetup();
+        var results = await Task.WhenAll(
+            PlayAsync(new HabitPlay(isStock: true), setup.StockHandler ?? handler, script, setup),
+            PlayAsync(new HabitPlay(isStock: false), handler, script, setup));
+        return new HabitComparison(results[0], results[1]);
+    }
+
+    /// <summary>Starts the server of a play.</summary>
+    public static Task<TestServer> StartAsync(
+        HabitPlay play, Func<ConnectionContext, HabitPlay, Task> handler, HabitSetup setup, CapturedLog log) =>
+        TestServer.StartAsync(
+            new IPEndPoint(IPAddress.Loopback, 0),
+            (server, endpoint) =>
+            {
+                setup.Before?.Invoke(endpoint);
+                if (!play.IsStock)
+                {
+                    UseLibrary(endpoint, setup);
+                    endpoint.Use(server.ObserveResults);
+                }
+
+                setup.Behind?.Invoke(endpoint);
+                endpoint.Run(connection => play.RunAsync(connection, handler));
+            },
+            builder => Build(play, builder, setup, log));
+
+    /// <summary>Plays on one server.</summary>
+    public static async Task<HabitResult> PlayAsync(
+        HabitPlay play,
+        Func<ConnectionContext, HabitPlay, Task> handler,
+        Func<HabitPlay, Task> script,
+        HabitSetup setup)
+    {
+        using var log = new CapturedLog();
+        await using var server = await StartAsync(play, handler, setup, log);
+        play.Server = server;
+        var peer = setup.Network is { } network
+            ? network.Connect(server.EndPoint, setup.Socket)
+            : await HabitPeer.ConnectAsync(server.EndPoint, setup.Socket);
+        await using (peer)
+        {
+            play.Peer = peer;
+            if (setup.ReadsAtOnce)
+            {
+                peer.StartReading();
+            }
+
+            if (setup.Greet is { } greet)
+            {
+                await greet(peer).InTimeAsync();
+            }
+
+            await play.AcceptedAsync();
+            await script(play);
+        }
+
+        CloseResult? close = play.IsStock ? null : await play.Graceful!.Closed.InTimeAsync();
+        await play.Stopping.InTimeAsync();
+        var fault = await play.Handled.InTimeAsync();
+        return new HabitResult
+        {
+            IsStock = play.IsStock,
+            Executed = play.Executed,
+            Received = peer.Received,
+            End = peer.End,
+            SentAll = peer.SentAll,
+            Fault = fault,
+            IsReadCancelled = fault is OperationCanceledException cancelled
+                && play.CloseRequested.IsCancellationRequested
+                && cancelled.CancellationToken == play.CloseRequested,
+            Close = close,
+            Errors = [.. log.Entries.Where(static entry => entry.Level >= LogLevel.Error).Select(Describe)],
+        };
+    }
+
+    private static string Describe(CapturedLog.Entry entry) =>
+        $"{entry.Message} {entry.Exception?.GetType().Name}: {entry.Exception?.Message}";
+
+    private static void UseLibrary(ListenOptions endpoint, HabitSetup setup) =>
+        endpoint.UseGracefulShutdown(options => setup.Options?.Invoke(options));
+
+    private static void Build(HabitPlay play, WebApplicationBuilder builder, HabitSetup setup, CapturedLog log)
+    {
+        builder.Logging.AddProvider(log).SetMinimumLevel(LogLevel.Debug);
+        if (play.IsStock)
+        {
+            var patience = setup.StockPatience ?? setup.Patience;
+            builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = patience);
+        }
+        else
+        {
+            // The drain's own limit is the one that ends, so the host's must be longer.
+            builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = 2 * TestServer.TestLimit);
+            builder.Services.AddGracefulShutdown(options => options.DrainTimeout = setup.Patience);
+        }
+
+        if (setup.Network is { } network)
+        {
+            builder.WebHost.UseSockets(sockets => sockets.CreateBoundListenSocket = endPoint =>
+                network.Run(() => SocketTransportOptions.CreateDefaultBoundListenSocket(endPoint)));
+        }
+
+        setup.Build?.Invoke(builder);
+    }
+}

@@ -1,0 +1,165 @@
+using System.IO.Pipelines;
+using System.Text;
+using GracefulConnections.FunctionalTests.Habits.Support;
+using GracefulConnections.FunctionalTests.Support;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+
+namespace GracefulConnections.FunctionalTests.NeverWorse;
+
+/// <summary>Middlewares before <c>UseGracefulShutdown()</c> that stock Kestrel bears.</summary>
+public class MiddlewareTests
+{
+    private const int ReplyBytes = 1_500_000;
+    private const string Banner = "220 ready\r\n";
+    private const string Line = "hello\r\n";
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Banner_BeforeTheHandlersLine_ArrivesInOrder(bool isStock)
+    {
+        const int count = 100;
+        using var log = new CapturedLog();
+        await using var server = await Habit.StartAsync(
+            new HabitPlay(isStock),
+            static (connection, _) => connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(Line)).AsTask(),
+            new HabitSetup
+            {
+                Before = static endpoint => endpoint.Use(next => async connection =>
+                {
+                    await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(Banner));
+                    await next(connection);
+                }),
+            },
+            log);
+        var seen = new List<(string, PeerSaw?)>();
+        for (var i = 0; i < count; i++)
+        {
+            await using var peer = await HabitPeer.ConnectAsync(server.EndPoint);
+            peer.StartReading();
+            await peer.EndedAsync();
+            seen.Add((Encoding.ASCII.GetString(peer.Received), peer.End));
+        }
+
+        Assert.Equal([($"{Banner}{Line}", PeerSaw.Eof)], seen.Distinct());
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)] // Stock loses most of it then, which is no measure.
+    public async Task WrappedInputOnly_LargeReply_ArrivesWhole(bool isUploading)
+    {
+        var played = await Habit.CompareAsync(
+            static (connection, _) => connection.SendAsync(ReplyBytes),
+            async play =>
+            {
+                while (isUploading && play.Peer.End is null && await play.Peer.SendAsync(new byte[64 * 1024]))
+                {
+                    await Pace.PauseAsync(TimeSpan.FromMilliseconds(1));
+                }
+
+                await play.Peer.EndedAsync();
+            },
+            new HabitSetup { Before = static endpoint => Wrap(endpoint, static inner => new TokenlessStream(inner)) });
+
+        played.Print();
+        if (!isUploading)
+        {
+            Assert.Equal((ReplyBytes, PeerSaw.Eof), (played.Stock.Received.Length, played.Stock.End));
+            Assert.Equal(PeerSaw.Eof, played.Ours.End);
+        }
+
+        Assert.Equal(ReplyBytes, played.Ours.Received.Length);
+        Assert.Empty(played.Ours.Errors);
+    }
+
+    // As many do. The close must end all the same, and the peer see the reply and the end.
+    [Fact]
+    public async Task StreamThatIgnoresItsToken_HandlerReturns_TheCloseEnds()
+    {
+        var played = await Habit.CompareAsync(
+            static async (connection, _) =>
+            {
+                await connection.ReadExactlyAsync(1);
+                await connection.SendAsync(1);
+            },
+            static async play =>
+            {
+                await play.Peer.SendAsync("x");
+                await play.Peer.EndedAsync(); // It waits for the server's end, and only then goes.
+            },
+            new HabitSetup
+            {
+                Before = static endpoint => Wrap(endpoint, static inner => new TokenlessStream(inner)),
+                Options = static options =>
+                {
+                    options.CloseTimeout = TimeSpan.FromSeconds(2);
+                    options.FlushStallTimeout = TimeSpan.FromSeconds(2);
+                },
+            });
+
+        played.Print();
+        Assert.Equal((1, 1), (played.Stock.Received.Length, played.Ours.Received.Length));
+        Assert.Equal((PeerSaw.Eof, PeerSaw.Eof), (played.Stock.End, played.Ours.End));
+    }
+
+    // Its thread is lost until somebody frees it. The host must not be.
+    [Fact]
+    public async Task StreamThatBlocks_Stop_TheHostStops()
+    {
+        using var free = new ManualResetEventSlim();
+        var played = await Habit.CompareAsync(
+            static async (connection, play) =>
+            {
+                await Task.Yield();
+                play.Note("reads");
+                await connection.Transport.Input.ReadAsync();
+            },
+            async play =>
+            {
+                await play.NotedAsync(1);
+                await Pace.TakenAsync();
+                try
+                {
+                    await play.StopAsync();
+                    await play.Stopping.InTimeAsync();
+                    play.Note("stopped");
+                }
+                finally
+                {
+                    if (!play.IsStock)
+                    {
+                        await Pace.PauseAsync(TimeSpan.FromSeconds(2)); // Stock, which has the same limit, is there too.
+                        free.Set();
+                    }
+                }
+            },
+            new HabitSetup
+            {
+                Patience = TimeSpan.FromSeconds(2),
+                Before = endpoint => Wrap(endpoint, inner => new BlockingStream(inner, free)),
+            });
+
+        played.Print();
+        Assert.Equal(["reads", "stopped"], played.Stock.Executed);
+        Assert.Equal(["reads", "stopped"], played.Ours.Executed);
+    }
+
+    private static void Wrap(ListenOptions endpoint, Func<Stream, Stream> wrap) => endpoint.Use(next => async connection =>
+    {
+        var transport = connection.Transport;
+        var input = PipeReader.Create(wrap(transport.Input.AsStream()));
+        connection.Transport = new Pair(input, transport.Output);
+        try
+        {
+            await next(connection);
+        }
+        finally
+        {
+            connection.Transport = transport;
+        }
+    });
+
+    private sealed record Pair(PipeReader Input, PipeWriter Output) : IDuplexPipe;
+}

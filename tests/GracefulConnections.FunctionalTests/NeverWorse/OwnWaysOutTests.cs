@@ -1,0 +1,108 @@
+using System.Buffers;
+using GracefulConnections.FunctionalTests.Habits.Support;
+using GracefulConnections.FunctionalTests.Support;
+using Microsoft.AspNetCore.Connections.Features;
+
+namespace GracefulConnections.FunctionalTests.NeverWorse;
+
+/// <summary>Handlers that end a connection, or send, by another way than the library's.</summary>
+public class OwnWaysOutTests
+{
+    private const int FileBytes = 3_000_000;
+
+    // Kestrel sends nothing after this, and the kernel goes on.
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Dispose_BytesWereWritten_ArriveAsBehindAReturn(bool isFlushed)
+    {
+        const int writtenBytes = 60_000;
+        var played = await Habit.CompareAsync(
+            async (connection, _) =>
+            {
+                await using (connection)
+                {
+                    connection.Transport.Output.Write(new byte[writtenBytes]);
+                    if (isFlushed)
+                    {
+                        await connection.Transport.Output.FlushAsync();
+                    }
+                }
+            },
+            static async play =>
+            {
+                await Pace.PauseAsync(Pace.HalfMessage);
+                play.Peer.StartReading();
+                await play.Peer.EndedAsync();
+            },
+            new HabitSetup { ReadsAtOnce = false, Socket = static socket => socket.ReceiveBufferSize = 16 * 1024 });
+
+        played.Print();
+        Assert.Equal((writtenBytes, PeerSaw.Eof), (played.Stock.Received.Length, played.Stock.End));
+        Assert.Equal((writtenBytes, PeerSaw.Eof), (played.Ours.Received.Length, played.Ours.End));
+        AssertWhole(played.Ours);
+    }
+
+    // The file goes straight to the socket: nothing of it passes through a writer of ours.
+    [Fact]
+    public async Task SendFile_BehindAHeadByTheWriter_ArrivesWhole()
+    {
+        const string head = "file\n";
+        var path = Path.Combine(Path.GetTempPath(), $"graceful-{Guid.NewGuid():N}");
+        await File.WriteAllBytesAsync(path, new byte[FileBytes], TestContext.Current.CancellationToken);
+        try
+        {
+            var played = await Habit.CompareAsync(
+                async (connection, _) =>
+                {
+                    await connection.Transport.Output.WriteAsync("file\n"u8.ToArray());
+                    await connection.ReadExactlyAsync(1); // The head has arrived: nothing else may order the two.
+                    await connection.Features.Get<IConnectionSocketFeature>()!.Socket.SendFileAsync(path);
+                },
+                static async play =>
+                {
+                    await play.Peer.Socket.ReceiveAsync(new byte[head.Length]).InTimeAsync();
+                    await play.Peer.SendAsync("!");
+                    await Pace.PauseAsync(Pace.HalfMessage);
+                    play.Peer.StartReading();
+                    await play.Peer.EndedAsync();
+                },
+                new HabitSetup { ReadsAtOnce = false, Socket = static socket => socket.ReceiveBufferSize = 64 * 1024 });
+
+            played.Print();
+            Assert.Equal((FileBytes, PeerSaw.Eof), (played.Stock.Received.Length, played.Stock.End));
+            Assert.Equal((FileBytes, PeerSaw.Eof), (played.Ours.Received.Length, played.Ours.End));
+            AssertWhole(played.Ours);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    // Longer than every limit of a close that counts silence. A limit is not an abort: the kernel goes on delivering.
+    [Fact]
+    public async Task Return_PeerPausesForLongerThanTheLimits_EverythingArrives()
+    {
+        var played = await Habit.CompareAsync(
+            static (connection, _) => connection.SendAsync(FileBytes),
+            static async play =>
+            {
+                await Pace.PauseAsync(TimeSpan.FromSeconds(13));
+                play.Peer.StartReading();
+                await play.Peer.EndedAsync();
+            },
+            new HabitSetup { ReadsAtOnce = false });
+
+        played.Print();
+        Assert.Equal((FileBytes, PeerSaw.Eof), (played.Stock.Received.Length, played.Stock.End));
+        Assert.Equal((FileBytes, PeerSaw.Eof), (played.Ours.Received.Length, played.Ours.End));
+    }
+
+    private static void AssertWhole(HabitResult ours)
+    {
+        Assert.Equal(CloseOutcome.Graceful, ours.Close!.Value.Outcome);
+        Assert.True(ours.Close.Value.UnacknowledgedBytes is 0 or null);
+        Assert.Empty(ours.Errors);
+    }
+}
