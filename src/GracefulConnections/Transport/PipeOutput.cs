@@ -81,6 +81,7 @@ internal sealed class PipeOutput(
 
     protected override ValueTask<FlushResult> FlushCore(CancellationToken cancellationToken)
     {
+        wrapped?.Start();
         if (!_isStream)
         {
             return Accept(Writer.FlushAsync(cancellationToken));
@@ -93,6 +94,7 @@ internal sealed class PipeOutput(
 
     protected override ValueTask<FlushResult> WriteCore(ReadOnlyMemory<byte> source, CancellationToken cancellationToken)
     {
+        wrapped?.Start();
         if (!_isStream)
         {
             var write = Writer.WriteAsync(source, cancellationToken);
@@ -229,7 +231,7 @@ internal sealed class PipeOutput(
         }
         catch (Exception exception)
         {
-            Events.OnFaulted(exception); // Whatever an unknown transport throws is how this connection ended.
+            TellFault(exception); // Whatever an unknown transport throws is how this connection ended.
         }
         finally
         {
@@ -284,7 +286,7 @@ internal sealed class PipeOutput(
         }
         catch (Exception exception)
         {
-            Events.OnFaulted(exception); // As above.
+            TellFault(exception); // As above.
         }
     }
 }

@@ -14,7 +14,8 @@ internal sealed class SocketProbe
 
     private readonly Socket _socket;
     private readonly Kind _kind;
-    private readonly bool _seesTcpInfo;
+    private readonly bool _trustsTcpInfo;
+    private int _isPlainTcp; // 1 for yes, -1 for no, 0 for not asked: most connections never need to know.
 
     /// <param name="socket">The connection's socket.</param>
     /// <param name="platform">What the kernel can be trusted with; <see langword="null"/> to find out.</param>
@@ -36,8 +37,7 @@ internal sealed class SocketProbe
         platform ??= PlatformProbe.Current;
         _kind = platform.TrustsSendQueue ? Kind.Tcp : Kind.Other;
 
-        // On MPTCP it describes one subflow of several.
-        _seesTcpInfo = platform.TrustsTcpInfo && !IsMptcp(socket);
+        _trustsTcpInfo = platform.TrustsTcpInfo;
     }
 
     private enum Kind
@@ -56,6 +56,20 @@ internal sealed class SocketProbe
 
     /// <summary>Gets whether the peer's acknowledgements can be seen, so that delivered means delivered.</summary>
     public bool SeesAcknowledgements => _kind != Kind.Other;
+
+    // On MPTCP, TCP_INFO describes one subflow of several.
+    private bool SeesTcpInfo
+    {
+        get
+        {
+            if (_trustsTcpInfo && _isPlainTcp == 0)
+            {
+                _isPlainTcp = IsMptcp(_socket) ? -1 : 1;
+            }
+
+            return _isPlainTcp > 0;
+        }
+    }
 
     /// <param name="writtenBytes">The bytes that the handler wrote.</param>
     /// <param name="sentBytes">The bytes of them that the kernel has taken.</param>
@@ -122,7 +136,7 @@ internal sealed class SocketProbe
     public bool TryGetTcpInfo(out TcpInfo info)
     {
         info = default;
-        return _seesTcpInfo && TcpInfo.TryRead(_socket, out info);
+        return SeesTcpInfo && TcpInfo.TryRead(_socket, out info);
     }
 
     /// <param name="length">The length of the send queue, or -1 where it cannot be trusted.</param>
@@ -191,7 +205,7 @@ internal sealed class SocketProbe
     /// or our end was sent.
     /// </summary>
     public bool IsOver(bool finSent) =>
-        _seesTcpInfo
+        SeesTcpInfo
             ? !TcpInfo.TryRead(_socket, out var info) || info.State == TcpInfo.Closed
             : finSent || !_socket.Connected;
 

@@ -15,6 +15,7 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     private int _endHasBegun;
     private volatile bool _completed;
     private volatile bool _sealed;
+    private volatile Exception? _untold;
 
     /// <summary>Gets the bytes that the handler wrote, flushed or not.</summary>
     public long WrittenBytes => Volatile.Read(ref _writtenBytes);
@@ -45,6 +46,9 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     /// hold it for ever.
     /// </summary>
     public virtual Task Ended => Task.CompletedTask;
+
+    /// <summary>Gets what went wrong while the one who closes was told of an error; for a debugger.</summary>
+    public Exception? Untold => _untold;
 
     protected PipeWriter Writer { get; private set; } = writer;
 
@@ -166,6 +170,20 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     /// <summary>The handler has returned, after it completed the output itself.</summary>
     protected virtual void EndAgain(LeftOver leftOver)
     {
+    }
+
+    /// <summary>Tells that sending failed. Never throws.</summary>
+    protected void TellFault(Exception exception)
+    {
+        try
+        {
+            Events.OnFaulted(exception);
+        }
+        catch (Exception second)
+        {
+            // The thread may be the kernel's, where this would end the process. Nobody is left who could be told.
+            _untold = new AggregateException(exception, second);
+        }
     }
 
     /// <summary>

@@ -19,7 +19,21 @@ internal sealed class SocketPair : IDisposable
 
     public static Task<SocketPair> ConnectAsync(IPAddress address) => ConnectAsync(new IPEndPoint(address, 0));
 
-    private static async Task<SocketPair> ConnectAsync(EndPoint endPoint)
+    /// <summary>Connects by TCP over several paths. <see langword="null"/> where the kernel has none.</summary>
+    public static async Task<SocketPair?> TryConnectMptcpAsync()
+    {
+        try
+        {
+            return await ConnectAsync(new IPEndPoint(IPAddress.Loopback, 0), (ProtocolType)262);
+        }
+        catch (SocketException exception) when (exception.SocketErrorCode is SocketError.ProtocolNotSupported
+            or SocketError.ProtocolOption or SocketError.OperationNotSupported)
+        {
+            return null;
+        }
+    }
+
+    private static async Task<SocketPair> ConnectAsync(EndPoint endPoint, ProtocolType protocol = ProtocolType.Tcp)
     {
         using var listener = Create();
         listener.Bind(endPoint);
@@ -30,7 +44,7 @@ internal sealed class SocketPair : IDisposable
 
         Socket Create() => endPoint.AddressFamily == AddressFamily.Unix
             ? new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)
-            : new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+            : new Socket(endPoint.AddressFamily, SocketType.Stream, protocol) { NoDelay = true };
     }
 
     /// <summary>Sends until the kernels on both sides take no more and nothing moves.</summary>
