@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 using GracefulConnections.Transport;
 
 namespace GracefulConnections.Tests.Support;
@@ -22,18 +23,26 @@ internal sealed class SocketPair : IDisposable
     /// <summary>Connects by TCP over several paths. <see langword="null"/> where the kernel has none.</summary>
     public static async Task<SocketPair?> TryConnectMptcpAsync()
     {
-        try
-        {
-            return await ConnectAsync(new IPEndPoint(IPAddress.Loopback, 0), (ProtocolType)262);
-        }
-        catch (SocketException exception) when (exception.SocketErrorCode is SocketError.ProtocolNotSupported
-            or SocketError.ProtocolOption or SocketError.OperationNotSupported)
+        const int InterNetwork = 2;
+        const int Stream = 1;
+        const int Mptcp = 262;
+        if (!OperatingSystem.IsLinux() || CreateSocket(InterNetwork, Stream, Mptcp) is not (>= 0 and var first))
         {
             return null;
         }
+
+        using var listener = new Socket(new SafeSocketHandle(first, ownsHandle: true));
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen();
+        var peer = new Socket(new SafeSocketHandle(CreateSocket(InterNetwork, Stream, Mptcp), ownsHandle: true));
+        await peer.ConnectAsync(listener.LocalEndPoint!).WithinLimit();
+        return new SocketPair(await listener.AcceptAsync().WithinLimit(), peer);
+
+        [DllImport("libc", EntryPoint = "socket")]
+        static extern int CreateSocket(int domain, int type, int protocol);
     }
 
-    private static async Task<SocketPair> ConnectAsync(EndPoint endPoint, ProtocolType protocol = ProtocolType.Tcp)
+    private static async Task<SocketPair> ConnectAsync(EndPoint endPoint)
     {
         using var listener = Create();
         listener.Bind(endPoint);
@@ -44,7 +53,7 @@ internal sealed class SocketPair : IDisposable
 
         Socket Create() => endPoint.AddressFamily == AddressFamily.Unix
             ? new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)
-            : new Socket(endPoint.AddressFamily, SocketType.Stream, protocol) { NoDelay = true };
+            : new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
     }
 
     /// <summary>Sends until the kernels on both sides take no more and nothing moves.</summary>
