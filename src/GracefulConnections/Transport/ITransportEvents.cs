@@ -34,7 +34,8 @@ internal interface ITransportEvents
     void OnBytesDiscarded();
 
     /// <summary>
-    /// Reading or sending failed: the connection is over. <see cref="TransportFault.IsReset"/> tells whose doing it was.
+    /// Reading or sending failed: the connection is over. <see cref="TransportFault.IsReset"/> tells whose
+    /// doing it was.
     /// </summary>
     void OnFaulted(Exception exception);
 }

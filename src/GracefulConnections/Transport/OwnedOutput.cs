@@ -204,7 +204,8 @@ internal abstract class OwnedOutput(Pipe pipe, ITransportEvents events, Activity
     }
 
     // Nobody waits for it: what it made readable is sent, and the pipe's state is the same for every flush.
-    private static void Forget(ValueTask<FlushResult> flush) => Debug.Assert(!flush.IsFaulted, "A pipe of ours failed.");
+    private static void Forget(ValueTask<FlushResult> flush) =>
+        Debug.Assert(!flush.IsFaulted, "A pipe of ours failed.");
 
     // Only ever sets: the handler's own end and the one behind its return may come at the same time.
     private void NoteEnd(LeftOver leftOver)

@@ -157,7 +157,8 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     protected abstract ValueTask<FlushResult> FlushCore(CancellationToken cancellationToken);
 
     /// <summary>Writes and flushes. Tells what was written by <see cref="OnWritten"/>.</summary>
-    protected abstract ValueTask<FlushResult> WriteCore(ReadOnlyMemory<byte> source, CancellationToken cancellationToken);
+    protected abstract ValueTask<FlushResult> WriteCore(
+        ReadOnlyMemory<byte> source, CancellationToken cancellationToken);
 
     /// <summary>Bytes were written that did not pass <see cref="Advance"/>.</summary>
     protected void OnWritten(int bytes) => Volatile.Write(ref _writtenBytes, _writtenBytes + bytes);
