@@ -111,8 +111,8 @@ internal readonly record struct ConnectionTransport(
 
     // A middleware between TLS and us may still hold what was written, which close_notify would overtake, and reads
     // when it likes, which close_notify must not meet. So the transport in use must be TLS's own. The same make is not
-    // enough, because Kestrel's logging may hide what stands behind it. A third-party TLS that sets no ITlsHandshakeFeature
-    // cannot be checked, so it is assumed to be directly below us.
+    // enough, because Kestrel's logging may hide what stands behind it. A third-party TLS that sets no
+    // ITlsHandshakeFeature cannot be checked, so it is assumed to be directly below us.
     private static bool IsDirectlyInside(ConnectionContext connection, IDuplexPipe transport) =>
         connection.Features.Get<ITlsHandshakeFeature>() is not { } handshake
         || (transport.GetType().Name == TlsTransport

@@ -78,7 +78,7 @@ internal sealed class SocketProbe
     public DeliveryStatus GetDelivery(long writtenBytes, long sentBytes, bool finSent, bool isAllSent = false)
     {
         isAllSent |= finSent || writtenBytes == sentBytes;
-        if (!TryGetSendQueueLength(out var queued))
+        if (!TryGetSendQueueLength(out var queued) && _kind != Kind.Unix)
         {
             return new DeliveryStatus(sentBytes, IsDelivered: false, IsReset: false, null, IsGone: true);
         }
@@ -120,12 +120,14 @@ internal sealed class SocketProbe
             return GetDelivery(writtenBytes, sentBytes, finSent, isAllSent); // Closed by both FINs between the looks.
         }
 
+        // Of a send that is under way the kernel has taken a part, which counts on both sides until the send has ended.
         var fin = finSent ? 1 : 0;
+        var missing = Math.Min(writtenBytes - sentBytes + queued - fin, Math.Max(writtenBytes, queued));
         return new DeliveryStatus(
             HashCode.Combine(sentBytes, queued, info.AcknowledgedBytes),
             IsDelivered: false,
             isReset,
-            writtenBytes - sentBytes + queued - fin,
+            missing,
             IsWindowClosed: info.IsWindowClosed,
             IsInKernel: finSent,
             IsOnlyFinMissing: finSent && queued == 1,
