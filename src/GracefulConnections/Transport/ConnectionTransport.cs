@@ -86,7 +86,11 @@ internal readonly record struct ConnectionTransport(
             new(input, output, probe, LeftToServerReason.None);
 
         ConnectionTransport Left(InputReader input, WrappedDelivery? delivery, LeftToServerReason reason) =>
-            new(input, new PipeOutput(transport.Output, delivery, isLeftToServer: true, events, activity), probe, reason);
+            new(
+                input,
+                new PipeOutput(transport.Output, delivery, isLeftToServer: true, events, activity),
+                probe,
+                reason);
     }
 
     private static Pipe CreatePipe(MemoryPool<byte> pool) =>
@@ -106,13 +110,14 @@ internal readonly record struct ConnectionTransport(
         && transport.GetType().FullName == SocketTransport
         && transport.GetType().Assembly == connection.GetType().Assembly;
 
-    // A middleware between TLS and us may still hold what was written, which close_notify would overtake, and reads when
-    // it likes, which close_notify must not meet. So the transport in use must be TLS's own. The same make is not enough,
-    // because Kestrel's logging may hide what stands behind it. A third-party TLS that sets no ITlsHandshakeFeature
-    // cannot be checked, so it is assumed to be directly below us.
+    // A middleware between TLS and us may still hold what was written, which close_notify would overtake, and reads
+    // when it likes, which close_notify must not meet. So the transport in use must be TLS's own. The same make is not
+    // enough, because Kestrel's logging may hide what stands behind it. A third-party TLS that sets no
+    // ITlsHandshakeFeature cannot be checked, so it is assumed to be directly below us.
     private static bool IsDirectlyInside(ConnectionContext connection, IDuplexPipe transport) =>
         connection.Features.Get<ITlsHandshakeFeature>() is not { } handshake
-        || (transport.GetType().Name == TlsTransport && transport.GetType().Assembly == handshake.GetType().Assembly);
+        || (transport.GetType().Name == TlsTransport
+            && transport.GetType().Assembly == handshake.GetType().Assembly);
 
     // A pipe that holds bytes offers the rest of their last block, an empty one a whole block. A middleware that has
     // written exactly whole blocks which the server has not sent yet is not seen.

@@ -60,7 +60,9 @@ internal sealed class FlushGuard : IValueTaskSource<FlushResult>
         }
 
         _state = state;
-        _context = (flags & ValueTaskSourceOnCompletedFlags.FlowExecutionContext) != 0 ? ExecutionContext.Capture() : null;
+        _context = (flags & ValueTaskSourceOnCompletedFlags.FlowExecutionContext) != 0
+            ? ExecutionContext.Capture()
+            : null;
         _flush.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(_onFlushed);
     }
 

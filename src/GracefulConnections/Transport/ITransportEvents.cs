@@ -39,7 +39,8 @@ internal interface ITransportEvents
     }
 
     /// <summary>
-    /// Reading or sending failed: the connection is over. <see cref="TransportFault.IsReset"/> tells whose doing it was.
+    /// Reading or sending failed: the connection is over. <see cref="TransportFault.IsReset"/> tells whose
+    /// doing it was.
     /// </summary>
     void OnFaulted(Exception exception);
 }

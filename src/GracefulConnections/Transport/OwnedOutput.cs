@@ -28,7 +28,6 @@ internal abstract class OwnedOutput(Pipe pipe, ITransportEvents events, Activity
     private volatile bool _aborted;
     private volatile bool _finSent;
     private volatile bool _allSent;
-    private volatile Exception? _untold;
 
     /// <summary>What the sender finds when it looks for more.</summary>
     protected enum Next
@@ -51,9 +50,6 @@ internal abstract class OwnedOutput(Pipe pipe, ITransportEvents events, Activity
     public override long SentBytes => Volatile.Read(ref _sentBytes);
 
     public override bool IsWriteBlocked => _guard?.IsPending == true;
-
-    /// <summary>Gets what went wrong while the one who closes was told of an error; for a debugger.</summary>
-    public Exception? Untold => _untold;
 
     /// <summary>Gets whether our FIN, or what stands for it, was sent. Read it before the bytes.</summary>
     protected bool IsFinSent => _finSent;
@@ -184,17 +180,7 @@ internal abstract class OwnedOutput(Pipe pipe, ITransportEvents events, Activity
     /// <summary>Ends the output because of an error. Never throws.</summary>
     protected void Fail(Exception exception)
     {
-        try
-        {
-            // Told first: the flush that returns next lets the handler return, and the first cause wins.
-            Events.OnFaulted(exception);
-        }
-        catch (Exception second)
-        {
-            // The thread may be the kernel's, where this would end the process. Nobody is left who could be told.
-            _untold = new AggregateException(exception, second);
-        }
-
+        TellFault(exception); // First: the flush that returns next lets the handler return, and the first cause wins.
         Finish();
     }
 
@@ -218,7 +204,8 @@ internal abstract class OwnedOutput(Pipe pipe, ITransportEvents events, Activity
     }
 
     // Nobody waits for it: what it made readable is sent, and the pipe's state is the same for every flush.
-    private static void Forget(ValueTask<FlushResult> flush) => Debug.Assert(!flush.IsFaulted, "A pipe of ours failed.");
+    private static void Forget(ValueTask<FlushResult> flush) =>
+        Debug.Assert(!flush.IsFaulted, "A pipe of ours failed.");
 
     // Only ever sets: the handler's own end and the one behind its return may come at the same time.
     private void NoteEnd(LeftOver leftOver)
@@ -251,7 +238,7 @@ internal abstract class OwnedOutput(Pipe pipe, ITransportEvents events, Activity
             }
         }
 
-        return flush.IsCompleted ? flush : (_guard ??= new FlushGuard()).Guard(flush);
+        return flush.IsCompleted ? flush : LazyInitializer.EnsureInitialized(ref _guard).Guard(flush);
     }
 
     // Whichever of the two ends comes last gives the memory back. Never while a send reads from it, or while a writer

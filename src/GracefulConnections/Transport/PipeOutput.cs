@@ -57,7 +57,8 @@ internal sealed class PipeOutput(
         }
 
         var delivery = wrapped?.Get(WrittenBytes, SentBytes, isEnd)
-            ?? new DeliveryStatus(SentBytes, finSent, IsReset: false, null, IsInKernel: finSent, IsAllAcknowledged: isEnd);
+            ?? new DeliveryStatus(
+                SentBytes, finSent, IsReset: false, null, IsInKernel: finSent, IsAllAcknowledged: isEnd);
         return finSent ? delivery : delivery with { IsDelivered = false, IsInKernel = false };
     }
 
@@ -83,6 +84,7 @@ internal sealed class PipeOutput(
 
     protected override ValueTask<FlushResult> FlushCore(CancellationToken cancellationToken)
     {
+        wrapped?.Start();
         if (!_isStream)
         {
             return Accept(Writer.FlushAsync(cancellationToken));
@@ -93,8 +95,10 @@ internal sealed class PipeOutput(
             : new ValueTask<FlushResult>(WaitAsync(Writer.FlushAsync, cancellationToken));
     }
 
-    protected override ValueTask<FlushResult> WriteCore(ReadOnlyMemory<byte> source, CancellationToken cancellationToken)
+    protected override ValueTask<FlushResult> WriteCore(
+        ReadOnlyMemory<byte> source, CancellationToken cancellationToken)
     {
+        wrapped?.Start();
         if (!_isStream)
         {
             var write = Writer.WriteAsync(source, cancellationToken);
@@ -139,7 +143,7 @@ internal sealed class PipeOutput(
         try
         {
             return _aborted && !flush.IsCompleted
-                ? new FlushResult(isCanceled: true, isCompleted: false) // The one cancellation went to the flush before.
+                ? new FlushResult(isCanceled: true, isCompleted: false) // The cancellation went to the flush before.
                 : Accept(await flush.ConfigureAwait(false), flushed);
         }
         finally
@@ -222,7 +226,8 @@ internal sealed class PipeOutput(
                 do
                 {
                     wrapped?.Start();
-                    result = Accept(await Writer.FlushAsync(CancellationToken.None).ConfigureAwait(false), WrittenBytes);
+                    result = await Writer.FlushAsync(CancellationToken.None).ConfigureAwait(false);
+                    Accept(result, WrittenBytes);
                 }
                 while (result.IsCanceled && !_aborted); // The handler's cancellation is not for this flush.
             }
@@ -231,7 +236,7 @@ internal sealed class PipeOutput(
         }
         catch (Exception exception)
         {
-            Events.OnFaulted(exception); // Whatever an unknown transport throws is how this connection ended.
+            TellFault(exception); // Whatever an unknown transport throws is how this connection ended.
         }
         finally
         {
@@ -271,7 +276,7 @@ internal sealed class PipeOutput(
 
         if (aborted || _cutOff)
         {
-            return; // A FIN behind what is missing would be no FIN. The input or the next look at the delivery tells why.
+            return; // A FIN behind what is missing would be no FIN. The input or the next look tells why.
         }
 
         _finSent = true;
@@ -286,7 +291,7 @@ internal sealed class PipeOutput(
         }
         catch (Exception exception)
         {
-            Events.OnFaulted(exception); // As above.
+            TellFault(exception); // As above.
         }
     }
 }

@@ -50,7 +50,8 @@ internal sealed record PlatformProbe(bool TrustsSendQueue, bool TrustsTcpInfo)
         {
             return Run(address);
         }
-        catch (Exception exception) when (exception is SocketException or NotSupportedException or UnauthorizedAccessException)
+        catch (Exception exception)
+            when (exception is SocketException or NotSupportedException or UnauthorizedAccessException)
         {
             return null;
         }

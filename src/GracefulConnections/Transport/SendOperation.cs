@@ -5,7 +5,8 @@ using System.Runtime.InteropServices;
 namespace GracefulConnections.Transport;
 
 /// <summary>
-/// One send that gathers all segments of a buffer into one call. Rented while a send runs; an idle connection holds none.
+/// One send that gathers all segments of a buffer into one call. Rented while a send runs; an idle connection holds
+/// none.
 /// </summary>
 internal sealed class SendOperation() : SocketAsyncEventArgs(unsafeSuppressExecutionContextFlow: true)
 {

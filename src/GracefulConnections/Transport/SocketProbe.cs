@@ -14,7 +14,8 @@ internal sealed class SocketProbe
 
     private readonly Socket _socket;
     private readonly Kind _kind;
-    private readonly bool _seesTcpInfo;
+    private readonly bool _trustsTcpInfo;
+    private int _isPlainTcp; // 1 for yes, -1 for no, 0 for not asked: most connections never need to know.
 
     /// <param name="socket">The connection's socket.</param>
     /// <param name="platform">What the kernel can be trusted with; <see langword="null"/> to find out.</param>
@@ -36,8 +37,7 @@ internal sealed class SocketProbe
         platform ??= PlatformProbe.Current;
         _kind = platform.TrustsSendQueue ? Kind.Tcp : Kind.Other;
 
-        // On MPTCP it describes one subflow of several.
-        _seesTcpInfo = platform.TrustsTcpInfo && !IsMptcp(socket);
+        _trustsTcpInfo = platform.TrustsTcpInfo;
     }
 
     private enum Kind
@@ -57,6 +57,20 @@ internal sealed class SocketProbe
     /// <summary>Gets whether the peer's acknowledgements can be seen, so that delivered means delivered.</summary>
     public bool SeesAcknowledgements => _kind != Kind.Other;
 
+    // On MPTCP, TCP_INFO describes one subflow of several.
+    private bool SeesTcpInfo
+    {
+        get
+        {
+            if (_trustsTcpInfo && _isPlainTcp == 0)
+            {
+                _isPlainTcp = IsMptcp(_socket) ? -1 : 1;
+            }
+
+            return _isPlainTcp > 0;
+        }
+    }
+
     /// <param name="writtenBytes">The bytes that the handler wrote.</param>
     /// <param name="sentBytes">The bytes of them that the kernel has taken.</param>
     /// <param name="finSent">Whether our FIN was handed to the kernel behind them. Read it before the bytes.</param>
@@ -64,7 +78,7 @@ internal sealed class SocketProbe
     public DeliveryStatus GetDelivery(long writtenBytes, long sentBytes, bool finSent, bool isAllSent = false)
     {
         isAllSent |= finSent || writtenBytes == sentBytes;
-        if (!TryGetSendQueueLength(out var queued))
+        if (!TryGetSendQueueLength(out var queued) && _kind != Kind.Unix)
         {
             return new DeliveryStatus(sentBytes, IsDelivered: false, IsReset: false, null, IsGone: true);
         }
@@ -106,12 +120,14 @@ internal sealed class SocketProbe
             return GetDelivery(writtenBytes, sentBytes, finSent, isAllSent); // Closed by both FINs between the looks.
         }
 
+        // Of a send that is under way the kernel has taken a part, which counts on both sides until the send has ended.
         var fin = finSent ? 1 : 0;
+        var missing = Math.Min(writtenBytes - sentBytes + queued - fin, Math.Max(writtenBytes, queued));
         return new DeliveryStatus(
             HashCode.Combine(sentBytes, queued, info.AcknowledgedBytes),
             IsDelivered: false,
             isReset,
-            writtenBytes - sentBytes + queued - fin,
+            missing,
             IsWindowClosed: info.IsWindowClosed,
             IsInKernel: finSent,
             IsOnlyFinMissing: finSent && queued == 1,
@@ -122,7 +138,7 @@ internal sealed class SocketProbe
     public bool TryGetTcpInfo(out TcpInfo info)
     {
         info = default;
-        return _seesTcpInfo && TcpInfo.TryRead(_socket, out info);
+        return SeesTcpInfo && TcpInfo.TryRead(_socket, out info);
     }
 
     /// <param name="length">The length of the send queue, or -1 where it cannot be trusted.</param>
@@ -178,7 +194,8 @@ internal sealed class SocketProbe
     /// </summary>
     public bool IsBehind() =>
         GetUnreadLength() > 0
-        || (TryGetTcpInfo(out var info) && info.State is not (TcpInfo.Established or TcpInfo.FinWait1 or TcpInfo.FinWait2));
+        || (TryGetTcpInfo(out var info)
+            && info.State is not (TcpInfo.Established or TcpInfo.FinWait1 or TcpInfo.FinWait2));
 
     /// <summary>
     /// Gets the time since bytes of the peer's arrived, or since it connected; <see langword="null"/> where that cannot
@@ -191,7 +208,7 @@ internal sealed class SocketProbe
     /// or our end was sent.
     /// </summary>
     public bool IsOver(bool finSent) =>
-        _seesTcpInfo
+        SeesTcpInfo
             ? !TcpInfo.TryRead(_socket, out var info) || info.State == TcpInfo.Closed
             : finSent || !_socket.Connected;
 
@@ -220,7 +237,9 @@ internal sealed class SocketProbe
         }
     }
 
-    /// <summary>Makes the next close of the socket send RST, also after our FIN and whatever the transport sets.</summary>
+    /// <summary>
+    /// Makes the next close of the socket send RST, also after our FIN and whatever the transport sets.
+    /// </summary>
     public void ResetOnClose()
     {
         try

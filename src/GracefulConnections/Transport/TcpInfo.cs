@@ -39,7 +39,8 @@ internal readonly record struct TcpInfo(
         {
             length = socket.GetRawSocketOption(IpProtoTcp, TcpInfoOption, raw);
         }
-        catch (Exception exception) when (exception is SocketException or ObjectDisposedException or PlatformNotSupportedException)
+        catch (Exception exception)
+            when (exception is SocketException or ObjectDisposedException or PlatformNotSupportedException)
         {
             return false;
         }
@@ -54,7 +55,9 @@ internal readonly record struct TcpInfo(
             raw[0],
             acknowledged,
             ReadInt64(raw, BytesReceivedOffset),
-            length >= LengthWithBytesSent ? ReadInt64(raw, BytesSentOffset) : Math.Max(0, acknowledged - 1), // Without the SYN.
+            length >= LengthWithBytesSent
+                ? ReadInt64(raw, BytesSentOffset)
+                : Math.Max(0, acknowledged - 1), // Without the SYN.
             TimeSpan.FromMilliseconds(ReadUInt32(raw, LastDataReceivedOffset)),
             length >= LengthWithSendWindow && ReadUInt32(raw, SendWindowOffset) == 0);
         return true;

@@ -36,7 +36,8 @@ internal sealed class TlsOutput(
         var (finSent, allSent) = (IsFinSent, IsAllSent); // Read first, as nothing is sent behind them.
         var isEnd = finSent || allSent;
         var delivery = wrapped?.Get(WrittenBytes, SentBytes, isEnd)
-            ?? new DeliveryStatus(SentBytes, finSent, IsReset: false, null, IsInKernel: finSent, IsAllAcknowledged: isEnd);
+            ?? new DeliveryStatus(
+                SentBytes, finSent, IsReset: false, null, IsInKernel: finSent, IsAllAcknowledged: isEnd);
         return finSent ? delivery : delivery with { IsDelivered = false, IsInKernel = false };
     }
 

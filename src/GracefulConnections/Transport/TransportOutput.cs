@@ -19,6 +19,7 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     private int _endHasBegun;
     private volatile bool _completed;
     private volatile bool _sealed;
+    private volatile Exception? _untold;
 
     /// <summary>Gets the bytes that the handler wrote, flushed or not.</summary>
     public long WrittenBytes => Volatile.Read(ref _writtenBytes);
@@ -57,6 +58,9 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     /// hold it for ever.
     /// </summary>
     public virtual Task Ended => Task.CompletedTask;
+
+    /// <summary>Gets what went wrong while the one who closes was told of an error; for a debugger.</summary>
+    public Exception? Untold => _untold;
 
     protected PipeWriter Writer { get; private set; } = writer;
 
@@ -202,7 +206,8 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     protected abstract ValueTask<FlushResult> FlushCore(CancellationToken cancellationToken);
 
     /// <summary>Writes and flushes. Tells what was written by <see cref="OnWritten"/>.</summary>
-    protected abstract ValueTask<FlushResult> WriteCore(ReadOnlyMemory<byte> source, CancellationToken cancellationToken);
+    protected abstract ValueTask<FlushResult> WriteCore(
+        ReadOnlyMemory<byte> source, CancellationToken cancellationToken);
 
     /// <summary>Bytes were written that did not pass <see cref="Advance"/>.</summary>
     protected void OnWritten(int bytes) => Volatile.Write(ref _writtenBytes, _writtenBytes + bytes);
@@ -215,6 +220,20 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     /// <summary>The handler has returned, after it completed the output itself.</summary>
     protected virtual void EndAgain(LeftOver leftOver)
     {
+    }
+
+    /// <summary>Tells that sending failed. Never throws.</summary>
+    protected void TellFault(Exception exception)
+    {
+        try
+        {
+            Events.OnFaulted(exception);
+        }
+        catch (Exception second)
+        {
+            // The thread may be the kernel's, where this would end the process. Nobody is left who could be told.
+            _untold = new AggregateException(exception, second);
+        }
     }
 
     /// <summary>

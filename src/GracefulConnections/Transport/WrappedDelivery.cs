@@ -2,8 +2,8 @@ namespace GracefulConnections.Transport;
 
 /// <summary>
 /// How far the output of a transport got that another middleware wraps. Its bytes are not ours to count, because the
-/// kernel acknowledges what the middleware made of them, and some may be on their way from it to the kernel. Without TLS
-/// the one who closes waits for a quiet moment. With it the size of the records tells more.
+/// kernel acknowledges what the middleware made of them, and some may be on their way from it to the kernel. Without
+/// TLS the one who closes waits for a quiet moment. With it the size of the records tells more.
 /// </summary>
 internal sealed class WrappedDelivery(SocketProbe probe, bool isTls, TimeProvider clock)
 {
@@ -43,8 +43,8 @@ internal sealed class WrappedDelivery(SocketProbe probe, bool isTls, TimeProvide
     /// <param name="writtenBytes">The bytes that the handler wrote.</param>
     /// <param name="sentBytes">The bytes of them that went on to the middleware.</param>
     /// <param name="ended">
-    /// Whether the end of the output followed them. Call it once before close_notify does: a peer that has ended answers
-    /// that with RST, which then means nothing.
+    /// Whether the end of the output followed them. Call it once before close_notify does: a peer that has ended
+    /// answers that with RST, which then means nothing.
     /// </param>
     public DeliveryStatus Get(long writtenBytes, long sentBytes, bool ended)
     {

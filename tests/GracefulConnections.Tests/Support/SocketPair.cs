@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 using GracefulConnections.Transport;
 
 namespace GracefulConnections.Tests.Support;
@@ -18,6 +19,28 @@ internal sealed class SocketPair : IDisposable
         : new IPEndPoint(IPAddress.Loopback, 0));
 
     public static Task<SocketPair> ConnectAsync(IPAddress address) => ConnectAsync(new IPEndPoint(address, 0));
+
+    /// <summary>Connects by TCP over several paths. <see langword="null"/> where the kernel has none.</summary>
+    public static async Task<SocketPair?> TryConnectMptcpAsync()
+    {
+        const int InterNetwork = 2;
+        const int Stream = 1;
+        const int Mptcp = 262;
+        if (!OperatingSystem.IsLinux() || CreateSocket(InterNetwork, Stream, Mptcp) is not (>= 0 and var first))
+        {
+            return null;
+        }
+
+        using var listener = new Socket(new SafeSocketHandle(first, ownsHandle: true));
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen();
+        var peer = new Socket(new SafeSocketHandle(CreateSocket(InterNetwork, Stream, Mptcp), ownsHandle: true));
+        await peer.ConnectAsync(listener.LocalEndPoint!).WithinLimit();
+        return new SocketPair(await listener.AcceptAsync().WithinLimit(), peer);
+
+        [DllImport("libc", EntryPoint = "socket")]
+        static extern int CreateSocket(int domain, int type, int protocol);
+    }
 
     private static async Task<SocketPair> ConnectAsync(EndPoint endPoint)
     {

@@ -159,6 +159,32 @@ public class SocketDeliveryTests
         Assert.False(sut.IsResetBeforeFin(4));
     }
 
+    [Fact]
+    public async Task GetDelivery_Mptcp_TellsWhatIsMissingAndAsksForNoSubflow()
+    {
+        using var pair = await SocketPair.TryConnectMptcpAsync();
+        Assert.SkipUnless(pair is not null, "The kernel has no MPTCP.");
+        var sut = new SocketProbe(pair.Own);
+        Assert.True(sut.SeesAcknowledgements);
+        Assert.False(sut.TryGetTcpInfo(out _));
+        Assert.Null(sut.SinceReceived());
+        pair.Own.Blocking = false;
+        var sent = 0L;
+        await TestLimit.UntilAsync(() =>
+        {
+            sent += pair.Own.Send(new byte[65536], SocketFlags.None, out var error);
+            return error == SocketError.WouldBlock;
+        });
+
+        pair.Own.Shutdown(SocketShutdown.Send);
+
+        var delivery = sut.GetDelivery(sent, sent, finSent: true);
+        Assert.False(delivery.IsDelivered);
+        Assert.True(delivery.UnacknowledgedBytes > 0);
+        await pair.ReadPeerToEndAsync(sent);
+        await TestLimit.UntilAsync(() => sut.GetDelivery(sent, sent, finSent: true).IsDelivered);
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
