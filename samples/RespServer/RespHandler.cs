@@ -28,8 +28,10 @@ internal sealed class RespHandler(CommandTable commands, Settings settings) : Gr
         }
     }
 
-    // The read does not get the token: when a close is requested while we wait between two commands, the library ends the input, and this loop is a plain one.
-    // The token is for the client that never pauses: what had arrived is served, of half a command we wait for the rest, and what comes later is not read.
+    // The read does not get the token, which would cancel it in the middle of a command. When a close is requested while this
+    // waits between two commands, the library cancels the read, and the exception ends this loop.
+    // The token is for the client that never pauses: what had arrived is served, the rest of half a command is waited for, and
+    // what comes later is not read.
     private async Task ServeAsync(PipeReader input, Session session, CancellationToken closeRequested)
     {
         var request = new Request();

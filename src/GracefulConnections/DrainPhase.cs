@@ -1,6 +1,8 @@
 namespace GracefulConnections;
 
-/// <summary>How far the whole server is on its way to being empty. Declared in the order entered; a phase only moves forward.</summary>
+/// <summary>
+/// How far the whole server is on its way to being empty. Declared in the order entered; a phase only moves forward.
+/// </summary>
 public enum DrainPhase
 {
     /// <summary>The server accepts and serves.</summary>
@@ -12,7 +14,10 @@ public enum DrainPhase
     /// <summary>Connections are asked to close, and a new one is asked at once.</summary>
     Draining,
 
-    /// <summary>The time was up, or an operator asked a second time: what was left has been aborted, and its handlers are about to end.</summary>
+    /// <summary>
+    /// The time was up, or an operator asked a second time: what was left has been aborted, and its handlers are about
+    /// to end.
+    /// </summary>
     Aborting,
 
     /// <summary>The drain has ended. Final.</summary>

@@ -6,7 +6,10 @@ public sealed record DrainReport
     /// <summary>Gets the time from the first close request to the end.</summary>
     public required TimeSpan Duration { get; init; }
 
-    /// <summary>Gets the number of connections that were drained: those that were there, and those that arrived while the whole server drained.</summary>
+    /// <summary>
+    /// Gets the number of connections that were drained: those that were there, and those that arrived while the whole
+    /// server drained.
+    /// </summary>
     public required int ConnectionCount { get; init; }
 
     /// <summary>Gets how many connections ended in which way. Outcomes that no connection had are not in it.</summary>
@@ -15,15 +18,28 @@ public sealed record DrainReport
     /// <summary>Gets the number of bytes that peers sent and no handler consumed.</summary>
     public required long DiscardedBytes { get; init; }
 
-    /// <summary>Gets the number of bytes that handlers wrote and peers never acknowledged, as far as it is known (see <see cref="CloseResult.UnacknowledgedBytes"/>).</summary>
+    /// <summary>
+    /// Gets the number of bytes that handlers wrote and peers had not acknowledged, as far as it is known: the sum of
+    /// <see cref="CloseResult.UnacknowledgedBytes"/>, and as that an upper bound of what is missing.
+    /// </summary>
     public required long UnacknowledgedBytes { get; init; }
 
-    /// <summary>Gets the connections that the drain aborted because their time was up, as they were right before, oldest first.</summary>
+    /// <summary>
+    /// Gets the connections that the drain aborted because their time was up, as they were right before, oldest first.
+    /// </summary>
     public required IReadOnlyList<TrackedConnectionInfo> Aborted { get; init; }
 
-    /// <summary>Gets the number of connections in <see cref="Aborted"/> whose handler had not returned half a second later. They are counted among the <see cref="Outcomes"/>.</summary>
+    /// <summary>
+    /// Gets the number of connections in <see cref="Aborted"/> whose handler had not returned half a second later. They
+    /// are counted among the <see cref="Outcomes"/>.
+    /// </summary>
     public required int UnendedHandlerCount { get; init; }
 
-    /// <summary>Gets the number of connections that lost nothing: <see cref="CloseOutcome.Graceful"/> and <see cref="CloseOutcome.Acknowledged"/>.</summary>
-    public int DeliveredCount => Outcomes.GetValueOrDefault(CloseOutcome.Graceful) + Outcomes.GetValueOrDefault(CloseOutcome.Acknowledged);
+    /// <summary>
+    /// Gets the number of connections that are known to have lost nothing: <see cref="CloseOutcome.Graceful"/> and
+    /// <see cref="CloseOutcome.Acknowledged"/>. A limit such as <see cref="CloseOutcome.LingerTimedOut"/> may have lost
+    /// nothing either, and is not counted.
+    /// </summary>
+    public int DeliveredCount =>
+        Outcomes.GetValueOrDefault(CloseOutcome.Graceful) + Outcomes.GetValueOrDefault(CloseOutcome.Acknowledged);
 }

@@ -7,27 +7,35 @@ namespace Microsoft.Extensions.DependencyInjection;
 /// <summary>Adds the drain to the host's health checks.</summary>
 public static class GracefulShutdownHealthChecksBuilderExtensions
 {
-    private const string NotAdded = "AddDrainCheck needs the drain that it reports: call services.AddGracefulShutdown() as well.";
+    private const string NotAdded =
+        "AddDrainCheck needs the drain that it reports: call services.AddGracefulShutdown() as well.";
 
     /// <summary>
-    /// Adds a check that is healthy while the server serves and unhealthy from the announcement of a drain on. Use it for readiness, never for liveness: a server that drains must not be restarted.
+    /// Adds a check that is healthy while the server serves and unhealthy from the announcement of a drain on. Use it
+    /// for readiness, never for liveness: a server that drains must not be restarted.
     /// </summary>
     /// <param name="builder">The health checks.</param>
     /// <param name="name">The name of the check. Defaults to <c>drain</c>.</param>
     /// <param name="tags">Tags to choose the check by. Defaults to none.</param>
     /// <returns>The same builder.</returns>
-    /// <remarks>Without <c>AddGracefulShutdown()</c> the host does not start, with an <see cref="Options.OptionsValidationException"/>; outside of a host the check throws
-    /// <see cref="InvalidOperationException"/>.</remarks>
-    public static IHealthChecksBuilder AddDrainCheck(this IHealthChecksBuilder builder, string name = "drain", IEnumerable<string>? tags = null)
+    /// <remarks>
+    /// Without <c>AddGracefulShutdown()</c> the host does not start, with an
+    /// <see cref="Options.OptionsValidationException"/>; outside of a host the check throws
+    /// <see cref="InvalidOperationException"/>.
+    /// </remarks>
+    public static IHealthChecksBuilder AddDrainCheck(
+        this IHealthChecksBuilder builder, string name = "drain", IEnumerable<string>? tags = null)
     {
         ArgumentNullException.ThrowIfNull(builder);
         ArgumentException.ThrowIfNullOrEmpty(name);
         builder.Services.AddOptions<HealthCheckServiceOptions>()
-            .Validate<IServiceProviderIsService>(static (_, services) => services.IsService(typeof(IDrainCoordinator)), NotAdded)
+            .Validate<IServiceProviderIsService>(
+                static (_, services) => services.IsService(typeof(IDrainCoordinator)), NotAdded)
             .ValidateOnStart();
         return builder.Add(new HealthCheckRegistration(
             name,
-            static services => new DrainHealthCheck(services.GetService<IDrainCoordinator>() ?? throw new InvalidOperationException(NotAdded)),
+            static services => new DrainHealthCheck(
+                services.GetService<IDrainCoordinator>() ?? throw new InvalidOperationException(NotAdded)),
             HealthStatus.Unhealthy,
             tags));
     }

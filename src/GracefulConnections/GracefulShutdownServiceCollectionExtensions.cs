@@ -10,17 +10,23 @@ namespace Microsoft.Extensions.DependencyInjection;
 public static class GracefulShutdownServiceCollectionExtensions
 {
     /// <summary>
-    /// Drains the host when it stops: says that it is not ready, lets every connection of an endpoint with <c>UseGracefulShutdown()</c> finish what it has in hand, and aborts what is left at
-    /// <see cref="ServerDrainOptions.DrainTimeout"/>. Registers <see cref="IDrainCoordinator"/>. A second call changes nothing.
+    /// Drains the host when it stops: says that it is not ready, lets every connection of an endpoint with
+    /// <c>UseGracefulShutdown()</c> finish what it has in hand, and aborts what is left at
+    /// <see cref="ServerDrainOptions.DrainTimeout"/>. Registers <see cref="IDrainCoordinator"/>. A second call changes
+    /// nothing.
     /// </summary>
     /// <param name="services">The services.</param>
     /// <returns>The same services.</returns>
-    /// <remarks>Options that are out of range or contradict each other stop the host before it listens, with an <see cref="OptionsValidationException"/> that names all of them.</remarks>
+    /// <remarks>
+    /// Options that are out of range or contradict each other stop the host before it listens, with an
+    /// <see cref="OptionsValidationException"/> that names all of them.
+    /// </remarks>
     public static IServiceCollection AddGracefulShutdown(this IServiceCollection services)
     {
         ArgumentNullException.ThrowIfNull(services);
         services.AddOptions<ServerDrainOptions>().ValidateOnStart();
-        services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<ServerDrainOptions>, ServerDrainOptionsValidator>());
+        services.TryAddEnumerable(
+            ServiceDescriptor.Singleton<IValidateOptions<ServerDrainOptions>, ServerDrainOptionsValidator>());
         services.TryAddSingleton<DrainCoordinator>();
         services.TryAddSingleton<IDrainCoordinator>(static provider => provider.GetRequiredService<DrainCoordinator>());
         services.TryAddEnumerable(ServiceDescriptor.Singleton<IHostedService, DrainHostedService>());
@@ -30,7 +36,8 @@ public static class GracefulShutdownServiceCollectionExtensions
     /// <inheritdoc cref="AddGracefulShutdown(IServiceCollection)"/>
     /// <param name="services">The services.</param>
     /// <param name="configure">Changes the options, in addition to <c>Configure&lt;ServerDrainOptions&gt;</c>.</param>
-    public static IServiceCollection AddGracefulShutdown(this IServiceCollection services, Action<ServerDrainOptions> configure)
+    public static IServiceCollection AddGracefulShutdown(
+        this IServiceCollection services, Action<ServerDrainOptions> configure)
     {
         ArgumentNullException.ThrowIfNull(configure);
         return services.AddGracefulShutdown().Configure(configure);

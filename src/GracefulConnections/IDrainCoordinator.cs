@@ -3,8 +3,9 @@ using System.Diagnostics.CodeAnalysis;
 namespace GracefulConnections;
 
 /// <summary>
-/// All connections of the host that <c>UseGracefulShutdown()</c> closes, and the drain that empties the host, or a part of it, of them. A singleton in the service container after
-/// <c>AddGracefulShutdown()</c>; every member is safe to use from any thread.
+/// All connections of the host's endpoints with <c>UseGracefulShutdown()</c>, and the drain that empties the host, or a
+/// part of it, of them. A singleton in the service container after <c>AddGracefulShutdown()</c>; every member is safe
+/// to use from any thread.
 /// </summary>
 public interface IDrainCoordinator
 {
@@ -13,31 +14,40 @@ public interface IDrainCoordinator
     /// <summary>Gets how far the whole server is. Only moves forward; a drain of a part does not change it.</summary>
     DrainPhase Phase { get; }
 
-    /// <summary>Gets a token that is cancelled when the drain of the whole server is announced: stop producing, the server still serves for <see cref="ServerDrainOptions.AnnounceDelay"/>.</summary>
+    /// <summary>
+    /// Gets a token that is cancelled when the drain of the whole server is announced: stop producing, the server still
+    /// serves for <see cref="ServerDrainOptions.AnnounceDelay"/>.
+    /// </summary>
     CancellationToken DrainAnnounced { get; }
 
     /// <summary>Gets the number of connections whose handler or close has not ended.</summary>
     int ConnectionCount { get; }
 
-    /// <summary>Takes a snapshot of all connections, in no particular order. Costs about a microsecond a connection.</summary>
+    /// <summary>
+    /// Takes a snapshot of all connections, in no particular order. Costs about a microsecond a connection.
+    /// </summary>
     /// <returns>A list of its own for every call.</returns>
     IReadOnlyList<TrackedConnectionInfo> GetConnections();
 
     /// <summary>
-    /// Drains the whole server as a host's stop does: announces, waits <see cref="ServerDrainOptions.AnnounceDelay"/>, asks every connection to close, and aborts what is left at
-    /// <see cref="ServerDrainOptions.DrainTimeout"/>. Happens once: every call, and a host's stop, waits for the same drain and gets the same report.
-    /// The server goes on accepting, and asks each new connection to close at once.
+    /// Drains the whole server as a host's stop does: announces, waits <see cref="ServerDrainOptions.AnnounceDelay"/>,
+    /// asks every connection to close, and aborts what is left at <see cref="ServerDrainOptions.DrainTimeout"/>.
+    /// Happens once: every call, and a host's stop, waits for the same drain and gets the same report. The server goes
+    /// on accepting, and asks each new connection to close at once. What a handler sees then says
+    /// <see cref="GracefulCloseOptions.CancelReadOnCloseRequest"/>.
     /// </summary>
     /// <param name="cancellationToken">Ends the wait of this caller. The drain goes on.</param>
-    /// <returns>The report, when the last connection has ended, or half a second after the rest was aborted: a handler that ignores its abort is left
-    /// running, because its buffers are still in use.</returns>
+    /// <returns>
+    /// The report, when the last connection has ended, or half a second after the rest was aborted: a handler that
+    /// ignores its abort is left running. At a host's stop the process exits without it.
+    /// </returns>
     /// <exception cref="OperationCanceledException">The wait was cancelled.</exception>
     [SuppressMessage("ApiDesign", "RS0026", Justification = OverloadsDiffer)]
     Task<DrainReport> DrainAsync(CancellationToken cancellationToken = default);
 
     /// <summary>
-    /// Drains a part of the server, at any time and as often as wanted, while the rest goes on: connections of one endpoint, older ones, certain ones. The same schedule and deadline,
-    /// without an announcement.
+    /// Drains a part of the server, at any time and as often as wanted, while the rest goes on: connections of one
+    /// endpoint, older ones, certain ones. The same schedule and deadline, without an announcement.
     /// </summary>
     /// <param name="filter">Chooses from a snapshot. A connection that arrives later is not asked.</param>
     /// <param name="cancellationToken">Ends the wait of this caller. The drain goes on.</param>
@@ -46,5 +56,6 @@ public interface IDrainCoordinator
     /// <exception cref="OperationCanceledException">The wait was cancelled.</exception>
     /// <remarks>What the filter throws comes out of the returned task; then nothing was asked to close.</remarks>
     [SuppressMessage("ApiDesign", "RS0026", Justification = OverloadsDiffer)]
-    Task<DrainReport> DrainAsync(Func<TrackedConnectionInfo, bool> filter, CancellationToken cancellationToken = default);
+    Task<DrainReport> DrainAsync(
+        Func<TrackedConnectionInfo, bool> filter, CancellationToken cancellationToken = default);
 }

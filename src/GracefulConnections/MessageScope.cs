@@ -3,13 +3,14 @@ using GracefulConnections.Pipeline;
 namespace GracefulConnections;
 
 /// <summary>
-/// A message that a handler has in hand: <c>using (close.BeginMessage()) { ... }</c>. While a scope is open, a close request does not
-/// cancel the handler's read. Scopes may be nested.
+/// A message that a handler has in hand: <c>using (close.BeginMessage()) { ... }</c>. While a scope is open, a close
+/// request does not cancel the handler's read. Scopes may be nested.
 /// </summary>
 /// <remarks>
-/// Dispose it when the message is over. If the handler ends by an exception while a scope is open, the connection ends with RST
-/// behind what was written, because a part is known to be missing. The scope of a <c>using</c> is closed by then, whichever way it
-/// is left: leave the scope of a message without <c>using</c> open where half of it must not pass for the whole.
+/// Dispose it when the message is over. If the handler ends by an exception while a scope is open, the connection ends
+/// with RST behind what was written, because a part is known to be missing. The scope of a <c>using</c> is closed by
+/// then, whichever way it is left: leave the scope of a message without <c>using</c> open where half of it must not
+/// pass for the whole.
 /// </remarks>
 public readonly struct MessageScope : IDisposable, IEquatable<MessageScope>
 {

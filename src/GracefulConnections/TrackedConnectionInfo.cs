@@ -8,7 +8,9 @@ public sealed record TrackedConnectionInfo
     /// <summary>Gets the connection's id, as in the server's log.</summary>
     public required string ConnectionId { get; init; }
 
-    /// <summary>Gets the address that the peer connected to; <see langword="null"/> where the transport has none.</summary>
+    /// <summary>
+    /// Gets the address that the peer connected to; <see langword="null"/> where the transport has none.
+    /// </summary>
     public EndPoint? LocalEndPoint { get; init; }
 
     /// <summary>Gets the peer's address; <see langword="null"/> where the transport has none.</summary>
@@ -21,8 +23,8 @@ public sealed record TrackedConnectionInfo
     public bool IsCloseRequested { get; init; }
 
     /// <summary>
-    /// Gets whether the handler has something in hand. Idle is a handler that waits for input with everything consumed, one on a connection that has not carried a byte
-    /// yet, and one that has returned.
+    /// Gets whether the handler has something in hand. Idle is a handler that waits for input with everything consumed,
+    /// one on a connection that has not carried a byte yet, and one that has returned.
     /// </summary>
     public bool IsBusy { get; init; }
 
@@ -32,7 +34,9 @@ public sealed record TrackedConnectionInfo
     /// <summary>Gets the time since the handler received what it has in hand; zero when it is idle.</summary>
     public TimeSpan BusyTime { get; init; }
 
-    /// <summary>Gets the time since bytes were last received or flushed; a connection's age when there were none.</summary>
+    /// <summary>
+    /// Gets the time since bytes were last received or flushed; a connection's age when there were none.
+    /// </summary>
     public TimeSpan IdleTime { get; init; }
 
     /// <summary>Gets the number of bytes that were received. Bytes count when they are read.</summary>
@@ -41,9 +45,15 @@ public sealed record TrackedConnectionInfo
     /// <summary>Gets the number of bytes that the handler wrote.</summary>
     public long WrittenBytes { get; init; }
 
-    /// <summary>Gets the number of bytes that the handler wrote and the peer's kernel has not acknowledged; <see langword="null"/> where it cannot be known.</summary>
+    /// <summary>
+    /// Gets the number of bytes that the handler wrote and the peer's kernel has not acknowledged, an upper bound of
+    /// what the peer does not have; <see langword="null"/> where it cannot be known.
+    /// </summary>
     public long? UnacknowledgedBytes { get; init; }
 
-    /// <summary>Gets whether the peer's kernel takes nothing more, because its program does not read. Always <see langword="false"/> where it cannot be known (all but TCP on Linux).</summary>
+    /// <summary>
+    /// Gets whether the peer's kernel takes nothing more, because its program does not read. Always
+    /// <see langword="false"/> where it cannot be known (all but plain TCP on Linux; multipath TCP is one of those).
+    /// </summary>
     public bool IsPeerWindowClosed { get; init; }
 }

@@ -36,12 +36,12 @@ internal enum CloseEvent
     /// <summary>A newer lingering connection needed the place.</summary>
     LingerEvicted,
 
-    /// <summary>The whole close took too long.</summary>
+    /// <summary>Everything was delivered, and the end did not come for too long.</summary>
     CloseTimeout,
 
     /// <summary>The peer or the network ended the connection.</summary>
     PeerReset,
 
-    /// <summary>The application aborted the connection, or its handler failed.</summary>
+    /// <summary>The application or a drain aborted the connection, or a part is known to be missing.</summary>
     Abort,
 }

@@ -23,6 +23,9 @@ internal abstract class TrackedConnection
     /// <summary>Ends the connection with RST. The reason is that of a connection which was not asked before.</summary>
     public abstract void Abort(CloseReason reason);
 
-    /// <summary>Lets the server go on without the handler, which ignores its abort. Its buffers go back while it may still use them: only for a process that is about to exit.</summary>
+    /// <summary>
+    /// Lets the server go on without the handler, which ignores its abort. What it may still write to stays out of the memory
+    /// pool, but what it may still read from is the server's and goes back: only for a process that is about to exit.
+    /// </summary>
     public abstract void Abandon();
 }

@@ -169,7 +169,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
         {
             if (!_isAware)
             {
-                _isAware = true; // It is told, and trusted to end: its input will not be ended for it.
+                _isAware = true; // It is told, and trusted to end: its reads will not be cancelled.
                 _closer.KeepInput();
             }
 
