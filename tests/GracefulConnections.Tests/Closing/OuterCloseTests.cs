@@ -15,9 +15,11 @@ public sealed class OuterCloseTests : IAsyncDisposable
 
     public OuterCloseTests()
     {
-        _sut = new Closer(_peer, _endpoint.Scope);
+        var activity = new Activity(_endpoint.Time);
+        _sut = new Closer(_peer, _endpoint.Scope, activity);
         _output = new FakeOutput(_sut) { Delivery = new DeliveryStatus(0, IsDelivered: false, IsReset: false, UnacknowledgedBytes: 24) };
-        _sut.Attach(new InputReader(_peer.Transport.Input, null, isWrapped: false, _sut), _output);
+        _sut.Attach(
+            new InputReader(_peer.Transport.Input, null, InputKind.Transport, _sut, activity, _endpoint.Time), _output);
     }
 
     public async ValueTask DisposeAsync()
@@ -58,9 +60,11 @@ public sealed class OuterCloseTests : IAsyncDisposable
 
     private async Task<Closer> CloseInnerAsync()
     {
-        var inner = new Closer(_plaintext, _endpoint.Scope, null, _sut);
+        var activity = new Activity(_endpoint.Time);
+        var inner = new Closer(_plaintext, _endpoint.Scope, activity, null, _sut);
         var output = new FakeOutput(inner) { Delivery = new DeliveryStatus(0, IsDelivered: true, IsReset: false, UnacknowledgedBytes: 0) };
-        inner.Attach(new InputReader(_plaintext.Transport.Input, null, isWrapped: false, inner), output);
+        inner.Attach(
+            new InputReader(_plaintext.Transport.Input, null, InputKind.Transport, inner, activity, _endpoint.Time), output);
         _plaintext.HalfClose();
         inner.OnHandlerReturned(CloseReason.HandlerCompleted);
         var closing = inner.CloseAsync(LeftOver.Send).AsTask();

@@ -49,30 +49,6 @@ public class SocketProbeSequenceTests
         }
     }
 
-    // A middleware has taken the bytes from the kernel and not handed them on, and the second look comes at once.
-    [Fact]
-    public async Task EndAtMessageBoundary_BytesOnTheirWayThroughAMiddleware_WaitsForThem()
-    {
-        Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads TCP_INFO.");
-        var (socket, peer) = await ConnectAsync();
-        using (socket)
-        using (peer)
-        {
-            await using var connection = new InMemoryConnection();
-            var input = new InputReader(connection.Transport.Input, new SocketProbe(socket), isWrapped: true, new RecordingEvents());
-            var read = input.ReadAsync();
-            peer.Send(new byte[1]);
-            socket.Receive(new byte[1]);
-
-            var ended = input.EndAtMessageBoundary() || input.EndAtMessageBoundary();
-
-            Assert.True(TcpInfo.TryRead(socket, out var info));
-            Assert.True(!ended || info.SinceReceived >= InputReader.LongestWayThroughMiddleware, $"Ended {info.SinceReceived} after the last byte.");
-            await StressRun.UntilAsync(() => ended || input.EndAtMessageBoundary(), "the end of the input");
-            Assert.True((await read.WithinLimit()).IsCompleted);
-        }
-    }
-
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
@@ -85,7 +61,7 @@ public class SocketProbeSequenceTests
         {
             var probe = new SocketProbe(socket);
             await using var connection = new InMemoryConnection();
-            var input = new InputReader(connection.Transport.Input, probe, isWrapped: true, new RecordingEvents());
+            var input = Read(connection, probe, InputKind.Tls, new RecordingEvents());
             if (resets)
             {
                 peer.Close(0);
@@ -107,7 +83,7 @@ public class SocketProbeSequenceTests
         using (peer)
         {
             await using var connection = new InMemoryConnection();
-            var input = new InputReader(connection.Transport.Input, new SocketProbe(socket), isWrapped: true, new RecordingEvents());
+            var input = Read(connection, new SocketProbe(socket), InputKind.Tls, new RecordingEvents());
             connection.HalfClose();
             var result = await input.ReadAsync();
             Assert.True(result.IsCompleted);
@@ -193,9 +169,9 @@ public class SocketProbeSequenceTests
             var endpoint = new TestEndpoint();
             var connection = new InMemoryConnection();
             var probe = new SocketProbe(socket);
-            var closer = new Closer(connection, endpoint.Scope);
+            var closer = new Closer(connection, endpoint.Scope, new Activity(endpoint.Time));
             var output = new FakeOutput(closer) { Delivery = new DeliveryStatus(1, IsDelivered: true, IsReset: false, UnacknowledgedBytes: 0) };
-            closer.Attach(new InputReader(connection.Transport.Input, probe, isWrapped: false, closer), output);
+            closer.Attach(Read(connection, probe, InputKind.Transport, closer), output);
             peer.Shutdown(SocketShutdown.Send);
             await StressRun.UntilAsync(() => probe.IsBehind(), "the peer's FIN");
             closer.OnHandlerReturned(CloseReason.HandlerCompleted);
@@ -211,6 +187,10 @@ public class SocketProbeSequenceTests
             Assert.Equal(CloseOutcome.Graceful, closer.Result?.Outcome);
         }
     }
+
+    private static InputReader Read(
+        InMemoryConnection connection, SocketProbe probe, InputKind kind, ITransportEvents events) =>
+        new(connection.Transport.Input, probe, kind, events, new Activity(TimeProvider.System), TimeProvider.System);
 
     private static async Task<(Socket Socket, Socket Peer)> ConnectAsync()
     {

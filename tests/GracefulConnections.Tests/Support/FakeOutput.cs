@@ -4,14 +4,21 @@ using GracefulConnections.Transport;
 namespace GracefulConnections.Tests.Support;
 
 /// <summary>An output whose kernel is the test: it says when our FIN was sent and what the peer has acknowledged.</summary>
-internal sealed class FakeOutput(ITransportEvents events) : TransportOutput(new Pipe().Writer, events, null)
+internal sealed class FakeOutput(ITransportEvents events, Activity? activity = null)
+    : TransportOutput(new Pipe().Writer, events, activity ?? new Activity(TimeProvider.System))
 {
     /// <summary>Gets or sets what the kernel tells.</summary>
     public DeliveryStatus Delivery { get; set; }
 
     public bool IsBlocked { get; set; }
 
+    /// <summary>Gets or sets whether our FIN, once it was sent, is in the kernel.</summary>
+    public bool FinIsInKernel { get; set; } = true;
+
     public bool IsAborted { get; private set; }
+
+    /// <summary>Gets whether the abort was to reset the connection.</summary>
+    public bool Resets { get; private set; }
 
     public LeftOver? EndedWith { get; private set; }
 
@@ -21,11 +28,20 @@ internal sealed class FakeOutput(ITransportEvents events) : TransportOutput(new 
 
     public override bool IsWriteBlocked => IsBlocked;
 
-    public override long SentBytes => Delivery.Progress;
+    /// <summary>Gets or sets how much of what was written has not gone on from here.</summary>
+    public long UnsentBytes { get; set; }
+
+    public override bool IsFinInKernel => FinIsInKernel;
+
+    public override long SentBytes => WrittenBytes - UnsentBytes;
 
     public override DeliveryStatus GetDelivery() => Delivery;
 
-    public override void Abort(bool resets) => IsAborted = true;
+    public override void Abort(bool resets)
+    {
+        IsAborted = true;
+        Resets = resets;
+    }
 
     /// <summary>The kernel takes our FIN.</summary>
     public void SendFin()

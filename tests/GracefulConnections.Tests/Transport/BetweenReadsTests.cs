@@ -9,12 +9,21 @@ namespace GracefulConnections.Tests.Transport;
 /// <summary>What the reader does for those who must not meet a read of the transport: close_notify, and the middleware that takes its memory back.</summary>
 public sealed class BetweenReadsTests : IAsyncDisposable
 {
+    private static readonly Habit Scoped = new(
+        WasHandedBytes: false, IsUnanswered: false, IsDuplex: false, UsesScopes: true, IsOutsideTls: false);
+
     private readonly InMemoryConnection _peer = new();
     private readonly RecordingEvents _events = new();
     private readonly InputReader _sut;
     private int _runs;
 
-    public BetweenReadsTests() => _sut = new InputReader(_peer.Transport.Input, null, isWrapped: true, _events);
+    public BetweenReadsTests() => _sut = new InputReader(
+        _peer.Transport.Input,
+        null,
+        InputKind.Tls,
+        _events,
+        new Activity(TimeProvider.System),
+        TimeProvider.System);
 
     public ValueTask DisposeAsync() => _peer.DisposeAsync();
 
@@ -93,16 +102,17 @@ public sealed class BetweenReadsTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task RunBetweenReads_WaitIsEndedAtTheBoundary_DiscardGoesOn()
+    public async Task RunBetweenReads_ReadWasRefused_DiscardGoesOn()
     {
         var read = _sut.ReadAsync();
-        _sut.EndAtMessageBoundary();
-        Assert.True(_sut.EndAtMessageBoundary()); // Without a socket to ask, the second look ends it.
+        _sut.Ask(new CancellationToken(canceled: true));
+        _sut.TryRefuse(Scoped, default, TimeSpan.Zero);
+        _sut.TryRefuse(Scoped, default, TimeSpan.Zero); // Without a socket to ask, the second look decides.
 
         _sut.RunBetweenReads(Run);
 
         Assert.Equal(1, _runs);
-        Assert.True((await read.WithinLimit()).IsCompleted);
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => read.WithinLimit());
         _peer.Send("abc");
         Assert.Equal(3, _sut.DiscardedBytes);
     }

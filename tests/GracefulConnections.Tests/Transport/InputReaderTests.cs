@@ -11,9 +11,11 @@ public sealed class InputReaderTests : IAsyncDisposable
 {
     private readonly InMemoryConnection _peer = new();
     private readonly RecordingEvents _events = new();
+    private readonly Activity _activity = new(TimeProvider.System);
     private readonly InputReader _sut;
 
-    public InputReaderTests() => _sut = new InputReader(_peer.Transport.Input, null, isWrapped: false, _events);
+    public InputReaderTests() => _sut = new InputReader(
+        _peer.Transport.Input, null, InputKind.Transport, _events, _activity, TimeProvider.System);
 
     public ValueTask DisposeAsync() => _peer.DisposeAsync();
 
@@ -217,198 +219,6 @@ public sealed class InputReaderTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task ReadAtLeastAsync_EndRequestedWithNothingBuffered_IsEnded()
-    {
-        var read = _sut.ReadAtLeastAsync(5);
-
-        _sut.EndAtMessageBoundary();
-
-        var result = await read.WithinLimit();
-        Assert.Equal(("", true), (Text(result), result.IsCompleted));
-    }
-
-    [Fact]
-    public async Task ReadAtLeastAsync_EndRequestedWithAPartBuffered_GetsTheRest()
-    {
-        var read = _sut.ReadAtLeastAsync(5);
-        _peer.Send("abc");
-
-        _sut.EndAtMessageBoundary();
-        _peer.Send("de");
-
-        var result = await read.WithinLimit();
-        Assert.Equal(("abcde", false), (Text(result), result.IsCompleted));
-    }
-
-    [Fact]
-    public async Task EndAtMessageBoundary_HandlerWaitsWithEverythingConsumed_EndsTheWaitAsThePeersFinWould()
-    {
-        await ConsumeAsync("request");
-        var read = _sut.ReadAsync();
-
-        _sut.EndAtMessageBoundary();
-
-        var result = await read.WithinLimit();
-        Assert.Equal(("", true, false), (Text(result), result.IsCompleted, result.IsCanceled));
-        _sut.AdvanceTo(result.Buffer.Start, result.Buffer.End);
-        await AssertEndedAsync();
-    }
-
-    [Fact]
-    public async Task EndAtMessageBoundary_NewConnectionWithoutAByte_EndsTheWait()
-    {
-        var read = _sut.ReadAsync();
-
-        _sut.EndAtMessageBoundary();
-
-        Assert.True((await read.WithinLimit()).IsCompleted);
-        await AssertEndedAsync();
-    }
-
-    [Fact]
-    public async Task EndAtMessageBoundary_HandlerWaitsLater_EndsThatWait()
-    {
-        _sut.EndAtMessageBoundary();
-
-        var result = await _sut.ReadAsync().WithinLimit();
-
-        Assert.Equal(("", true), (Text(result), result.IsCompleted));
-        await AssertEndedAsync();
-    }
-
-    [Fact]
-    public async Task EndAtMessageBoundary_BytesHadArrived_AreServedFirst()
-    {
-        _peer.Send("one");
-        _sut.EndAtMessageBoundary();
-
-        var result = await _sut.ReadAsync().WithinLimit();
-        Assert.Equal(("one", false), (Text(result), result.IsCompleted));
-        _peer.Send("two");
-        _sut.AdvanceTo(result.Buffer.End);
-        result = await _sut.ReadAsync().WithinLimit();
-        Assert.Equal(("two", false), (Text(result), result.IsCompleted));
-        _sut.AdvanceTo(result.Buffer.End);
-
-        Assert.True((await _sut.ReadAsync().WithinLimit()).IsCompleted);
-        Assert.Equal(0, _sut.DiscardedBytes);
-    }
-
-    [Fact]
-    public async Task EndAtMessageBoundary_HandlerHasHalfAMessage_GetsTheRestAndIsEndedAfterIt()
-    {
-        await HoldPartAsync("hal", consumed: 0);
-        var read = _sut.ReadAsync();
-
-        _sut.EndAtMessageBoundary();
-        _peer.Send("f");
-
-        var result = await read.WithinLimit();
-        Assert.Equal(("half", false), (Text(result), result.IsCompleted));
-        _sut.AdvanceTo(result.Buffer.End);
-        Assert.True((await _sut.ReadAsync().WithinLimit()).IsCompleted);
-    }
-
-    [Fact]
-    public async Task EndAtMessageBoundary_HandlerHasAWholeAndHalfAMessage_IsEndedAfterTheSecond()
-    {
-        _sut.EndAtMessageBoundary();
-        await HoldPartAsync("one\ntw", consumed: 4);
-        var read = _sut.ReadAsync();
-        _peer.Send("o\n");
-
-        var result = await read.WithinLimit();
-
-        Assert.Equal(("two\n", false), (Text(result), result.IsCompleted));
-        _sut.AdvanceTo(result.Buffer.End);
-        Assert.True((await _sut.ReadAsync().WithinLimit()).IsCompleted);
-    }
-
-    [Fact]
-    public async Task EndAtMessageBoundary_HandlerHoldsABuffer_DoesNotTouchIt()
-    {
-        _peer.Send("abc");
-        var result = await _sut.ReadAsync();
-
-        _sut.EndAtMessageBoundary();
-
-        Assert.Equal("abc", Text(result));
-        _sut.AdvanceTo(result.Buffer.End);
-        Assert.True((await _sut.ReadAsync().WithinLimit()).IsCompleted);
-    }
-
-    [Fact]
-    public async Task EndAtMessageBoundary_TryReadOnly_ServesWhatArrivesAndIsFalseInBetween()
-    {
-        _sut.EndAtMessageBoundary();
-
-        // Who only looks never waits, so there is no wait to end.
-        Assert.False(_sut.TryRead(out _));
-        _peer.Send("abc");
-        Assert.True(_sut.TryRead(out var result));
-        Assert.Equal("abc", Text(result));
-        _sut.AdvanceTo(result.Buffer.End);
-        Assert.True((await _sut.ReadAsync().WithinLimit()).IsCompleted);
-        Assert.True(_sut.TryRead(out result));
-        Assert.True(result.IsCompleted);
-    }
-
-    [Fact]
-    public async Task EndAtMessageBoundary_PeerSendsAfterTheEnd_IsDiscarded()
-    {
-        _sut.EndAtMessageBoundary();
-        await AssertEndedAsync();
-
-        _peer.Send("late");
-        await AssertEndedAsync();
-        _peer.HalfClose();
-
-        Assert.Equal([nameof(ITransportEvents.OnBytesDiscarded), nameof(ITransportEvents.OnPeerFin)], _events.Told);
-        Assert.Equal((4L, 4L), (_sut.DiscardedBytes, _sut.ReceivedBytes));
-    }
-
-    [Fact]
-    public async Task EndAtMessageBoundary_TokenOfTheEndedReadIsCancelledLater_DiscardGoesOn()
-    {
-        using var cancellation = new CancellationTokenSource();
-        var read = _sut.ReadAsync(cancellation.Token);
-        _sut.EndAtMessageBoundary();
-        Assert.True((await read.WithinLimit()).IsCompleted);
-
-        await cancellation.CancelAsync();
-        _peer.Send("late");
-        _peer.HalfClose();
-
-        Assert.Equal([nameof(ITransportEvents.OnBytesDiscarded), nameof(ITransportEvents.OnPeerFin)], _events.Told);
-        Assert.Equal(4, _sut.DiscardedBytes);
-    }
-
-    [Fact]
-    public async Task EndAtMessageBoundary_ThenCancelPendingRead_DiscardGoesOn()
-    {
-        _sut.EndAtMessageBoundary();
-        await AssertEndedAsync();
-
-        _sut.CancelPendingRead();
-        _peer.Send("late");
-
-        Assert.Equal(4, _sut.DiscardedBytes);
-        await AssertEndedAsync();
-    }
-
-    [Fact]
-    public async Task EndAtMessageBoundary_Twice_EndsOnce()
-    {
-        var read = _sut.ReadAsync();
-
-        _sut.EndAtMessageBoundary();
-        _sut.EndAtMessageBoundary();
-
-        Assert.True((await read.WithinLimit()).IsCompleted);
-        await AssertEndedAsync();
-    }
-
-    [Fact]
     public void Complete_BytesThere_DiscardsThemAtOnceAndWhatComesLater()
     {
         _peer.Send("abc");
@@ -458,13 +268,13 @@ public sealed class InputReaderTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Complete_ReadPending_FailsItAndDiscards()
+    public async Task Complete_ReadPending_CancelsItAndDiscards()
     {
         var read = _sut.ReadAsync();
 
         _sut.Complete();
 
-        await Assert.ThrowsAsync<InvalidOperationException>(() => read.WithinLimit());
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => read.WithinLimit());
         _peer.Send("abc");
         Assert.Equal(3, _sut.DiscardedBytes);
     }
@@ -484,13 +294,13 @@ public sealed class InputReaderTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Close_ReadLeftPending_FailsLoudlyInsteadOfHanging()
+    public async Task Close_ReadLeftPending_CancelsIt()
     {
         var read = _sut.ReadAsync();
 
         _sut.Close();
 
-        await Assert.ThrowsAsync<ObjectDisposedException>(() => read.WithinLimit());
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => read.WithinLimit());
         _peer.Send("late");
         Assert.Equal(4, _sut.DiscardedBytes);
     }
@@ -503,21 +313,21 @@ public sealed class InputReaderTests : IAsyncDisposable
 
         _sut.Close();
 
-        await Assert.ThrowsAsync<ObjectDisposedException>(() => read.WithinLimit());
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => read.WithinLimit());
         Assert.Equal(4, _sut.DiscardedBytes);
         _peer.Send("gh");
         Assert.Equal((6L, 8L), (_sut.DiscardedBytes, _sut.ReceivedBytes));
     }
 
     [Fact]
-    public async Task Close_ReadAtLeastLeftPending_FailsLoudlyInsteadOfHanging()
+    public async Task Close_ReadAtLeastLeftPending_CancelsIt()
     {
         var read = _sut.ReadAtLeastAsync(10);
         _peer.Send("abc");
 
         _sut.Close();
 
-        await Assert.ThrowsAsync<ObjectDisposedException>(() => read.WithinLimit());
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => read.WithinLimit());
         Assert.Equal(3, _sut.DiscardedBytes);
     }
 
@@ -551,7 +361,7 @@ public sealed class InputReaderTests : IAsyncDisposable
         using var cancellation = new CancellationTokenSource();
         var read = _sut.ReadAsync(cancellation.Token);
         _sut.Close();
-        await Assert.ThrowsAsync<ObjectDisposedException>(() => read.WithinLimit());
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => read.WithinLimit());
 
         await cancellation.CancelAsync();
         _peer.Send("late");
@@ -564,7 +374,7 @@ public sealed class InputReaderTests : IAsyncDisposable
     public async Task Close_PeerSendsAsFastAsWeRead_ReturnsAndDiscardsToTheEnd()
     {
         var flood = new FloodedReader();
-        var sut = new InputReader(flood, null, isWrapped: false, _events);
+        var sut = new InputReader(flood, null, InputKind.Transport, _events, _activity, TimeProvider.System);
         try
         {
             await Task.Run(sut.Close).WithinLimit();
@@ -613,24 +423,10 @@ public sealed class InputReaderTests : IAsyncDisposable
 
     private static string Text(ReadResult result) => Encoding.ASCII.GetString(result.Buffer);
 
-    private async Task ConsumeAsync(string text)
-    {
-        _peer.Send(text);
-        var result = await _sut.ReadAsync();
-        _sut.AdvanceTo(result.Buffer.End);
-    }
-
     private async Task HoldPartAsync(string text, int consumed)
     {
         _peer.Send(text);
         var result = await _sut.ReadAsync();
         _sut.AdvanceTo(result.Buffer.GetPosition(consumed), result.Buffer.End);
-    }
-
-    private async Task AssertEndedAsync()
-    {
-        var result = await _sut.ReadAsync().WithinLimit();
-        Assert.Equal((true, true), (result.Buffer.IsEmpty, result.IsCompleted));
-        _sut.AdvanceTo(result.Buffer.End);
     }
 }

@@ -12,7 +12,8 @@ public sealed class PipeOutputTests : IAsyncDisposable
     private readonly RecordingEvents _events = new();
     private readonly PipeOutput _sut;
 
-    public PipeOutputTests() => _sut = new PipeOutput(_peer.Transport.Output, null, isLeftToServer: false, _events);
+    public PipeOutputTests() => _sut = new PipeOutput(
+        _peer.Transport.Output, null, isLeftToServer: false, _events, new Activity(TimeProvider.System));
 
     public ValueTask DisposeAsync() => _peer.DisposeAsync();
 
@@ -175,7 +176,7 @@ public sealed class PipeOutputTests : IAsyncDisposable
         _sut.Complete(new InvalidTimeZoneException());
         Assert.Equal([nameof(ITransportEvents.OnOutputFaulted), nameof(ITransportEvents.OnAllSent)], _events.Told);
         Assert.Equal("abc", _peer.Receive());
-        _sut.Abort();
+        _sut.Abort(resets: true);
         _sut.Seal(LeftOver.Send);
 
         await Assert.ThrowsAsync<ConnectionAbortedException>(_peer.ReceiveToEndAsync);
@@ -217,7 +218,7 @@ public sealed class PipeOutputTests : IAsyncDisposable
         var memory = _sut.GetMemory(3);
         if (aborted)
         {
-            _sut.Abort();
+            _sut.Abort(resets: true);
         }
 
         _sut.Seal(LeftOver.Abandon);
@@ -235,7 +236,7 @@ public sealed class PipeOutputTests : IAsyncDisposable
     {
         var write = WriteAsync("abcde");
 
-        _sut.Abort();
+        _sut.Abort(resets: true);
         Assert.True((await write.WithinLimit()).IsCanceled);
         _sut.Seal(LeftOver.SendThenReset);
 
@@ -251,7 +252,7 @@ public sealed class PipeOutputTests : IAsyncDisposable
         _sut.Advance(5);
         _sut.Seal(LeftOver.Send);
 
-        _sut.Abort();
+        _sut.Abort(resets: true);
 
         await _sut.Ended.WithinLimit();
         await Assert.ThrowsAsync<ConnectionAbortedException>(_peer.ReceiveToEndAsync);

@@ -83,8 +83,9 @@ internal sealed class CloserModel : IAsyncDisposable
 
     private (Closer Closer, InputReader Input, SteppedOutput Output) CreateCloser(MemoryConnection connection)
     {
-        var closer = new Closer(connection, _scope);
-        var input = new InputReader(connection.Input, null, isWrapped: false, closer);
+        var activity = new Activity(_time);
+        var closer = new Closer(connection, _scope, activity);
+        var input = new InputReader(connection.Input, null, InputKind.Transport, closer, activity, _time);
         var output = SteppedOutput.Create(closer);
         closer.Attach(input, output);
         return (closer, input, output);
