@@ -24,7 +24,7 @@ internal static class CloseTransitions
         // Before delivery the peer's FIN is remembered: it ends the input, not the close.
         (CloseState.Open or CloseState.HalfClosed or CloseState.Flushing, CloseEvent.PeerFin) => state,
         (CloseState.Lingering, CloseEvent.PeerFin or CloseEvent.QuietAfterDelivery) => CloseState.Closed,
-        (CloseState.Flushing, CloseEvent.LeftToServer) => CloseState.Closed,
+        (CloseState.Flushing, CloseEvent.LeftToServer or CloseEvent.QuietAfterDelivery) => CloseState.Closed,
 
         // The server ended the connection by FIN itself.
         (_, CloseEvent.ClosedByServer) => CloseState.Closed,

@@ -44,6 +44,7 @@ internal sealed partial class Closer
     private bool _allSent;
     private bool _peerFin;
     private bool _endsByReset;
+    private bool _endsByServer;
 
     public override TimeSpan? Sweep(TimeSpan now)
     {
@@ -124,16 +125,16 @@ internal sealed partial class Closer
             Move_NeedsLock(CloseEvent.Abort);
         }
 
-        if (_endsByReset)
+        if (_endsByReset || _endsByServer)
         {
             return SweepReset_NeedsLock(delivery, now);
         }
 
         NoteProgress_NeedsLock(delivery, now);
-        var stalledAt = StalledAt();
+        var stalledAt = StalledAt(out var stall);
         if (now >= stalledAt)
         {
-            Move_NeedsLock(_output.CanHalfClose ? CloseEvent.FlushStalled : CloseEvent.LeftToServer);
+            Move_NeedsLock(_output.CanHalfClose ? stall : CloseEvent.LeftToServer);
         }
 
         // A peer that has vanished never acknowledges our FIN. It must not hold a drain for that alone.
@@ -153,7 +154,11 @@ internal sealed partial class Closer
         if (_allSent && delivery.IsAllAcknowledged)
         {
             _acknowledgedAt ??= now;
-            if (_peerFin || now >= _acknowledgedAt + ResetDelay)
+            if (!_endsByReset)
+            {
+                Move_NeedsLock(CloseEvent.QuietAfterDelivery);
+            }
+            else if (_peerFin || now >= _acknowledgedAt + ResetDelay)
             {
                 Move_NeedsLock(CloseEvent.Abort);
             }
@@ -161,19 +166,23 @@ internal sealed partial class Closer
             return Earliest(NextPoll_NeedsLock(now), _acknowledgedAt.Value + ResetDelay);
         }
 
-        var stalledAt = StalledAt();
+        var stalledAt = StalledAt(out var stall);
         if (now >= stalledAt)
         {
-            Move_NeedsLock(CloseEvent.FlushStalled);
+            Move_NeedsLock(_state == CloseState.Flushing ? stall : CloseEvent.FlushStalled);
         }
 
         return Earliest(NextPoll_NeedsLock(now), stalledAt);
     }
 
     // A flush that makes progress is not cut, however long it takes. CloseTimeout bounds one that makes none.
-    private TimeSpan StalledAt() => Earliest(
-        CloseSweeper.Add(_progressAt, scope.Options.FlushStallTimeout),
-        CloseSweeper.Add(_progressAt, scope.Options.CloseTimeout));
+    private TimeSpan StalledAt(out CloseEvent stall)
+    {
+        var stalledAt = CloseSweeper.Add(_progressAt, scope.Options.FlushStallTimeout);
+        var tooLongAt = CloseSweeper.Add(_progressAt, scope.Options.CloseTimeout);
+        stall = stalledAt <= tooLongAt ? CloseEvent.FlushStalled : CloseEvent.CloseTimeout;
+        return Earliest(stalledAt, tooLongAt);
+    }
 
     private TimeSpan SweepLingering_NeedsLock(TimeSpan now)
     {

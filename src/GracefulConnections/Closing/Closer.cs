@@ -298,11 +298,12 @@ internal sealed partial class Closer(
                 _progressAt = Now;
                 _poll = ShortestPoll;
                 _endsByReset |= leftOver == LeftOver.SendThenReset;
+                _endsByServer |= leftOver == LeftOver.SendThenClose;
                 Move_NeedsLock(CloseEvent.HandlerReturned);
             }
         }
 
-        _output.Seal(leftOver);
+        _output.Seal(leftOver == LeftOver.SendThenClose ? LeftOver.SendThenReset : leftOver); // Neither sends a FIN.
         _input.Discard();
         if (!over)
         {

@@ -132,9 +132,6 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
     /// <summary>Gets whether TLS ended without anybody who could send close_notify.</summary>
     public bool LacksCloseNotify => _inner is null && IsAroundTls;
 
-    /// <summary>Gets whether a part is known to be missing when the handler ends by an exception.</summary>
-    public bool IsCutOff => _closer.HasOpenScope || _transport.Input.IsCutOff;
-
     public bool IsCloseRequested => _closer.IsCloseRequested;
 
     /// <summary>Gets the task of a handler that <see cref="RunAsync"/> ran and that has ended.</summary>
@@ -266,8 +263,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
         }
 
         var reason = _transport.Input.ResetSeen ? CloseReason.PeerReset : CloseReason.HandlerCompleted;
-        var resets = _transport.Input.IsCutOff || (end is not null && _closer.HasOpenScope);
-        return CloseAsync(reason, resets, end);
+        return CloseAsync(reason, EndKind(isFault: end is not null), end);
     }
 
     /// <summary>Closes after the handler threw.</summary>
@@ -282,12 +278,19 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
         var reason = exception is ConnectionAbortedException ? CloseReason.Application : CloseReason.HandlerFaulted;
 
         // One that has closed gracefully inside of TLS was told to, although its handler threw.
-        var resets = IsCutOff || (_scope.Options.AbortOnHandlerFault && _inner is not { State: CloseState.Closed });
-        return CloseAsync(reason, resets, exception);
+        var end = EndKind(isFault: true);
+        if (end == LeftOver.Send && _inner is not { State: CloseState.Closed })
+        {
+            end = _scope.Options.AbortOnHandlerFault ? LeftOver.SendThenReset
+                : _isInsideTls && !_transport.IsLeftToServer ? LeftOver.SendThenClose
+                : end;
+        }
+
+        return CloseAsync(reason, end, exception);
     }
 
     /// <summary>The handler disposes its connection: it ends as that of one that returns, although the handler goes on.</summary>
-    public void DisposeByHandler() => _disposal ??= CloseAsync(CloseReason.HandlerCompleted, resets: false, null).AsTask();
+    public void DisposeByHandler() => _disposal ??= CloseAsync(CloseReason.HandlerCompleted, EndKind(isFault: false), null).AsTask();
 
     /// <summary>The server closes the socket by FIN itself.</summary>
     public void OnClosingByServer() => _closer.OnClosingByServer();
@@ -316,12 +319,15 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
                     || ReferenceEquals(inner, input.ResetException));
     }
 
-    private ValueTask CloseAsync(CloseReason reason, bool resets, Exception? fault)
+    // A part is known to be missing: nothing may look like a complete end.
+    private LeftOver EndKind(bool isFault) =>
+        _transport.Input.IsCutOff || (isFault && _closer.HasOpenScope) ? LeftOver.SendThenReset : LeftOver.Send;
+
+    private ValueTask CloseAsync(CloseReason reason, LeftOver leftOver, Exception? fault)
     {
         _handlerReturned = true;
-        _closer.OnHandlerReturned(reason, _inner?._closer, resets ? fault : null);
+        _closer.OnHandlerReturned(reason, _inner?._closer, leftOver == LeftOver.SendThenReset ? fault : null);
         _limits?.Stop();
-        var leftOver = resets ? LeftOver.SendThenReset : LeftOver.Send;
         if (_goodbye is null || !IsCloseRequested)
         {
             return _closer.CloseAsync(leftOver);

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using GracefulConnections.Closing;
 using GracefulConnections.Diagnostics;
 using GracefulConnections.Draining;
@@ -12,7 +13,7 @@ namespace GracefulConnections.Pipeline;
 /// <summary>Runs the handler on a connection that closes gracefully, then closes it.</summary>
 internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseScope scope, DrainCoordinator? drain = null, MiddlewareOrder order = default)
 {
-    private int _positionLogged;
+    private readonly ConcurrentDictionary<Action<ILogger>, bool> _logged = [];
 
     /// <summary>Adds the middleware to an endpoint.</summary>
     /// <exception cref="OptionsValidationException">An option is out of range.</exception>
@@ -108,10 +109,10 @@ internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseS
         await graceful.CloseAsync(end).ConfigureAwait(false);
     }
 
-    // Once for each endpoint.
+    // Each once for each endpoint.
     private void LogPosition(Action<ILogger> log)
     {
-        if (Interlocked.Exchange(ref _positionLogged, 1) == 0)
+        if (_logged.TryAdd(log, true))
         {
             log(scope.Logger);
         }

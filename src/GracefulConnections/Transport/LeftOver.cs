@@ -10,6 +10,12 @@ internal enum LeftOver
     SendThenReset,
 
     /// <summary>
+    /// As <see cref="SendThenReset"/>, but the server closes by FIN. Inside of TLS: a handler that threw says no close_notify, which
+    /// would tell the peer that its reply is complete.
+    /// </summary>
+    SendThenClose,
+
+    /// <summary>
     /// The writer may still run. What was flushed is sent, and our FIN behind it. No memory goes back to the pool.
     /// </summary>
     Abandon,

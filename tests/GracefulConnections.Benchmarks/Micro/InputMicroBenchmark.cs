@@ -22,7 +22,10 @@ public class InputMicroBenchmark
     public void Setup()
     {
         _pipe = new Pipe(new PipeOptions(readerScheduler: PipeScheduler.Inline, writerScheduler: PipeScheduler.Inline, useSynchronizationContext: false));
-        _reader = Graceful ? new InputReader(_pipe.Reader, null, isWrapped: false, new NoEvents()) : _pipe.Reader;
+        var (events, time) = (new NoEvents(), TimeProvider.System);
+        _reader = Graceful
+            ? new InputReader(_pipe.Reader, null, InputKind.Transport, events, new Activity(time), time)
+            : _pipe.Reader;
     }
 
     /// <summary>Writes, then reads.</summary>

@@ -178,7 +178,7 @@ public sealed class SocketOutputTests : IAsyncLifetime
         await TestLimit.UntilAsync(() => _sut.GetDelivery().IsAllAcknowledged);
         Assert.False(_sut.GetDelivery().IsDelivered);
         Assert.Equal(_pool.Rented, _pool.Returned);
-        _sut.Abort();
+        _sut.Abort(resets: true);
         _pair.Own.Dispose();
         await ReadResetAsync();
     }
@@ -205,7 +205,7 @@ public sealed class SocketOutputTests : IAsyncLifetime
             return;
         }
 
-        _sut.Abort();
+        _sut.Abort(resets: true);
         _pair.Own.Dispose();
         await ReadResetAsync();
     }
@@ -243,7 +243,7 @@ public sealed class SocketOutputTests : IAsyncLifetime
     public async Task Abort_SendUnderWay_GivesTheBlocksBackWhenItHasEnded()
     {
         var write = _sut.WriteAsync(Ones(Large)).AsTask();
-        _sut.Abort();
+        _sut.Abort(resets: true);
         _sut.Seal(LeftOver.Send);
         Assert.NotEqual(_pool.Rented, _pool.Returned);
 
@@ -323,7 +323,8 @@ public sealed class SocketOutputTests : IAsyncLifetime
         new Pipe(new PipeOptions(_pool, pauseWriterThreshold: 65536, resumeWriterThreshold: 32768, useSynchronizationContext: false)),
         _pair.Own,
         new SocketProbe(_pair.Own),
-        events);
+        events,
+        new Activity(TimeProvider.System));
 
     private void Advance(int count)
     {

@@ -24,7 +24,8 @@ public sealed class TlsOutputTests : IDisposable
             return Task.CompletedTask;
         },
         null,
-        _events);
+        _events,
+        new Activity(TimeProvider.System));
 
     public void Dispose() => _pool.AssertClean();
 
@@ -95,7 +96,7 @@ public sealed class TlsOutputTests : IDisposable
     {
         var write = _sut.WriteAsync(new byte[MoreThanThePipeTakes]).AsTask();
 
-        _sut.Abort();
+        _sut.Abort(resets: true);
         _sut.Seal(LeftOver.Send);
 
         Assert.True((await write.WithinLimit()).IsCompleted);
@@ -111,7 +112,7 @@ public sealed class TlsOutputTests : IDisposable
         _stream.IgnoresToken = true;
         await _sut.WriteAsync(new byte[3]);
 
-        _sut.Abort();
+        _sut.Abort(resets: true);
         _sut.Seal(LeftOver.Send);
 
         Assert.False(_sut.Ended.IsCompleted);
