@@ -14,16 +14,16 @@ internal sealed record BenchmarkOptions(bool IsShort, string? Only, int Rounds, 
     private const int DefaultRounds = 24;
     private const int ShortRounds = 2;
     private const int DefaultRequests = 500;
-    private const int ShortRequests = 10;
+    private const int ShortRequests = 3; // The functional tests count more of them.
 
     /// <summary>Gets the pairs for which one pair of server processes is used. Each process has its own luck with its code and memory layout, so that one alone would be a bias.</summary>
     public int RoundsPerProcess { get; } = 6;
 
     /// <summary>Gets how long one server is loaded before the first window: until its hot code is compiled to the last tier.</summary>
-    public TimeSpan WarmUp { get; } = IsShort ? TimeSpan.FromSeconds(1) : TimeSpan.FromSeconds(4);
+    public TimeSpan WarmUp { get; } = TimeSpan.FromSeconds(IsShort ? 0.3 : 4);
 
     /// <summary>Gets how long one server is measured at a time: short, so that what disturbs a machine disturbs both of a pair.</summary>
-    public TimeSpan Window { get; } = IsShort ? TimeSpan.FromSeconds(0.5) : TimeSpan.FromSeconds(1);
+    public TimeSpan Window { get; } = TimeSpan.FromSeconds(IsShort ? 0.3 : 1);
 
     public static bool TryParse(string[] args, IBenchmark[] benchmarks, [NotNullWhen(true)] out BenchmarkOptions? options, [NotNullWhen(false)] out string? error)
     {
@@ -65,5 +65,6 @@ internal sealed record BenchmarkOptions(bool IsShort, string? Only, int Rounds, 
         return true;
     }
 
-    public override string ToString() => $"{Rounds} pairs of {Window.TotalSeconds:0.0} s after {WarmUp.TotalSeconds:0} s of warm-up, new processes every {RoundsPerProcess} pairs";
+    public override string ToString() =>
+        $"{Rounds} pairs of {Window.TotalSeconds:0.0} s after {WarmUp.TotalSeconds:0.0} s of warm-up, new processes every {RoundsPerProcess} pairs";
 }

@@ -1,9 +1,11 @@
 using System.Globalization;
 using GracefulConnections.FunctionalTests.Samples.Support;
+using GracefulConnections.FunctionalTests.Support;
 
 namespace GracefulConnections.FunctionalTests.Samples;
 
-/// <summary>Each command of the sample, by the bytes of its replies.</summary>
+/// <summary>Each command of the sample, by the bytes of its replies. One at a time: they share a store.</summary>
+[Collection(SerialTests.Name)]
 public sealed class RespServerCommandTests(RespServer server) : IClassFixture<RespServer>
 {
     private const string Ok = "+OK\r\n";

@@ -4,7 +4,7 @@ using GracefulConnections.FunctionalTests.Support;
 namespace GracefulConnections.FunctionalTests.Samples;
 
 /// <summary>FIN on one leg of the sample <c>samples/TcpProxy</c> is FIN on the other, behind everything, while the other direction goes on. In both directions.</summary>
-public sealed class TcpProxyHalfCloseTests(TcpProxy proxy) : IClassFixture<TcpProxy>
+public sealed class TcpProxyHalfCloseTests : IAsyncLifetime
 {
     private const int MessageBytes = 1000;
     private const int LargeBytes = 20_000_000;
@@ -12,6 +12,13 @@ public sealed class TcpProxyHalfCloseTests(TcpProxy proxy) : IClassFixture<TcpPr
     // Longer than every timeout of a close that counts silence.
     private static readonly TimeSpan DripTime = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan DripInterval = TimeSpan.FromMilliseconds(100);
+
+    // One for each test: it tells of its connections in the order of their ends, and tests run at the same time.
+    private readonly TcpProxy _proxy = new();
+
+    public ValueTask InitializeAsync() => _proxy.InitializeAsync();
+
+    public ValueTask DisposeAsync() => _proxy.DisposeAsync();
 
     [Fact]
     public Task HalfClose_OneHasFinished_ReceivesForTenMoreSeconds() => BothWaysAsync(async (one, other) =>
@@ -47,7 +54,7 @@ public sealed class TcpProxyHalfCloseTests(TcpProxy proxy) : IClassFixture<TcpPr
     [InlineData(false)]
     public async Task HalfClose_BehindMoreThanTheBuffersHold_ComesBehindEverything(bool isOneDownstream)
     {
-        var (one, other) = await proxy.ConnectPairAsync(isOneDownstream);
+        var (one, other) = await _proxy.ConnectPairAsync(isOneDownstream);
         await using var _ = one;
         await using var __ = other;
         var sending = SendAndHalfCloseAsync(one);
@@ -57,7 +64,7 @@ public sealed class TcpProxyHalfCloseTests(TcpProxy proxy) : IClassFixture<TcpPr
         Assert.Equal((0, PeerSaw.Eof), await one.ReadToEndAsync());
         Assert.Equal((LargeBytes, PeerSaw.Eof), await other.ReadToEndAsync());
         await sending;
-        Assert.Equal((CloseOutcome.Graceful, CloseOutcome.Graceful), await proxy.OutcomesAsync());
+        Assert.Equal((CloseOutcome.Graceful, CloseOutcome.Graceful), await _proxy.OutcomesAsync());
     }
 
     // What one sent before a plain close arrives, and what the other sends after it is refused: as without a proxy between them.
@@ -66,7 +73,7 @@ public sealed class TcpProxyHalfCloseTests(TcpProxy proxy) : IClassFixture<TcpPr
     [InlineData(false)]
     public async Task Close_TheOtherGoesOnSending_IsReset(bool isOneDownstream)
     {
-        var (one, other) = await proxy.ConnectPairAsync(isOneDownstream);
+        var (one, other) = await _proxy.ConnectPairAsync(isOneDownstream);
         await using var _ = one;
         await using var __ = other;
         await one.SendAsync(new byte[MessageBytes]);
@@ -75,22 +82,22 @@ public sealed class TcpProxyHalfCloseTests(TcpProxy proxy) : IClassFixture<TcpPr
 
         await other.SendUntilResetAsync();
 
-        Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await proxy.OutcomesAsync(isOneDownstream));
+        Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await _proxy.OutcomesAsync(isOneDownstream));
     }
 
     // At the same time: these take as long as they take.
     private async Task BothWaysAsync(Func<ScriptedPeer, ScriptedPeer, Task> act)
     {
-        var (downstream, upstream) = await proxy.ConnectPairAsync();
+        var (downstream, upstream) = await _proxy.ConnectPairAsync();
         await using var _ = downstream;
         await using var __ = upstream;
-        var (otherDownstream, otherUpstream) = await proxy.ConnectPairAsync();
+        var (otherDownstream, otherUpstream) = await _proxy.ConnectPairAsync();
         await using var ___ = otherDownstream;
         await using var ____ = otherUpstream;
 
         await Task.WhenAll(act(downstream, upstream), act(otherUpstream, otherDownstream));
 
-        Assert.All((await proxy.AllOutcomesAsync()).TakeLast(2), outcomes => Assert.Equal((CloseOutcome.Graceful, CloseOutcome.Graceful), outcomes));
+        Assert.All((await _proxy.AllOutcomesAsync()).TakeLast(2), outcomes => Assert.Equal((CloseOutcome.Graceful, CloseOutcome.Graceful), outcomes));
     }
 
     private static async Task SendAndHalfCloseAsync(ScriptedPeer peer)

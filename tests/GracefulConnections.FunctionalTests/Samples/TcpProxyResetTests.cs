@@ -6,16 +6,23 @@ using GracefulConnections.FunctionalTests.Support;
 namespace GracefulConnections.FunctionalTests.Samples;
 
 /// <summary>A reset on one leg of the sample <c>samples/TcpProxy</c> is a reset on the other, whatever the two were doing. In both directions.</summary>
-public sealed class TcpProxyResetTests(TcpProxy proxy) : IClassFixture<TcpProxy>
+public sealed class TcpProxyResetTests : IAsyncLifetime
 {
     private const int BlockBytes = 64 * 1024;
+
+    // One for each test: it tells of its connections in the order of their ends, and tests run at the same time.
+    private readonly TcpProxy _proxy = new();
+
+    public ValueTask InitializeAsync() => _proxy.InitializeAsync();
+
+    public ValueTask DisposeAsync() => _proxy.DisposeAsync();
 
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
     public async Task Reset_Idle_ResetsTheOther(bool isOneDownstream)
     {
-        var (one, other) = await proxy.ConnectPairAsync(isOneDownstream);
+        var (one, other) = await _proxy.ConnectPairAsync(isOneDownstream);
         await using var _ = one;
         await using var __ = other;
         await RelayByteAsync(one, other);
@@ -24,7 +31,7 @@ public sealed class TcpProxyResetTests(TcpProxy proxy) : IClassFixture<TcpProxy>
         one.Reset();
 
         await WasResetAsync(other);
-        Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await proxy.OutcomesAsync(isOneDownstream));
+        Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await _proxy.OutcomesAsync(isOneDownstream));
     }
 
     [Theory]
@@ -32,7 +39,7 @@ public sealed class TcpProxyResetTests(TcpProxy proxy) : IClassFixture<TcpProxy>
     [InlineData(false)]
     public async Task Reset_AfterItsFin_ResetsTheOther(bool isOneDownstream)
     {
-        var (one, other) = await proxy.ConnectPairAsync(isOneDownstream);
+        var (one, other) = await _proxy.ConnectPairAsync(isOneDownstream);
         await using var _ = one;
         await using var __ = other;
         one.HalfClose();
@@ -41,7 +48,7 @@ public sealed class TcpProxyResetTests(TcpProxy proxy) : IClassFixture<TcpProxy>
         one.Reset();
 
         await WasResetAsync(other, afterFin: true);
-        Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await proxy.OutcomesAsync(isOneDownstream));
+        Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await _proxy.OutcomesAsync(isOneDownstream));
     }
 
     [Theory]
@@ -49,7 +56,7 @@ public sealed class TcpProxyResetTests(TcpProxy proxy) : IClassFixture<TcpProxy>
     [InlineData(false)]
     public async Task Reset_AfterTheOthersFin_ResetsTheOther(bool isOneDownstream)
     {
-        var (one, other) = await proxy.ConnectPairAsync(isOneDownstream);
+        var (one, other) = await _proxy.ConnectPairAsync(isOneDownstream);
         await using var _ = one;
         await using var __ = other;
         other.HalfClose();
@@ -58,7 +65,7 @@ public sealed class TcpProxyResetTests(TcpProxy proxy) : IClassFixture<TcpProxy>
         one.Reset();
 
         await WasResetAsync(other);
-        Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await proxy.OutcomesAsync(isOneDownstream));
+        Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await _proxy.OutcomesAsync(isOneDownstream));
     }
 
     // The proxy is sending to the one that resets, again and again: the kernel tells of a reset once, and not always the one who reads.
@@ -69,7 +76,7 @@ public sealed class TcpProxyResetTests(TcpProxy proxy) : IClassFixture<TcpProxy>
     {
         for (var i = 0; i < 20; i++)
         {
-            var (one, other) = await proxy.ConnectPairAsync(isOneDownstream);
+            var (one, other) = await _proxy.ConnectPairAsync(isOneDownstream);
             await using var _ = one;
             await using var __ = other;
             var upload = SendUntilResetAsync(other);
@@ -78,7 +85,7 @@ public sealed class TcpProxyResetTests(TcpProxy proxy) : IClassFixture<TcpProxy>
             one.Reset();
 
             await upload;
-            Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await proxy.OutcomesAsync(isOneDownstream));
+            Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await _proxy.OutcomesAsync(isOneDownstream));
         }
     }
 
@@ -88,7 +95,7 @@ public sealed class TcpProxyResetTests(TcpProxy proxy) : IClassFixture<TcpProxy>
     [InlineData(false)]
     public async Task Reset_WithoutReading_ResetsTheOther(bool isOneDownstream)
     {
-        var (one, other) = await proxy.ConnectPairAsync(isOneDownstream);
+        var (one, other) = await _proxy.ConnectPairAsync(isOneDownstream);
         await using var _ = one;
         await using var __ = other;
         await SendUntilBlockedAsync(other);
@@ -96,7 +103,7 @@ public sealed class TcpProxyResetTests(TcpProxy proxy) : IClassFixture<TcpProxy>
         one.Reset();
 
         await WasResetAsync(other);
-        Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await proxy.OutcomesAsync(isOneDownstream));
+        Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await _proxy.OutcomesAsync(isOneDownstream));
     }
 
     [Theory]
@@ -104,7 +111,7 @@ public sealed class TcpProxyResetTests(TcpProxy proxy) : IClassFixture<TcpProxy>
     [InlineData(false)]
     public async Task Reset_WhileSending_ResetsTheOther(bool isOneDownstream)
     {
-        var (one, other) = await proxy.ConnectPairAsync(isOneDownstream);
+        var (one, other) = await _proxy.ConnectPairAsync(isOneDownstream);
         await using var _ = one;
         await using var __ = other;
         one.StartUpload();
@@ -114,7 +121,7 @@ public sealed class TcpProxyResetTests(TcpProxy proxy) : IClassFixture<TcpProxy>
         one.Reset();
 
         await WasResetAsync(other);
-        Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await proxy.OutcomesAsync(isOneDownstream));
+        Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await _proxy.OutcomesAsync(isOneDownstream));
     }
 
     // The proxy is blocked in a send to the other, and has no read pending that would notice the reset.
@@ -125,7 +132,7 @@ public sealed class TcpProxyResetTests(TcpProxy proxy) : IClassFixture<TcpProxy>
     [InlineData(false, true)]
     public async Task Reset_WhileTheOtherDoesNotRead_ResetsTheOther(bool isOneDownstream, bool afterTheOthersFin)
     {
-        var (one, other) = await proxy.ConnectPairAsync(isOneDownstream);
+        var (one, other) = await _proxy.ConnectPairAsync(isOneDownstream);
         await using var _ = one;
         await using var __ = other;
         if (afterTheOthersFin)
@@ -139,7 +146,7 @@ public sealed class TcpProxyResetTests(TcpProxy proxy) : IClassFixture<TcpProxy>
         one.Reset();
 
         await WasResetAsync(other);
-        Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await proxy.OutcomesAsync(isOneDownstream));
+        Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await _proxy.OutcomesAsync(isOneDownstream));
     }
 
     // The same with less in the buffers: the proxy still reads, but not as far as the reset.
@@ -150,7 +157,7 @@ public sealed class TcpProxyResetTests(TcpProxy proxy) : IClassFixture<TcpProxy>
     [InlineData(false, true)]
     public async Task Reset_BehindBytesThatTheOtherDoesNotTake_ResetsTheOther(bool isOneDownstream, bool afterTheOthersFin)
     {
-        var (one, other) = await proxy.ConnectPairAsync(isOneDownstream);
+        var (one, other) = await _proxy.ConnectPairAsync(isOneDownstream);
         await using var _ = one;
         await using var __ = other;
         var wireTo = WireTo(other);
@@ -172,7 +179,7 @@ public sealed class TcpProxyResetTests(TcpProxy proxy) : IClassFixture<TcpProxy>
         one.Reset();
 
         await WasResetAsync(other);
-        Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await proxy.OutcomesAsync(isOneDownstream));
+        Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await _proxy.OutcomesAsync(isOneDownstream));
     }
 
     private static async Task RelayByteAsync(ScriptedPeer from, ScriptedPeer to)
