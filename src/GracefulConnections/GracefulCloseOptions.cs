@@ -6,16 +6,20 @@ namespace GracefulConnections;
 public class GracefulCloseOptions
 {
     /// <summary>
-    /// Gets or sets the longest time without progress while output is undelivered. Every byte that the peer's kernel acknowledges restarts
-    /// it, so a slow reader is not a stalled one. Defaults to 10 seconds.
+    /// Gets or sets the longest time without progress while output is undelivered. Every change of the kernel's send queue restarts
+    /// it, so a slow reader is not a stalled one. Defaults to 1 minute.
     /// </summary>
-    /// <value>A positive time, or <see cref="Timeout.InfiniteTimeSpan"/> for no limit but <see cref="CloseTimeout"/>.</value>
+    /// <value>
+    /// A positive time, or <see cref="Timeout.InfiniteTimeSpan"/> for no limit but <see cref="CloseTimeout"/>, which then bounds the
+    /// time without progress.
+    /// </value>
     /// <remarks>
     /// Applies from the handler's return on; after a close request also to a write that the handler is blocked in. Progress is looked
-    /// at every 10 to 250 milliseconds, so the end may be that much late, never early. Where acknowledgements cannot be seen, progress is bytes that
-    /// the kernel accepted.
+    /// at every 10 to 250 milliseconds, so the end may be that much late, never early. If all output and our FIN are in the kernel by
+    /// then, the socket is closed and the kernel goes on delivering; else the connection is aborted. Where the kernel's send queue
+    /// cannot be trusted, progress is bytes that the kernel accepted.
     /// </remarks>
-    public TimeSpan FlushStallTimeout { get; set; } = TimeSpan.FromSeconds(10); // Outlasts five lost retransmissions in a row: 0.2 + 0.4 + 0.8 + 1.6 + 3.2 s from Linux' TCP_RTO_MIN.
+    public TimeSpan FlushStallTimeout { get; set; } = TimeSpan.FromMinutes(1); // A reader that pauses for half a minute is legitimate.
 
     /// <summary>
     /// Gets or sets the longest silence to accept from the peer between the delivery of all output and the peer's FIN. Every received byte restarts it. Defaults to 5 seconds.
@@ -23,16 +27,21 @@ public class GracefulCloseOptions
     /// <value>A positive time, or <see cref="Timeout.InfiniteTimeSpan"/> for no limit but <see cref="CloseTimeout"/>.</value>
     public TimeSpan LingerIdleTimeout { get; set; } = TimeSpan.FromSeconds(5); // Matches nginx's lingering_timeout.
 
-    /// <summary>Gets or sets the longest time for the whole close, from the handler's return on, whatever the peer does. Defaults to 2 minutes.</summary>
+    /// <summary>
+    /// Gets or sets the longest time for the close, whatever the peer does: for a flush that makes no progress, and from the delivery
+    /// of all output to the end. A flush that makes progress is not cut. Defaults to 2 minutes.
+    /// </summary>
     /// <value>A positive, finite time.</value>
-    public TimeSpan CloseTimeout { get; set; } = TimeSpan.FromMinutes(2); // Four times nginx's lingering_time: a slow reader of megabytes is legitimate.
+    public TimeSpan CloseTimeout { get; set; } = TimeSpan.FromMinutes(2); // Four times nginx's lingering_time.
 
-    /// <summary>Gets or sets the most bytes to discard after our FIN; one more aborts the connection. Defaults to <see langword="null"/>, no limit.</summary>
+    /// <summary>
+    /// Gets or sets the most bytes to discard after our FIN; one more ends the close. Defaults to <see langword="null"/>, no limit.
+    /// </summary>
     /// <value><see langword="null"/>, or zero or more bytes.</value>
     public long? MaxLingerBytes { get; set; }
 
     /// <summary>
-    /// Gets or sets the most connections of the endpoint that may linger at a time; beyond it the one that lingers longest is aborted. Defaults to <see langword="null"/>, no limit.
+    /// Gets or sets the most connections of the endpoint that may linger at a time; beyond it the one that lingers longest is closed. Defaults to <see langword="null"/>, no limit.
     /// </summary>
     /// <value><see langword="null"/>, or one or more connections.</value>
     public int? MaxLingeringConnections { get; set; }
@@ -48,22 +57,57 @@ public class GracefulCloseOptions
     public bool AllowHalfOpen { get; set; }
 
     /// <summary>
-    /// Gets or sets whether a close request ends the input of a handler that waits for more with everything consumed: its read completes as if the peer
-    /// had half-closed. Defaults to <see langword="true"/>. Turn it off for full-duplex protocols in which silence between reads is no message boundary.
+    /// Gets or sets whether a close request cancels the read of a handler that waits for the next message. The read, and every later
+    /// one, throws <see cref="OperationCanceledException"/> with the token <see cref="IGracefulCloseFeature.CloseRequested"/>; it
+    /// never looks like the peer's end of the stream. Defaults to <see langword="true"/>.
     /// </summary>
-    /// <remarks>Never applies to a handler that reads <c>IConnectionLifetimeNotificationFeature.ConnectionClosedRequested</c>: it is told, and trusted to end.</remarks>
-    public bool EndInputOnCloseRequest { get; set; } = true;
+    /// <remarks>
+    /// A read is cancelled only at a moment that is no middle of a message: between two scopes of
+    /// <see cref="IGracefulCloseFeature.BeginMessage"/>, or, for a handler that does not use them, when everything is consumed,
+    /// everything written was sent, and there was silence for <see cref="QuietTime"/> or <see cref="MessageGap"/>. Never applies to a
+    /// handler that reads <c>IConnectionLifetimeNotificationFeature.ConnectionClosedRequested</c>: it is told, and trusted to end.
+    /// </remarks>
+    public bool CancelReadOnCloseRequest { get; set; } = true;
 
     /// <summary>
-    /// Gets or sets whether a handler that throws resets the connection, so that the peer cannot mistake a truncated reply for a complete one.
-    /// When <see langword="false"/>, what the handler had flushed is delivered, then FIN. Defaults to <see langword="true"/>.
+    /// Gets or sets for how long a peer counts as being in the middle of a message after it connected or sent something. Defaults to
+    /// 1 second.
     /// </summary>
-    /// <remarks>On a transport without a socket feature, bytes that were written and not flushed may be delivered too.</remarks>
-    public bool AbortOnHandlerFault { get; set; } = true;
+    /// <value>Zero or more, at most one day.</value>
+    /// <remarks>
+    /// After a close request, a handler that has answered everything, or that was never handed a byte, is not ended before. The time
+    /// counts from the last byte and not from the request: a peer that is quiet anyway is not waited for.
+    /// </remarks>
+    public TimeSpan QuietTime { get; set; } = TimeSpan.FromSeconds(1); // Outlasts a lost packet: Linux' first retransmissions come after 0.2 and 0.6 s.
 
-    /// <summary>Gets or sets how long no byte may go either way before the connection is requested to close. Defaults to <see langword="null"/>, never.</summary>
-    /// <value><see langword="null"/>, or a positive, finite time. May be noticed late by a tenth of it, at most by a second; never early.</value>
-    /// <remarks>Received bytes count when the handler reads them.</remarks>
+    /// <summary>
+    /// Gets or sets the silence, of the peer and of the handler, after which bytes that nobody answered are not followed by more.
+    /// Defaults to 5 seconds.
+    /// </summary>
+    /// <value>At least <see cref="QuietTime"/>, at most one day.</value>
+    /// <remarks>
+    /// Applies after a close request to a handler that has not answered what it read last, that flushes while its own read is
+    /// pending, or that is TLS outside of which the connection is closed. If input was unanswered then, the connection ends with
+    /// RST behind everything that the handler wrote, so that no peer takes a part for the whole.
+    /// </remarks>
+    public TimeSpan MessageGap { get; set; } = TimeSpan.FromSeconds(5); // As long as LingerIdleTimeout: a peer that is silent for so long has stopped.
+
+    /// <summary>
+    /// Gets or sets whether a handler that throws ends its connection with RST, so that the peer cannot mistake a truncated reply for
+    /// a complete one. Defaults to <see langword="false"/>: it ends by FIN, as on stock Kestrel. Everything that it wrote is delivered
+    /// first, in both cases.
+    /// </summary>
+    /// <remarks>The RST comes up to 1 second after the last acknowledgement, so that the peer's program can read what came before.</remarks>
+    public bool AbortOnHandlerFault { get; set; }
+
+    /// <summary>
+    /// Gets or sets how long no byte may go either way, while the handler waits in a read, before the connection is requested to
+    /// close. Defaults to <see langword="null"/>, never.
+    /// </summary>
+    /// <value>
+    /// <see langword="null"/>, or a positive, finite time. May be noticed late by a tenth of it, at most by a second; never early.
+    /// </value>
+    /// <remarks>A handler that computes, or that waits for something else than the peer, is busy and not idle.</remarks>
     public TimeSpan? IdleTimeout { get; set; }
 
     /// <summary>Gets or sets how old a connection may become before it is requested to close. Defaults to <see langword="null"/>, any age.</summary>
@@ -78,12 +122,20 @@ public class GracefulCloseOptions
     public double MaxConnectionAgeJitter { get; set; } = 0.1; // As in gRPC's MAX_CONNECTION_AGE.
 
     /// <summary>
-    /// Gets or sets a last message: called after the handler returned and before our FIN, when the server asked for the close. Defaults to <see langword="null"/>.
+    /// Gets or sets a last message: called after the handler returned and before our FIN, when the server asked for the close.
+    /// Defaults to <see langword="null"/>.
     /// </summary>
-    /// <remarks>Its token is cancelled at <see cref="GoodbyeTimeout"/>. If it throws or does not end in time, the close goes on without it; what it had flushed is sent.</remarks>
+    /// <remarks>
+    /// A flush that is still pending when the handler returns is waited for first. The token is cancelled at
+    /// <see cref="GoodbyeTimeout"/>. If the goodbye throws or does not end in time, the close goes on without it; what it had flushed
+    /// is sent.
+    /// </remarks>
     public Func<ConnectionContext, CloseReason, CancellationToken, ValueTask>? Goodbye { get; set; }
 
-    /// <summary>Gets or sets the longest time for the goodbye, <see cref="GracefulConnectionHandler.SayGoodbyeAsync"/> and <see cref="Goodbye"/> together. Defaults to 1 second.</summary>
+    /// <summary>
+    /// Gets or sets the longest time for the goodbye, <see cref="GracefulConnectionHandler.SayGoodbyeAsync"/> and
+    /// <see cref="Goodbye"/> together. Defaults to 1 second.
+    /// </summary>
     /// <value>A positive, finite time.</value>
     public TimeSpan GoodbyeTimeout { get; set; } = TimeSpan.FromSeconds(1);
 }

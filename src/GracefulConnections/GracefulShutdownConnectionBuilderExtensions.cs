@@ -32,7 +32,7 @@ public static class GracefulShutdownConnectionBuilderExtensions
     {
         ArgumentNullException.ThrowIfNull(builder);
         ArgumentNullException.ThrowIfNull(configure);
-        builder.Use(GracefulShutdownMiddleware.Create(builder.ApplicationServices, configure));
+        GracefulShutdownMiddleware.Use(builder, configure);
         return builder;
     }
 }

@@ -1,6 +1,9 @@
 namespace GracefulConnections;
 
-/// <summary>One connection's close, as its handler and the middlewares around it see it: <c>connection.Features.Get&lt;IGracefulCloseFeature&gt;()</c>.</summary>
+/// <summary>
+/// One connection's close, as its handler and the middlewares around it see it:
+/// <c>connection.Features.Get&lt;IGracefulCloseFeature&gt;()</c>.
+/// </summary>
 public interface IGracefulCloseFeature
 {
     /// <summary>Gets where the connection is on its way to its end. Only moves forward.</summary>
@@ -13,11 +16,25 @@ public interface IGracefulCloseFeature
     Task<CloseResult> Closed { get; }
 
     /// <summary>
-    /// Asks the connection to close: cancels <see cref="CloseRequested"/> and, unless the handler is aware or the option is off, ends the input at the next
-    /// message boundary. Does not wait. The first request wins; a later one, or one after the handler returned, does nothing.
+    /// Asks the connection to close: cancels <see cref="CloseRequested"/> and, unless the handler is aware or the option
+    /// <see cref="GracefulCloseOptions.CancelReadOnCloseRequest"/> is off, cancels the handler's read at the next moment that is no
+    /// middle of a message. Does not wait. The first request wins; a later one, or one after the handler returned, does nothing.
     /// </summary>
-    /// <param name="reason">Why: <see cref="CloseReason.HostStopping"/>, <see cref="CloseReason.Drain"/>, <see cref="CloseReason.IdleTimeout"/>,
-    /// <see cref="CloseReason.MaxConnectionAge"/> or <see cref="CloseReason.Application"/>.</param>
+    /// <param name="reason">Why: <see cref="CloseReason.HostStopping"/>, <see cref="CloseReason.Drain"/>,
+    /// <see cref="CloseReason.IdleTimeout"/>, <see cref="CloseReason.MaxConnectionAge"/> or
+    /// <see cref="CloseReason.Application"/>.</param>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="reason"/> is not a reason to ask for a close.</exception>
     void RequestClose(CloseReason reason = CloseReason.Application);
+
+    /// <summary>
+    /// Says that the handler has a message in hand, until the scope is disposed: <c>using (close.BeginMessage()) { ... }</c>. A close
+    /// request waits for that. Scopes may be nested, and used from any thread.
+    /// </summary>
+    /// <remarks>
+    /// A handler that uses scopes says exactly where its messages are, so between them it is not waited for: its read is cancelled as
+    /// soon as everything that has arrived is consumed and everything that it wrote was sent. Begin the scope before the first byte
+    /// of a message is consumed, and end it behind the flush of its answer.
+    /// </remarks>
+    /// <returns>The scope.</returns>
+    MessageScope BeginMessage();
 }

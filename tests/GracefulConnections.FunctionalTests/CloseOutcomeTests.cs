@@ -147,7 +147,7 @@ public abstract class CloseOutcomeTests
                 return connection.SendAsync(ReplyBytes);
             },
             options => options.MaxLingeringConnections = places);
-        var peers = new List<RawPeer>();
+        var peers = new List<ScriptedPeer>();
         var closed = new List<Task<CloseResult>>();
 
         // Each eviction tells that its cause has its place. Who of the first few took theirs in which order nobody can see.
@@ -207,7 +207,7 @@ public abstract class CloseOutcomeTests
         var result = await server.NextResultAsync();
         Assert.Equal((CloseReason.HandlerCompleted, CloseOutcome.CloseTimedOut, 0), (result.Reason, result.Outcome, result.UnacknowledgedBytes));
         Assert.True(result.Duration >= Short, $"{result.Duration} is too early.");
-        Assert.InRange(result.DiscardedBytes, 1, peer.UploadedBytes + RawPeer.UploadChunkBytes); // The upload's last send was taken in part.
+        Assert.InRange(result.DiscardedBytes, 1, peer.UploadedBytes + ScriptedPeer.UploadChunkBytes); // The upload's last send was taken in part.
     }
 
     [Fact]

@@ -68,7 +68,7 @@ public class ConcurrentHandlerTests
 
     private static async Task RunAsync(
         Func<ConnectionContext, ConcurrentBag<Exception?>, Task<long>> handler,
-        Func<RawPeer, Task<long>, Task> act,
+        Func<ScriptedPeer, Task<long>, Task> act,
         Type[] documented,
         params CloseOutcome[] outcomes)
     {

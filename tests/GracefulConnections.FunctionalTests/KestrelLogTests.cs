@@ -88,7 +88,7 @@ public class KestrelLogTests
     private static Task<TestServer> StartAsync(CapturedLog log, Func<ConnectionContext, Task> handler, Action<GracefulCloseOptions>? configure = null) =>
         TestServer.StartAsync(handler, configure, builder => builder.Logging.SetMinimumLevel(LogLevel.Trace).AddProvider(log));
 
-    private static async Task AssertQuietAsync(Func<ConnectionContext, Task> handler, Func<RawPeer, Task> act, Action<GracefulCloseOptions>? configure = null)
+    private static async Task AssertQuietAsync(Func<ConnectionContext, Task> handler, Func<ScriptedPeer, Task> act, Action<GracefulCloseOptions>? configure = null)
     {
         using var log = new CapturedLog();
         await using (var server = await StartAsync(log, handler, configure))

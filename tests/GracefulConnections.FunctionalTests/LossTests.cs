@@ -169,7 +169,7 @@ public class LossTests
     }
 
     // Goes on uploading, and reads only after so much of it that no kernel and no pipe can hold it: on the way to there, stock Kestrel has closed, and the upload met it.
-    private static Task UploadAsync(RawPeer peer)
+    private static Task UploadAsync(ScriptedPeer peer)
     {
         peer.StartUpload();
         return peer.UploadPassesOrEndsAsync(64 * 1024 * 1024);
@@ -203,5 +203,5 @@ public class LossTests
     private static Task NoDescriptorLeftAsync(TestServer server) => Eventually.IsTrueAsync(() =>
         KernelSocket.OnPort(server.Port).Any(socket => socket is { State: KernelSocket.FinWait1 or KernelSocket.FinWait2, HasDescriptor: false }));
 
-    private static SocketError ErrorOf(RawPeer peer) => (SocketError)peer.Socket.GetSocketOption(SocketOptionLevel.Socket, SocketOptionName.Error)!;
+    private static SocketError ErrorOf(ScriptedPeer peer) => (SocketError)peer.Socket.GetSocketOption(SocketOptionLevel.Socket, SocketOptionName.Error)!;
 }

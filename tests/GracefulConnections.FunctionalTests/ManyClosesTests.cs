@@ -111,10 +111,10 @@ public class ManyClosesTests
         },
         CloseOutcome.Aborted);
 
-    private static Task CloseAsync(Func<ConnectionContext, Task> handler, Func<RawPeer, Task> act, params CloseOutcome[] outcomes) =>
+    private static Task CloseAsync(Func<ConnectionContext, Task> handler, Func<ScriptedPeer, Task> act, params CloseOutcome[] outcomes) =>
         CloseAsync(handler, act, _ => { }, outcomes);
 
-    private static async Task CloseAsync(Func<ConnectionContext, Task> handler, Func<RawPeer, Task> act, Action<GracefulCloseOptions> configure, params CloseOutcome[] outcomes)
+    private static async Task CloseAsync(Func<ConnectionContext, Task> handler, Func<ScriptedPeer, Task> act, Action<GracefulCloseOptions> configure, params CloseOutcome[] outcomes)
     {
         var connections = new ConcurrentQueue<WeakReference<IGracefulCloseFeature>>();
         await using var server = await TestServer.StartAsync(

@@ -28,7 +28,7 @@ public class ManyLingeringPeersTests
         var echoing = new CancellationTokenSource();
         var roundTrips = EchoUntilAsync(echo, echoing.Token);
 
-        var peers = new List<RawPeer>(PeerCount);
+        var peers = new List<ScriptedPeer>(PeerCount);
         for (var i = 0; i < PeerCount; i++)
         {
             var peer = await server.ConnectAsync();
@@ -71,7 +71,7 @@ public class ManyLingeringPeersTests
         await (wantsEcho ? HandlerSteps.EchoAsync(connection) : connection.SendAsync(ReplyBytes));
     }
 
-    private static async Task<int> EchoUntilAsync(RawPeer echo, CancellationToken stop)
+    private static async Task<int> EchoUntilAsync(ScriptedPeer echo, CancellationToken stop)
     {
         var roundTrips = 0;
         var message = new byte[64];

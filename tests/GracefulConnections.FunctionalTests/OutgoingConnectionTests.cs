@@ -128,5 +128,5 @@ public sealed class OutgoingConnectionTests : IDisposable
         return _factory.Create(socket);
     }
 
-    private async Task<RawPeer> AcceptAsync() => new(await _listener.AcceptAsync().InTimeAsync());
+    private async Task<ScriptedPeer> AcceptAsync() => new(await _listener.AcceptAsync().InTimeAsync());
 }

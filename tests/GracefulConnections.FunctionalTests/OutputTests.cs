@@ -208,7 +208,7 @@ public class OutputTests
         return bytes;
     }
 
-    private static async Task AssertPatternThenEofAsync(RawPeer peer, long count)
+    private static async Task AssertPatternThenEofAsync(ScriptedPeer peer, long count)
     {
         var buffer = ArrayPool<byte>.Shared.Rent(64 * 1024);
         long position = 0;

@@ -126,9 +126,9 @@ public class SlowPeerTests
     private static void SmallWindow(Socket socket) => socket.ReceiveBufferSize = 64 * 1024;
 
     // The kernel of a peer whose connection was reset still gives what it had acknowledged before.
-    private static async Task AssertMissedAsync(long? acknowledged, RawPeer peer) => Assert.Equal((acknowledged!.Value, PeerSaw.Reset), await peer.ReadToEndAsync());
+    private static async Task AssertMissedAsync(long? acknowledged, ScriptedPeer peer) => Assert.Equal((acknowledged!.Value, PeerSaw.Reset), await peer.ReadToEndAsync());
 
-    private static async Task<long> ReadAtATrickleAsync(RawPeer peer, int pieceBytes, TimeSpan pause)
+    private static async Task<long> ReadAtATrickleAsync(ScriptedPeer peer, int pieceBytes, TimeSpan pause)
     {
         using var limit = new CancellationTokenSource(TestServer.TestLimit);
         using var rhythm = new PeriodicTimer(pause);

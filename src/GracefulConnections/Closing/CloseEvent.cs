@@ -18,6 +18,12 @@ internal enum CloseEvent
     /// <summary>Everything is acknowledged, the peer was quiet, and the options do not ask for its FIN.</summary>
     QuietAfterDelivery,
 
+    /// <summary>Nothing was taken over from the server, and what can be seen of its output has left.</summary>
+    LeftToServer,
+
+    /// <summary>The server closed the socket by FIN itself, after the peer's FIN and with nothing unsent.</summary>
+    ClosedByServer,
+
     /// <summary>Output was undelivered without progress for too long.</summary>
     FlushStalled,
 

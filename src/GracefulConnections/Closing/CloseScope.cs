@@ -43,24 +43,27 @@ internal sealed class CloseScope
     public LingeringQueue? Lingering { get; }
 
     /// <summary>Makes a scope of what the service container has; everything in it is optional.</summary>
+    /// <param name="services">The service container.</param>
+    /// <param name="configure">Changes the options that it has.</param>
+    /// <param name="endpoint">Whose options they are, for the message about a bad one.</param>
     /// <exception cref="OptionsValidationException">An option is out of range.</exception>
-    public static CloseScope Create(IServiceProvider? services, Action<GracefulCloseOptions> configure)
+    public static CloseScope Create(IServiceProvider? services, Action<GracefulCloseOptions> configure, string? endpoint = null)
     {
         var options = services?.GetService<IOptionsFactory<GracefulCloseOptions>>()?.Create(Microsoft.Extensions.Options.Options.DefaultName) ?? new GracefulCloseOptions();
         configure(options);
-        return Create(services, options);
+        return Create(services, options, endpoint);
     }
 
     /// <summary>Returns the scope that all connections share which are closed by the same options, or, without any, by those of the same service container.</summary>
     /// <exception cref="OptionsValidationException">An option is out of range.</exception>
     public static CloseScope Get(IServiceProvider? services, GracefulCloseOptions? options) =>
-        options is not null ? Shared.GetValue(options, _ => Create(services, options))
+        options is not null ? Shared.GetValue(options, _ => Create(services, options, endpoint: null))
         : services is not null ? Shared.GetValue(services, _ => Create(services, static _ => { }))
         : Default;
 
-    private static CloseScope Create(IServiceProvider? services, GracefulCloseOptions options)
+    private static CloseScope Create(IServiceProvider? services, GracefulCloseOptions options, string? endpoint)
     {
-        GracefulCloseOptionsValidator.ThrowIfInvalid(options);
+        GracefulCloseOptionsValidator.ThrowIfInvalid(options, endpoint);
         return new CloseScope(
             options,
             services?.GetService<TimeProvider>() ?? TimeProvider.System,

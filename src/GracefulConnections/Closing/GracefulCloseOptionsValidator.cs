@@ -1,46 +1,101 @@
+using System.Globalization;
 using Microsoft.Extensions.Options;
 
 namespace GracefulConnections.Closing;
 
-/// <summary>Checks the options of one endpoint. Names every property that is wrong at once, with its rule and the value found.</summary>
+/// <summary>
+/// Checks the options of one endpoint. Names every property that is wrong at once, with its endpoint, its rule and the value found.
+/// </summary>
 internal static class GracefulCloseOptionsValidator
 {
     private const string PositiveOrInfinite = "must be positive, or Timeout.InfiniteTimeSpan for no limit";
     private const string PositiveAndFinite = "must be positive and finite";
+    private const string NotNegative = "must be zero or more and at most one day";
 
+    // The number of days is the first part of a time that is written as text, so 1 means a day there and not a second.
+    private static readonly TimeSpan LongestSilence = TimeSpan.FromDays(1);
+
+    /// <param name="options">The options.</param>
+    /// <param name="endpoint">Which endpoint's they are; <see langword="null"/> for those of no endpoint.</param>
     /// <exception cref="OptionsValidationException">An option is out of range.</exception>
-    public static void ThrowIfInvalid(GracefulCloseOptions options)
+    public static void ThrowIfInvalid(GracefulCloseOptions options, string? endpoint = null)
     {
-        var result = Validate(options);
+        var result = Validate(options, endpoint);
         if (result.Failed)
         {
-            throw new OptionsValidationException(nameof(GracefulCloseOptions), typeof(GracefulCloseOptions), result.Failures);
+            throw new OptionsValidationException(endpoint ?? nameof(GracefulCloseOptions), typeof(GracefulCloseOptions), result.Failures);
         }
     }
 
-    public static ValidateOptionsResult Validate(GracefulCloseOptions options)
+    public static ValidateOptionsResult Validate(GracefulCloseOptions options, string? endpoint = null)
     {
         var failures = new ValidateOptionsResultBuilder();
-        Check(IsPositiveOrInfinite(options.FlushStallTimeout), PositiveOrInfinite, options.FlushStallTimeout, nameof(options.FlushStallTimeout));
-        Check(IsPositiveOrInfinite(options.LingerIdleTimeout), PositiveOrInfinite, options.LingerIdleTimeout, nameof(options.LingerIdleTimeout));
-        Check(options.CloseTimeout > TimeSpan.Zero, PositiveAndFinite, options.CloseTimeout, nameof(options.CloseTimeout));
-        Check(options.MaxLingerBytes is not < 0, "must be null, or zero or more bytes", options.MaxLingerBytes, nameof(options.MaxLingerBytes));
-        Check(options.MaxLingeringConnections is not < 1, "must be null, or one or more connections", options.MaxLingeringConnections, nameof(options.MaxLingeringConnections));
-        Check(Enum.IsDefined(options.LingerUntil), $"must be {string.Join(" or ", Enum.GetNames<LingerUntil>())}", options.LingerUntil, nameof(options.LingerUntil));
-        Check(options.IdleTimeout is null || options.IdleTimeout > TimeSpan.Zero, $"must be null, or it {PositiveAndFinite}", options.IdleTimeout, nameof(options.IdleTimeout));
-        Check(options.MaxConnectionAge is null || options.MaxConnectionAge > TimeSpan.Zero, $"must be null, or it {PositiveAndFinite}", options.MaxConnectionAge, nameof(options.MaxConnectionAge));
-        Check(options.MaxConnectionAgeJitter is >= 0 and < 1, "must be at least 0 and less than 1", options.MaxConnectionAgeJitter, nameof(options.MaxConnectionAgeJitter));
-        Check(options.GoodbyeTimeout > TimeSpan.Zero, PositiveAndFinite, options.GoodbyeTimeout, nameof(options.GoodbyeTimeout));
+        var owner = endpoint is null ? nameof(GracefulCloseOptions) : $"{nameof(GracefulCloseOptions)} of the endpoint {endpoint}";
+        CheckTime(IsPositiveOrInfinite(options.FlushStallTimeout), PositiveOrInfinite, options.FlushStallTimeout, nameof(options.FlushStallTimeout));
+        CheckTime(IsPositiveOrInfinite(options.LingerIdleTimeout), PositiveOrInfinite, options.LingerIdleTimeout, nameof(options.LingerIdleTimeout));
+        CheckTime(options.CloseTimeout > TimeSpan.Zero, PositiveAndFinite, options.CloseTimeout, nameof(options.CloseTimeout));
+        Check(
+            options.MaxLingerBytes is not < 0,
+            "must be null for no limit, or zero or more bytes",
+            options.MaxLingerBytes,
+            nameof(options.MaxLingerBytes));
+        Check(
+            options.MaxLingeringConnections is not < 1,
+            "must be null for no limit, or one or more connections",
+            options.MaxLingeringConnections,
+            nameof(options.MaxLingeringConnections));
+        Check(
+            Enum.IsDefined(options.LingerUntil),
+            $"must be {string.Join(" or ", Enum.GetNames<LingerUntil>())}",
+            options.LingerUntil,
+            nameof(options.LingerUntil));
+        var isQuiet = IsSilence(options.QuietTime);
+        CheckTime(isQuiet, NotNegative, options.QuietTime, nameof(options.QuietTime));
+        CheckTime(IsSilence(options.MessageGap), NotNegative, options.MessageGap, nameof(options.MessageGap));
+        CheckTime(
+            !isQuiet || !IsSilence(options.MessageGap) || options.MessageGap >= options.QuietTime,
+            $"must be at least QuietTime ({Spell(options.QuietTime)})",
+            options.MessageGap,
+            nameof(options.MessageGap));
+        CheckTime(
+            options.IdleTimeout is null || options.IdleTimeout > TimeSpan.Zero,
+            $"must be null for no limit, or it {PositiveAndFinite}",
+            options.IdleTimeout,
+            nameof(options.IdleTimeout));
+        CheckTime(
+            options.MaxConnectionAge is null || options.MaxConnectionAge > TimeSpan.Zero,
+            $"must be null for no limit, or it {PositiveAndFinite}",
+            options.MaxConnectionAge,
+            nameof(options.MaxConnectionAge));
+        Check(
+            options.MaxConnectionAgeJitter is >= 0 and < 1,
+            "must be at least 0 and less than 1",
+            options.MaxConnectionAgeJitter,
+            nameof(options.MaxConnectionAgeJitter));
+        CheckTime(options.GoodbyeTimeout > TimeSpan.Zero, PositiveAndFinite, options.GoodbyeTimeout, nameof(options.GoodbyeTimeout));
         return failures.Build();
+
+        void CheckTime(bool isValid, string rule, TimeSpan? value, string property) => Check(isValid, rule, Spell(value), property);
 
         void Check<T>(bool isValid, string rule, T value, string property)
         {
             if (!isValid)
             {
-                failures.AddError(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{rule}, but was {value}."), property);
+                failures.AddError(
+                    string.Create(CultureInfo.InvariantCulture, $"{owner}: {property} {rule}, but was {value}."), property);
             }
         }
     }
 
     private static bool IsPositiveOrInfinite(TimeSpan value) => value > TimeSpan.Zero || value == Timeout.InfiniteTimeSpan;
+
+    private static bool IsSilence(TimeSpan value) => value >= TimeSpan.Zero && value <= LongestSilence;
+
+    // Timeout.InfiniteTimeSpan is -1 ms, which nobody wrote.
+    private static string Spell(TimeSpan? value) => value switch
+    {
+        null => "null",
+        { } time when time == Timeout.InfiniteTimeSpan => "no limit (Timeout.InfiniteTimeSpan)",
+        { } time => time.ToString("c", CultureInfo.InvariantCulture),
+    };
 }

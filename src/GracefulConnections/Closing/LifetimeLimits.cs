@@ -16,6 +16,8 @@ internal sealed class LifetimeLimits : Sweepable
     private readonly Action<CloseReason> _requestClose;
     private readonly Func<bool>? _isOver;
     private TimeSpan _idleSince;
+    private TimeSpan _lookedAt;
+    private bool _hadGrace;
     private bool _requested;
     private (long Received, long Sent, long Acknowledged) _progress;
 
@@ -33,6 +35,7 @@ internal sealed class LifetimeLimits : Sweepable
         var tenth = _idleTimeout / 10 ?? LongestPoll;
         _poll = tenth < LongestPoll ? tenth : LongestPoll;
         _idleSince = _sweeper.Now;
+        _lookedAt = _idleSince;
         _progress = GetProgress();
         var jitter = scope.Options.MaxConnectionAgeJitter * ((2 * Random.Shared.NextDouble()) - 1);
         _oldAt = scope.Options.MaxConnectionAge is { } age ? CloseSweeper.Add(_idleSince, Min(age, LongestAge) * (1 + jitter)) : TimeSpan.MaxValue;
@@ -46,13 +49,7 @@ internal sealed class LifetimeLimits : Sweepable
 
     public override TimeSpan? Sweep(TimeSpan now)
     {
-        var progress = GetProgress();
-        if (progress != _progress)
-        {
-            _progress = progress;
-            _idleSince = now;
-        }
-
+        NoteProgress(now);
         if (_isOver?.Invoke() == true)
         {
             return null;
@@ -67,7 +64,31 @@ internal sealed class LifetimeLimits : Sweepable
             Request(CloseReason.IdleTimeout);
         }
 
+        _lookedAt = now;
         return _requested && _isOver is null ? null : Next(now);
+    }
+
+    private void NoteProgress(TimeSpan now)
+    {
+        var progress = GetProgress();
+        if (progress != _progress || !_transport.Input.IsWaiting)
+        {
+            _progress = progress; // A handler that does not wait for its peer is busy.
+            _idleSince = now;
+            _hadGrace = false;
+            return;
+        }
+
+        // A process that was starved or frozen must not take its own absence for the peer's silence. What the peer sent meanwhile is
+        // still in the kernel, or on its way to the handler.
+        if (_idleTimeout is { } idleTimeout
+            && now >= CloseSweeper.Add(_idleSince, idleTimeout)
+            && !_hadGrace
+            && (now - _lookedAt >= _poll + Closer.Grace || _transport.Input.IsBehind))
+        {
+            _hadGrace = true;
+            _idleSince = now - idleTimeout + Closer.Grace;
+        }
     }
 
     // Acknowledged bytes count too: a peer that takes its time to fetch a long reply is not idle.

@@ -35,6 +35,7 @@ internal sealed class GracefulMetrics
     {
         CloseOutcome.Graceful => "graceful",
         CloseOutcome.Acknowledged => "acknowledged",
+        CloseOutcome.LeftToServer => "left_to_server",
         CloseOutcome.FlushTimedOut => "flush_timed_out",
         CloseOutcome.LingerTimedOut => "linger_timed_out",
         CloseOutcome.LingerLimitExceeded => "linger_limit_exceeded",

@@ -31,7 +31,13 @@ internal static partial class Log
     [LoggerMessage(8, LogLevel.Warning, @"Connection id ""{ConnectionId}"": a callback of a close-request token threw.", EventName = nameof(CloseRequestCallbackFaulted))]
     public static partial void CloseRequestCallbackFaulted(ILogger logger, string connectionId, Exception exception);
 
-    [LoggerMessage(9, LogLevel.Warning, @"Another middleware stands between an endpoint's transport and UseGracefulShutdown, so it cannot half-close there: it waits until the peer acknowledged all output, and then the server closes both directions. Call UseGracefulShutdown() before the other middleware, or directly after UseHttps(), to close gracefully.", EventName = nameof(TransportIsWrapped))]
+    [LoggerMessage(
+        9,
+        LogLevel.Warning,
+        "Another middleware stands between an endpoint's transport and UseGracefulShutdown(), so nothing is taken over there: the "
+        + "server itself closes both directions once the kernel's send queue is empty, and output can be lost as without the "
+        + "library. Call UseGracefulShutdown() first, before every other middleware, or directly after UseHttps().",
+        EventName = nameof(TransportIsWrapped))]
     public static partial void TransportIsWrapped(ILogger logger);
 
     [LoggerMessage(10, LogLevel.Information, "The drain was announced with {ConnectionCount} connections. The server goes on accepting and serving for {AnnounceDelaySeconds} s.", EventName = nameof(DrainAnnounced))]
@@ -78,4 +84,28 @@ internal static partial class Log
 
     [LoggerMessage(24, LogLevel.Warning, @"Connection id ""{ConnectionId}"": the goodbye was not said, because UseGracefulShutdown() was called before UseHttps() and TLS has ended by then. Call it after UseHttps().", EventName = nameof(GoodbyeOutsideTls))]
     public static partial void GoodbyeOutsideTls(ILogger logger, string connectionId);
+
+    [LoggerMessage(
+        25,
+        LogLevel.Debug,
+        @"Connection id ""{ConnectionId}"": the output was completed with an exception. What was flushed is sent, then RST.",
+        EventName = nameof(OutputFaulted))]
+    public static partial void OutputFaulted(ILogger logger, string connectionId, Exception exception);
+
+    [LoggerMessage(
+        26,
+        LogLevel.Warning,
+        @"Connection id ""{ConnectionId}"": {ElapsedMs} ms after the handler returned, a read or a write of another middleware's "
+        + "stream had not ended although it was cancelled. The server goes on without it.",
+        EventName = nameof(TransportNotLeft))]
+    public static partial void TransportNotLeft(ILogger logger, string connectionId, double elapsedMs);
+
+    [LoggerMessage(
+        27,
+        LogLevel.Warning,
+        "A middleware before UseGracefulShutdown() has written to a connection. To keep its bytes in order, the output stays in the "
+        + "server's own pipe, and the server itself closes both directions once the kernel's send queue is empty. Call "
+        + "UseGracefulShutdown() first, before every middleware that writes.",
+        EventName = nameof(WrittenBefore))]
+    public static partial void WrittenBefore(ILogger logger);
 }

@@ -15,6 +15,7 @@ namespace GracefulConnections.Pipeline;
 internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeature, IConnectionLifetimeNotificationFeature, IConnectionHeartbeatFeature, IDuplexPipe, IDisposable
 {
     private readonly ConnectionContext _connection;
+    private readonly Activity _activity;
     private readonly CloseScope _scope;
     private readonly IDuplexPipe _originalTransport;
     private readonly IConnectionLifetimeNotificationFeature? _originalNotification;
@@ -29,6 +30,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
     private readonly bool _isInsideTls;
     private GracefulConnection? _inner;
     private CancellationTokenSource? _closeRequested;
+    private Task? _disposal;
     private Func<ConnectionContext, CloseReason, CancellationToken, ValueTask>? _goodbye;
     private CancellationToken _notificationOverride;
     private bool _isNotificationOverridden;
@@ -47,7 +49,8 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
 
         _isInsideTls = connection.Features.Get<SslStream>() is not null;
         _isAware = order.HasGraceful; // The one inside sees the messages, and passes a close request on.
-        _tracking = drain is null || _outer is not null ? null : new Tracking(drain); // What is two to us is one to a drain.
+        _tracking = drain is null || _outer is not null ? null : new Tracking(drain); // A drain counts the outer one only.
+        _activity = new Activity(scope.Time);
         _connection = connection;
         _scope = scope;
         _goodbye = scope.Options.Goodbye;
@@ -55,10 +58,11 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
         _originalNotification = connection.Features.Get<IConnectionLifetimeNotificationFeature>();
         _originalHeartbeat = connection.Features.Get<IConnectionHeartbeatFeature>();
         _halfOpen = scope.Options.AllowHalfOpen ? new HalfOpen(connection.ConnectionClosed) : null;
-        _closer = new Closer(connection, scope, _halfOpen is null ? null : SignalOver, _outer?._closer);
-        _transport = ConnectionTransport.Create(connection, _closer, (_outer ?? this)._tracking?.Activity, scope.Time);
+        _closer = new Closer(connection, scope, _activity, _halfOpen is null ? null : SignalOver, _outer?._closer);
+        _transport = ConnectionTransport.Create(connection, _closer, _activity, scope.Time, order.HasSomebodyBefore);
         _closer.Attach(_transport.Input, _transport.Output);
 
+        Context = new GracefulConnectionContext(connection, this);
         connection.Transport = this;
         connection.Features.Set<IGracefulCloseFeature>(this);
         connection.Features.Set<IConnectionLifetimeNotificationFeature>(this);
@@ -93,6 +97,9 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
         _serverRequest = _originalNotification?.ConnectionClosedRequested.UnsafeRegister(static state => ((GracefulConnection)state!).OnServerRequest(), this) ?? default;
     }
 
+    /// <summary>Gets the connection for everything behind the middleware.</summary>
+    public ConnectionContext Context { get; }
+
     public PipeReader Input => _transport.Input;
 
     public PipeWriter Output => _transport.Output;
@@ -101,16 +108,20 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
 
     public override CloseResult? Result => _closer.Result;
 
-    public override long StartTimestamp => _tracking!.Activity.StartedAt;
+    public override long StartTimestamp => _activity.StartedAt;
 
     public override bool IsBusy =>
-        _inner?.IsBusy ?? (_closer.IsServing && !_transport.Input.IsAtMessageBoundary && (_transport.Input.ReceivedBytes > 0 || _transport.Output.WrittenBytes > 0));
+        _inner?.IsBusy ?? (_closer.IsServing
+            && (_closer.HasOpenScope
+                || (!_transport.Input.IsWaitingForMessage
+                    && (_transport.Input.ReceivedBytes > 0 || _transport.Output.WrittenBytes > 0))));
 
     public Task<CloseResult> Closed => _closer.Closed;
 
     public CloseScope Scope => _scope;
 
-    public bool IsWrapped => !_transport.Output.CanHalfClose;
+    /// <summary>Gets why nothing is taken over from the server, if it is so.</summary>
+    public LeftToServerReason LeftToServer => _transport.Reason;
 
     /// <summary>Gets whether a drain knows of the connection here, and not by the one around it.</summary>
     public bool IsTracked => _tracking is not null;
@@ -121,8 +132,8 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
     /// <summary>Gets whether TLS ended without anybody who could send close_notify.</summary>
     public bool LacksCloseNotify => _inner is null && IsAroundTls;
 
-    /// <summary>Gets whether the connection ended under the handler, so that the exception by which it was told is no fault of its own.</summary>
-    public bool EndedUnderHandler => _transport.Input.ResetSeen || _closer.State == CloseState.Aborted;
+    /// <summary>Gets whether a part is known to be missing when the handler ends by an exception.</summary>
+    public bool IsCutOff => _closer.HasOpenScope || _transport.Input.IsCutOff;
 
     public bool IsCloseRequested => _closer.IsCloseRequested;
 
@@ -176,6 +187,8 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
     void IConnectionHeartbeatFeature.OnHeartbeat(Action<object> action, object state) =>
         _originalHeartbeat!.OnHeartbeat(static beat => ((HandlersHeartbeat)beat).Tick(), new HandlersHeartbeat(this, action, state));
 
+    public MessageScope BeginMessage() => new(new MessageScopeState(_closer));
+
     void IConnectionLifetimeNotificationFeature.RequestClose() => RequestClose(CloseReason.Application);
 
     public void RequestClose(CloseReason reason = CloseReason.Application)
@@ -224,9 +237,9 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
             Log.CloseRequestCallbackFaulted(_scope.Logger, _connection.ConnectionId, exception);
         }
 
-        if (_scope.Options.EndInputOnCloseRequest && !_isAware)
+        if (_scope.Options.CancelReadOnCloseRequest && !_isAware)
         {
-            _closer.EndInput();
+            _closer.CancelRead(CloseRequested);
         }
     }
 
@@ -243,20 +256,80 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
             };
     }
 
-    /// <summary>Closes after the handler returned.</summary>
-    public ValueTask CloseAsync()
+    /// <summary>Closes after the handler returned, or ended by an exception that is as good as a return.</summary>
+    /// <param name="end">That exception.</param>
+    public ValueTask CloseAsync(Exception? end = null)
+    {
+        if (_disposal is not null)
+        {
+            return new ValueTask(_disposal);
+        }
+
+        var reason = _transport.Input.ResetSeen ? CloseReason.PeerReset : CloseReason.HandlerCompleted;
+        var resets = _transport.Input.IsCutOff || (end is not null && _closer.HasOpenScope);
+        return CloseAsync(reason, resets, end);
+    }
+
+    /// <summary>Closes after the handler threw.</summary>
+    public ValueTask CloseFaultedAsync(Exception exception)
+    {
+        if (_disposal is not null)
+        {
+            return new ValueTask(_disposal);
+        }
+
+        // By that exception a handler learns that the application aborted the connection under it.
+        var reason = exception is ConnectionAbortedException ? CloseReason.Application : CloseReason.HandlerFaulted;
+
+        // One that has closed gracefully inside of TLS was told to, although its handler threw.
+        var resets = IsCutOff || (_scope.Options.AbortOnHandlerFault && _inner is not { State: CloseState.Closed });
+        return CloseAsync(reason, resets, exception);
+    }
+
+    /// <summary>The handler disposes its connection: it ends as that of one that returns, although the handler goes on.</summary>
+    public void DisposeByHandler() => _disposal ??= CloseAsync(CloseReason.HandlerCompleted, resets: false, null).AsTask();
+
+    /// <summary>The server closes the socket by FIN itself.</summary>
+    public void OnClosingByServer() => _closer.OnClosingByServer();
+
+    /// <summary>
+    /// Returns whether <paramref name="exception"/> is how the handler was told that its connection has ended, so that it is no
+    /// fault of the handler's and a normal return.
+    /// </summary>
+    public bool IsEndOfConnection(Exception exception)
+    {
+        var input = _transport.Input;
+        if (IsCloseRequested && ExceptionChain.Contains(exception, static inner => inner is OperationCanceledException))
+        {
+            return true;
+        }
+
+        if (input.EndHanded && ExceptionChain.IsOrHolds<EndOfStreamException>(exception))
+        {
+            return true;
+        }
+
+        return (input.ResetSeen || _closer.State == CloseState.Aborted)
+            && ExceptionChain.Contains(
+                exception,
+                inner => inner is ConnectionResetException or ConnectionAbortedException
+                    || ReferenceEquals(inner, input.ResetException));
+    }
+
+    private ValueTask CloseAsync(CloseReason reason, bool resets, Exception? fault)
     {
         _handlerReturned = true;
-        _closer.OnHandlerReturned(_transport.Input.ResetSeen ? CloseReason.PeerReset : CloseReason.HandlerCompleted, _inner?._closer);
+        _closer.OnHandlerReturned(reason, _inner?._closer, resets ? fault : null);
         _limits?.Stop();
+        var leftOver = resets ? LeftOver.SendThenReset : LeftOver.Send;
         if (_goodbye is null || !IsCloseRequested)
         {
-            return _closer.CloseAsync(LeftOver.Send);
+            return _closer.CloseAsync(leftOver);
         }
 
         if (!IsAroundTls)
         {
-            return CloseWithGoodbyeAsync(_goodbye);
+            return CloseWithGoodbyeAsync(_goodbye, leftOver);
         }
 
         if (_inner is null)
@@ -264,34 +337,20 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
             Log.GoodbyeOutsideTls(_scope.Logger, _connection.ConnectionId); // Here it would be plaintext.
         }
 
-        return _closer.CloseAsync(LeftOver.Send);
-    }
-
-    /// <summary>Closes after the handler threw.</summary>
-    public ValueTask CloseFaultedAsync(Exception exception)
-    {
-        _handlerReturned = true;
-
-        // By that exception a handler learns that the application aborted the connection under it.
-        _closer.OnHandlerReturned(exception is ConnectionAbortedException ? CloseReason.Application : CloseReason.HandlerFaulted, _inner?._closer);
-        _limits?.Stop();
-        if (_scope.Options.AbortOnHandlerFault && _inner is not { State: CloseState.Closed }) // One that has closed gracefully was told to, although its handler threw.
-        {
-            _closer.Abort();
-        }
-
-        return _closer.CloseAsync(LeftOver.Drop);
+        return _closer.CloseAsync(leftOver);
     }
 
     public override TrackedConnectionInfo GetInfo()
     {
-        var (time, activity) = (_tracking!.Drain.Time, _tracking.Activity);
-        var transport = (_inner ?? this)._transport;
+        var time = _tracking!.Drain.Time;
+        var (transport, activity) = _inner is null ? (_transport, _activity) : (_inner._transport, _inner._activity);
         var isBusy = IsBusy;
         var lastByteAt = activity.LastByteAt;
         var age = time.GetElapsedTime(StartTimestamp);
         var written = transport.Output.WrittenBytes;
-        var delivery = written > 0 ? transport.Output.GetDelivery() : new DeliveryStatus(0, IsDelivered: false, IsReset: false, 0); // Nothing to ask the kernel for.
+        var delivery = written > 0
+            ? transport.Output.GetDelivery()
+            : new DeliveryStatus(0, IsDelivered: false, IsReset: false, 0); // Nothing to ask the kernel for.
         return new TrackedConnectionInfo
         {
             ConnectionId = _connection.ConnectionId,
@@ -329,7 +388,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
     /// <summary>Runs the handler so that it can be abandoned, and waits until it has ended or was.</summary>
     public ValueTask RunAsync(ConnectionDelegate next)
     {
-        var run = new HandlerRun(next, _connection);
+        var run = new HandlerRun(next, Context);
         _tracking!.Run = run;
         if (_tracking.IsAbandoned)
         {
@@ -345,7 +404,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
         _closer.OnHandlerReturned(CloseReason.HostStopping);
         _limits?.Stop();
         _closer.Abort();
-        return _closer.CloseAsync(LeftOver.DropAndKeepMemory);
+        return _disposal is null ? _closer.CloseAsync(LeftOver.Abandon) : new ValueTask(_disposal);
     }
 
     public void Dispose()
@@ -393,9 +452,10 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
         }
     }
 
-    private async ValueTask CloseWithGoodbyeAsync(Func<ConnectionContext, CloseReason, CancellationToken, ValueTask> goodbye)
+    private async ValueTask CloseWithGoodbyeAsync(
+        Func<ConnectionContext, CloseReason, CancellationToken, ValueTask> goodbye, LeftOver leftOver)
     {
-        var leftOver = await _closer.SayGoodbyeAsync(SayAsync).ConfigureAwait(false);
+        await _closer.SayGoodbyeAsync(SayAsync).ConfigureAwait(false);
         await _closer.CloseAsync(leftOver).ConfigureAwait(false);
 
         async ValueTask SayAsync(CloseReason reason, CancellationToken cancellationToken)
@@ -409,7 +469,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
                 }
             }
 
-            await goodbye(_connection, reason, cancellationToken).ConfigureAwait(false);
+            await goodbye(Context, reason, cancellationToken).ConfigureAwait(false);
         }
     }
 
@@ -464,8 +524,6 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
         private volatile bool _isAbandoned;
 
         public DrainCoordinator Drain { get; } = drain;
-
-        public Activity Activity { get; } = new(drain.Time);
 
         public HandlerRun? Run
         {

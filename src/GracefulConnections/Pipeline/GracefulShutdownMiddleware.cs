@@ -1,6 +1,7 @@
 using GracefulConnections.Closing;
 using GracefulConnections.Diagnostics;
 using GracefulConnections.Draining;
+using GracefulConnections.Transport;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -13,18 +14,27 @@ internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseS
 {
     private int _positionLogged;
 
-    /// <summary>Makes the middleware of one endpoint.</summary>
+    /// <summary>Adds the middleware to an endpoint.</summary>
     /// <exception cref="OptionsValidationException">An option is out of range.</exception>
-    public static Func<ConnectionDelegate, ConnectionDelegate> Create(IServiceProvider? services, Action<GracefulCloseOptions> configure)
+    /// <exception cref="InvalidOperationException">It would never run, or runs twice.</exception>
+    public static void Use(IConnectionBuilder builder, Action<GracefulCloseOptions> configure)
     {
-        var scope = CloseScope.Create(services, configure);
+        var services = builder.ApplicationServices;
+        var scope = CloseScope.Create(services, configure, builder.ToString());
         var drain = services?.GetService<DrainCoordinator>();
-        return next =>
+        var before = MiddlewaresBefore.Look(builder);
+        builder.Use(next =>
         {
-            var order = MiddlewareOrder.Read(next);
+            if (MiddlewaresBefore.IsLooking)
+            {
+                return next; // Another one of us, behind this one, asks who stands before it.
+            }
+
+            var order = MiddlewareOrder.Read(next) with { HasSomebodyBefore = before };
             if (order is { HasGraceful: true, HasTls: false })
             {
-                throw new InvalidOperationException($"UseGracefulShutdown() was called twice on one endpoint. {MiddlewareOrder.Advice}");
+                throw new InvalidOperationException(
+                    $"UseGracefulShutdown() was called twice on one endpoint. {MiddlewareOrder.Advice}");
             }
 
             var middleware = new GracefulShutdownMiddleware(next, scope, drain, order);
@@ -34,7 +44,7 @@ internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseS
             }
 
             return middleware.OnConnectionAsync;
-        };
+        });
     }
 
     /// <summary>Runs a handler on a connection that no endpoint's middleware closes.</summary>
@@ -55,16 +65,17 @@ internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseS
     public async Task OnConnectionAsync(ConnectionContext connection)
     {
         using var graceful = new GracefulConnection(connection, scope, drain, order);
-        if (graceful.IsWrapped)
+        if (graceful.LeftToServer != LeftToServerReason.None)
         {
-            LogPosition(Log.TransportIsWrapped);
+            LogPosition(graceful.LeftToServer == LeftToServerReason.WrittenBefore ? Log.WrittenBefore : Log.TransportIsWrapped);
         }
 
+        Exception? end = null;
         try
         {
             if (!graceful.IsTracked)
             {
-                await next(connection).ConfigureAwait(false);
+                await next(graceful.Context).ConfigureAwait(false);
             }
             else
             {
@@ -78,13 +89,10 @@ internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseS
                 await graceful.Handler.ConfigureAwait(false);
             }
         }
-        catch (OperationCanceledException exception) when (graceful.IsCloseRequested)
+        catch (Exception exception) when (graceful.IsEndOfConnection(exception))
         {
             Log.HandlerEndedWithConnection(scope.Logger, connection.ConnectionId, exception); // A normal return.
-        }
-        catch (Exception exception) when (exception is ConnectionResetException or ConnectionAbortedException && graceful.EndedUnderHandler)
-        {
-            Log.HandlerEndedWithConnection(scope.Logger, connection.ConnectionId, exception);
+            end = exception;
         }
         catch (Exception exception)
         {
@@ -97,7 +105,7 @@ internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseS
             LogPosition(Log.TlsIsInside);
         }
 
-        await graceful.CloseAsync().ConfigureAwait(false);
+        await graceful.CloseAsync(end).ConfigureAwait(false);
     }
 
     // Once for each endpoint.

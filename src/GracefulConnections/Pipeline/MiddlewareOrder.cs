@@ -12,6 +12,9 @@ namespace GracefulConnections.Pipeline;
 /// <param name="HasTls">TLS follows, before that one if there is one.</param>
 internal readonly record struct MiddlewareOrder(bool HasTls, bool HasGraceful)
 {
+    /// <summary>Gets whether another middleware stands before us, which may have written to a connection when we see it.</summary>
+    public bool HasSomebodyBefore { get; init; }
+
     public const string Advice =
         "One owner must close a connection: remove one of the two calls (ConfigureEndpointDefaults counts), or move the options of both into one. Only with UseHttps() between them both have their own part: "
         + "UseGracefulShutdown(), UseHttps(), UseGracefulShutdown().";

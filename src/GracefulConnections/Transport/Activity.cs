@@ -1,11 +1,16 @@
 namespace GracefulConnections.Transport;
 
-/// <summary>When bytes went either way on a connection that a drain knows: timestamps of its clock, 0 for never.</summary>
+/// <summary>When bytes went either way on a connection, and how its handler takes and answers them.</summary>
+/// <param name="clock">What time it is. The times kept here are its timestamps, and 0 stands for never.</param>
 internal sealed class Activity(TimeProvider clock)
 {
     private long _receivedAt;
     private long _busySince;
     private long _flushedAt;
+    private volatile bool _wasHandedBytes;
+    private volatile bool _isUnanswered;
+    private volatile bool _isDuplex;
+    private volatile bool _isReadPending;
 
     /// <summary>Gets when the connection came.</summary>
     public long StartedAt { get; } = clock.GetTimestamp();
@@ -16,6 +21,26 @@ internal sealed class Activity(TimeProvider clock)
     /// <summary>Gets when bytes were last read or flushed.</summary>
     public long LastByteAt => Math.Max(Volatile.Read(ref _receivedAt), Volatile.Read(ref _flushedAt));
 
+    /// <summary>Gets how long the peer has sent nothing that was read.</summary>
+    public TimeSpan PeerSilence => SilenceSince(Volatile.Read(ref _receivedAt));
+
+    /// <summary>Gets how long the handler has flushed nothing.</summary>
+    public TimeSpan HandlerSilence => SilenceSince(Volatile.Read(ref _flushedAt));
+
+    /// <summary>Gets whether a read handed the handler bytes after its last flush.</summary>
+    public bool IsUnanswered => _isUnanswered;
+
+    /// <summary>Sets whether a read of the handler's is pending.</summary>
+    public bool IsReadPending
+    {
+        set => _isReadPending = value;
+    }
+
+    /// <summary>Returns how the handler has behaved so far.</summary>
+    public Habit GetHabit(bool usesScopes, bool isOutsideTls) =>
+        new(_wasHandedBytes, _isUnanswered, _isDuplex, usesScopes, isOutsideTls);
+
+    /// <summary>Notes that bytes came which no read had handed out before.</summary>
     /// <param name="isFirst">Whether the handler had nothing in hand before.</param>
     public void OnReceived(bool isFirst)
     {
@@ -27,5 +52,21 @@ internal sealed class Activity(TimeProvider clock)
         }
     }
 
-    public void OnFlushed() => Volatile.Write(ref _flushedAt, clock.GetTimestamp());
+    /// <summary>Notes that a read is about to hand the handler bytes which it has not seen before.</summary>
+    public void OnHanded()
+    {
+        _wasHandedBytes = true;
+        _isUnanswered = true;
+    }
+
+    /// <summary>Notes that the handler flushes bytes.</summary>
+    public void OnFlushed()
+    {
+        _isDuplex |= _isReadPending;
+        _isUnanswered = false;
+        Volatile.Write(ref _flushedAt, clock.GetTimestamp());
+    }
+
+    private TimeSpan SilenceSince(long timestamp) =>
+        clock.GetElapsedTime(timestamp == 0 ? StartedAt : timestamp);
 }

@@ -8,52 +8,123 @@ using Microsoft.AspNetCore.Connections.Features;
 namespace GracefulConnections.Transport;
 
 /// <summary>The two directions of one connection, made of what its transport offers.</summary>
-internal readonly record struct ConnectionTransport(InputReader Input, TransportOutput Output, SocketProbe? Probe)
+/// <param name="Input">The input.</param>
+/// <param name="Output">The output.</param>
+/// <param name="Probe">The socket below; <see langword="null"/> where there is none.</param>
+/// <param name="Reason">Why the connection's end is left to the server.</param>
+internal readonly record struct ConnectionTransport(
+    InputReader Input, TransportOutput Output, SocketProbe? Probe, LeftToServerReason Reason)
 {
     // As Kestrel's defaults: MaxWriteBufferSize is 64 KiB, and half of it resumes.
     private const long PauseWriterThreshold = 64 * 1024;
     private const long ResumeWriterThreshold = PauseWriterThreshold / 2;
 
-    private const string TlsTransport = "SslDuplexPipe"; // Kestrel's, and not public.
+    private const int SegmentBytes = 4096; // What a pipe rents if nobody asks for more.
+
+    // Kestrel's, and not public.
+    private const string TlsTransport = "SslDuplexPipe";
+    private const string SocketTransport = "System.IO.Pipelines.DuplexPipe";
+    private const string SocketConnection =
+        "Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets.Internal.SocketConnection";
 
     private static readonly ConditionalWeakTable<MemoryPool<byte>, PipeOptions> PipeOptionsByPool = [];
 
+    /// <summary>Gets whether the server ends the connection: nothing of it was taken over.</summary>
+    public bool IsLeftToServer => Reason != LeftToServerReason.None;
+
     /// <param name="connection">The connection as its transport made it.</param>
     /// <param name="events">Who is told what happens.</param>
-    /// <param name="activity">Where it is noted when bytes went either way; <see langword="null"/> when that is of no interest.</param>
+    /// <param name="activity">Where it is noted when bytes went either way.</param>
     /// <param name="clock">What time it is.</param>
-    public static ConnectionTransport Create(ConnectionContext connection, ITransportEvents events, Activity? activity, TimeProvider clock)
+    /// <param name="somebodyBefore">Whether a middleware stands before us, which may have written.</param>
+    public static ConnectionTransport Create(
+        ConnectionContext connection,
+        ITransportEvents events,
+        Activity activity,
+        TimeProvider clock,
+        bool somebodyBefore = false)
     {
         var transport = connection.Transport;
-        var socket = connection.Features.Get<IConnectionSocketFeature>();
-        var tls = connection.Features.Get<SslStream>();
-        var probe = socket is null ? null : new SocketProbe(socket.Socket);
-        var ownsSocket = socket is not null && OwnsSocket(connection, socket, transport);
-        var isWrapped = tls is not null || (socket is not null && !ownsSocket);
-        var input = new InputReader(transport.Input, probe, isWrapped, events, activity);
-        if (!ownsSocket)
+        var socket = connection.Features.Get<IConnectionSocketFeature>()?.Socket;
+        var probe = socket is null ? null : new SocketProbe(socket);
+        var pool = connection.Features.Get<IMemoryPoolFeature>()?.MemoryPool ?? MemoryPool<byte>.Shared;
+        if (connection.Features.Get<SslStream>() is { } tls)
         {
-            var wrapped = probe is null ? null : new WrappedDelivery(probe, tls is not null, clock);
-            var closeNotify = tls is not null && IsDirectlyInside(connection, transport) ? new CloseNotify(tls, input) : null;
-            return new ConnectionTransport(input, new PipeOutput(transport.Output, wrapped, closeNotify, events, activity), probe);
+            var isInside = IsDirectlyInside(connection, transport);
+            var inside = Read(isInside ? InputKind.Tls : InputKind.Foreign);
+            var wrappedByTls = probe is null ? null : new WrappedDelivery(probe, isTls: true, clock);
+            return isInside
+                ? Taken(inside, new TlsOutput(
+                    CreatePipe(pool), tls, new CloseNotify(tls, inside).SendAsync, wrappedByTls, events, activity))
+                : Left(inside, wrappedByTls, LeftToServerReason.Wrapped);
         }
 
-        var pool = connection.Features.Get<IMemoryPoolFeature>()?.MemoryPool ?? MemoryPool<byte>.Shared;
-        var pipe = new Pipe(PipeOptionsByPool.GetValue(pool, static pool => new PipeOptions(
+        if (socket is null)
+        {
+            // No middleware shows itself here. The transport's writer ends the output, as on a transport in memory.
+            return Taken(
+                Read(InputKind.Transport),
+                new PipeOutput(transport.Output, null, isLeftToServer: false, events, activity));
+        }
+
+        if (!OwnsSocket(connection, transport))
+        {
+            return Left(
+                Read(InputKind.Foreign),
+                new WrappedDelivery(probe!, isTls: false, clock),
+                LeftToServerReason.Wrapped);
+        }
+
+        var input = Read(InputKind.Transport);
+        return somebodyBefore && (HoldsBytes(transport.Output, pool) || probe!.HasSentBefore())
+            ? Left(input, new WrappedDelivery(probe!, isTls: false, clock), LeftToServerReason.WrittenBefore)
+            : Taken(input, new SocketOutput(CreatePipe(pool), socket, probe!, events, activity));
+
+        InputReader Read(InputKind kind) => new(transport.Input, probe, kind, events, activity, clock);
+
+        ConnectionTransport Taken(InputReader input, TransportOutput output) =>
+            new(input, output, probe, LeftToServerReason.None);
+
+        ConnectionTransport Left(InputReader input, WrappedDelivery? delivery, LeftToServerReason reason) =>
+            new(input, new PipeOutput(transport.Output, delivery, isLeftToServer: true, events, activity), probe, reason);
+    }
+
+    private static Pipe CreatePipe(MemoryPool<byte> pool) =>
+        new(PipeOptionsByPool.GetValue(pool, static pool => new PipeOptions(
             pool,
             pauseWriterThreshold: PauseWriterThreshold,
             resumeWriterThreshold: ResumeWriterThreshold,
             useSynchronizationContext: false)));
-        return new ConnectionTransport(input, new SocketOutput(pipe, ResumeWriterThreshold, socket!.Socket, probe!, events, activity), probe);
-    }
 
-    // The socket is ours to write to only when nothing stands between the transport and us: a byte of ours below TLS would be plaintext on the wire. So not
-    // "is there a TLS feature", which misses every other middleware, but: the transport in use is the one that came with the connection.
-    private static bool OwnsSocket(ConnectionContext connection, IConnectionSocketFeature socket, IDuplexPipe transport) =>
-        ReferenceEquals(socket, connection) && transport.GetType().Assembly == connection.GetType().Assembly;
+    // The socket is ours to write to only where that is known: Kestrel's own connection, with the transport that came
+    // with it. A byte of ours below TLS would be plaintext on the wire, and below another middleware not what the peer
+    // expects. A TLS that shows itself by its handshake only is no exception.
+    private static bool OwnsSocket(ConnectionContext connection, IDuplexPipe transport) =>
+        connection.Features.Get<ITlsHandshakeFeature>() is null
+        && ReferenceEquals(connection.Features.Get<IConnectionSocketFeature>(), connection)
+        && connection.GetType().FullName == SocketConnection
+        && transport.GetType().FullName == SocketTransport
+        && transport.GetType().Assembly == connection.GetType().Assembly;
 
-    // A middleware between TLS and us may still hold what was written, which close_notify would overtake, and reads when it likes, which close_notify must not meet. So the transport in use
-    // must be TLS's own: the same make is not enough, since Kestrel's logging may hide what stands behind it. Who brings TLS of another make and tells nothing of it is believed.
+    // A middleware between TLS and us may still hold what was written, which close_notify would overtake, and reads when
+    // it likes, which close_notify must not meet. So the transport in use must be TLS's own. The same make is not enough,
+    // because Kestrel's logging may hide what stands behind it. A third-party TLS that sets no ITlsHandshakeFeature
+    // cannot be checked, so it is assumed to be directly below us.
     private static bool IsDirectlyInside(ConnectionContext connection, IDuplexPipe transport) =>
-        connection.Features.Get<ITlsHandshakeFeature>() is not { } handshake || (transport.GetType().Name == TlsTransport && transport.GetType().Assembly == handshake.GetType().Assembly);
+        connection.Features.Get<ITlsHandshakeFeature>() is not { } handshake
+        || (transport.GetType().Name == TlsTransport && transport.GetType().Assembly == handshake.GetType().Assembly);
+
+    // A pipe that holds bytes offers the rest of their last block, an empty one a whole block. A middleware that has
+    // written exactly whole blocks which the server has not sent yet is not seen.
+    private static bool HoldsBytes(PipeWriter output, MemoryPool<byte> pool)
+    {
+        try
+        {
+            return output.UnflushedBytes > 0 || output.GetMemory().Length < Math.Min(pool.MaxBufferSize, SegmentBytes);
+        }
+        catch (InvalidOperationException)
+        {
+            return true; // Somebody has completed it already, so that the server is about to close.
+        }
+    }
 }

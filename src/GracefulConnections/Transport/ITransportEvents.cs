@@ -1,13 +1,18 @@
 namespace GracefulConnections.Transport;
 
-/// <summary>What the two directions of a connection tell the one who closes it. Called without a lock held.</summary>
+/// <summary>
+/// What the two directions of a connection tell the one who closes it. Called without a lock held.
+/// </summary>
 internal interface ITransportEvents
 {
     /// <summary>The handler completed its output; our FIN will follow what was written.</summary>
     void OnOutputCompleted();
 
-    /// <summary>The handler completed its output with an error: nothing more may look like a complete reply.</summary>
-    void OnOutputFaulted();
+    /// <summary>The handler completed its output with an error. What it flushed is still sent.</summary>
+    /// <returns>
+    /// Whether our FIN follows, because nothing is known to be missing. Otherwise <see cref="OnAllSent"/> is told.
+    /// </returns>
+    bool OnOutputFaulted(Exception exception);
 
     /// <summary>Our FIN is about to leave: what the peer answers to it comes after this.</summary>
     void OnFinSending()
@@ -17,12 +22,24 @@ internal interface ITransportEvents
     /// <summary>Everything was handed to the kernel, and our FIN behind it.</summary>
     void OnFinSent();
 
+    /// <summary>Everything was handed to the kernel, and no FIN follows: an abort is to come.</summary>
+    void OnAllSent()
+    {
+    }
+
     /// <summary>Everything the peer sent was read, and its FIN. Only told once the input is being discarded.</summary>
     void OnPeerFin();
 
     /// <summary>The peer sent something that nobody reads any more.</summary>
     void OnBytesDiscarded();
 
-    /// <summary>Reading or sending failed: the connection is over. <see cref="TransportFault.IsReset"/> tells whose doing it was.</summary>
+    /// <summary>The handler waits in a read, and a close was requested.</summary>
+    void OnWaiting()
+    {
+    }
+
+    /// <summary>
+    /// Reading or sending failed: the connection is over. <see cref="TransportFault.IsReset"/> tells whose doing it was.
+    /// </summary>
     void OnFaulted(Exception exception);
 }

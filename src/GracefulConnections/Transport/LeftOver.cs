@@ -1,14 +1,16 @@
 namespace GracefulConnections.Transport;
 
-/// <summary>What to do with bytes that were written and not flushed when the output ends.</summary>
+/// <summary>What becomes of the output when it ends.</summary>
 internal enum LeftOver
 {
-    /// <summary>They belong to the reply: send them, as Kestrel does when a handler returns.</summary>
+    /// <summary>Everything that was written is sent, flushed or not, and our FIN behind it.</summary>
     Send,
 
-    /// <summary>The writer failed in the middle of something: leave them out.</summary>
-    Drop,
+    /// <summary>Everything that was written is sent, flushed or not, and no FIN: who closes aborts behind it.</summary>
+    SendThenReset,
 
-    /// <summary>As <see cref="Drop"/>, and the writer may still be running with memory in hand that must not go back to the pool.</summary>
-    DropAndKeepMemory,
+    /// <summary>
+    /// The writer may still run. What was flushed is sent, and our FIN behind it. No memory goes back to the pool.
+    /// </summary>
+    Abandon,
 }

@@ -4,40 +4,64 @@ using Microsoft.AspNetCore.Connections;
 namespace GracefulConnections.Transport;
 
 /// <summary>
-/// The output of a transport that has no socket, where the completion of the transport's own writer stands for our FIN; or of one that another middleware wraps, whose socket is
-/// not ours to write to. There TLS has an end of its own, close_notify; without it the end of the output reaches the peer only when the server closes both directions.
+/// The output of a transport that has no socket: the completion of the transport's own writer stands for our FIN. Or
+/// the output of a connection that is left to the server, because another middleware wraps its transport or has written
+/// to it: there the writer is never completed, and the end reaches the peer when the server closes.
 /// </summary>
 /// <param name="writer">The transport's own writer.</param>
-/// <param name="wrapped">How far the output of a wrapped transport got; <see langword="null"/> where there is no socket below it.</param>
-/// <param name="closeNotify">Ends TLS; <see langword="null"/> where there is none.</param>
+/// <param name="wrapped">How far the bytes got; <see langword="null"/> where there is no socket below.</param>
+/// <param name="isLeftToServer">Whether the server ends the connection.</param>
 /// <param name="events">Who is told.</param>
-/// <param name="activity">Where it is noted when bytes were flushed; <see langword="null"/> when that is of no interest.</param>
-internal sealed class PipeOutput(PipeWriter writer, WrappedDelivery? wrapped, CloseNotify? closeNotify, ITransportEvents events, Activity? activity = null)
+/// <param name="activity">Where flushes are noted.</param>
+internal sealed class PipeOutput(
+    PipeWriter writer,
+    WrappedDelivery? wrapped,
+    bool isLeftToServer,
+    ITransportEvents events,
+    Activity activity)
     : TransportOutput(writer, events, activity)
 {
+    private const string StreamWriter = "System.IO.Pipelines.StreamPipeWriter"; // What PipeWriter.Create makes.
+
+    // A pipe, and what wraps one, takes bytes in order while its flush is pending, and only must not be awaited twice.
+    // The writer of a stream would mix the bytes of two flushes, and loses what is written meanwhile.
+    private readonly bool _isStream = writer.GetType().FullName == StreamWriter;
     private long _sentBytes;
-    private volatile Task _flushing = Task.CompletedTask;
+    private int _awaitsAbort;
     private volatile bool _aborted;
     private volatile bool _finSent;
+    private volatile bool _allSent;
     private volatile bool _cutOff;
     private Task _ended = Task.CompletedTask;
 
+    // First come, first served. Its wait handle is never made: nothing to dispose.
+    private SemaphoreSlim Turn { get; } = new(1, 1);
+
     public override bool SeesAcknowledgements => wrapped?.SeesAcknowledgements == true;
 
-    public override bool CanHalfClose => wrapped is null || closeNotify is not null;
+    public override bool CanHalfClose => !isLeftToServer;
 
     public override long SentBytes => Volatile.Read(ref _sentBytes);
 
-    public override bool IsWriteBlocked => !_flushing.IsCompleted;
+    public override bool IsWriteBlocked => Turn.CurrentCount == 0;
 
-    /// <summary>Gets a task that completes when the transport's writer will not be touched any more.</summary>
     public override Task Ended => _ended;
 
-    public override DeliveryStatus GetDelivery() =>
-        _cutOff ? new DeliveryStatus(SentBytes, IsDelivered: false, IsReset: true, null)
-        : wrapped?.Get(WrittenBytes, SentBytes, _finSent) ?? new DeliveryStatus(SentBytes, _finSent, IsReset: false, null);
+    public override DeliveryStatus GetDelivery()
+    {
+        var (finSent, allSent) = (_finSent, _allSent);
+        var isEnd = finSent || allSent;
+        if (_cutOff)
+        {
+            return new DeliveryStatus(SentBytes, IsDelivered: false, IsReset: true, null);
+        }
 
-    public override void Abort()
+        var delivery = wrapped?.Get(WrittenBytes, SentBytes, isEnd)
+            ?? new DeliveryStatus(SentBytes, finSent, IsReset: false, null, IsInKernel: finSent, IsAllAcknowledged: isEnd);
+        return finSent ? delivery : delivery with { IsDelivered = false, IsInKernel = false };
+    }
+
+    public override void Abort(bool resets)
     {
         _aborted = true;
         try
@@ -48,35 +72,127 @@ internal sealed class PipeOutput(PipeWriter writer, WrappedDelivery? wrapped, Cl
         {
             // The writer of a stream that was completed: there is no flush to cancel.
         }
+
+        if (Interlocked.Exchange(ref _awaitsAbort, 0) == 1)
+        {
+            _ended = CompleteAbortedAsync();
+        }
     }
 
-    protected override void OnFlushing() => wrapped?.Start();
-
-    protected override ValueTask<FlushResult> OnFlushed(ValueTask<FlushResult> flush)
+    protected override ValueTask<FlushResult> FlushCore(CancellationToken cancellationToken)
     {
-        if (flush.IsCompletedSuccessfully && _flushing.IsCompleted)
+        if (!_isStream)
         {
-            return new ValueTask<FlushResult>(Accept(flush.GetAwaiter().GetResult(), WrittenBytes));
+            return Accept(Writer.FlushAsync(cancellationToken));
         }
 
-        var flushing = WaitAsync(_flushing, flush);
-        _flushing = flushing;
-        return new ValueTask<FlushResult>(flushing);
+        return Turn.Wait(0, CancellationToken.None)
+            ? FlushInTurn(Writer.FlushAsync, cancellationToken)
+            : new ValueTask<FlushResult>(WaitAsync(Writer.FlushAsync, cancellationToken));
     }
 
-    protected override void End(LeftOver leftOver) => _ended = EndAsync(leftOver);
-
-    // In a row, as a pipe's writer has one waiter: a second one would end the pipe with an error.
-    private async Task<FlushResult> WaitAsync(Task before, ValueTask<FlushResult> flush)
+    protected override ValueTask<FlushResult> WriteCore(ReadOnlyMemory<byte> source, CancellationToken cancellationToken)
     {
-        var flushing = WrittenBytes;
-        await before.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing); // Its own caller gets what it threw.
-        if (_aborted && !flush.IsCompleted)
+        if (!_isStream)
         {
-            return new FlushResult(isCanceled: true, isCompleted: false); // The one cancellation went to the flush before.
+            var write = Writer.WriteAsync(source, cancellationToken);
+            if (!write.IsCanceled) // A token that was cancelled before leaves the bytes with the caller.
+            {
+                OnWritten(source.Length);
+            }
+
+            return Accept(write);
         }
 
-        return Accept(await flush.ConfigureAwait(false), flushing);
+        if (Turn.Wait(0, CancellationToken.None))
+        {
+            return FlushInTurn(WriteAsync, cancellationToken);
+        }
+
+        source = source.ToArray(); // The caller may use its memory again while it waits for its turn.
+        return new ValueTask<FlushResult>(WaitAsync(WriteAsync, cancellationToken));
+
+        ValueTask<FlushResult> WriteAsync(CancellationToken token)
+        {
+            if (token.IsCancellationRequested)
+            {
+                return ValueTask.FromCanceled<FlushResult>(token);
+            }
+
+            OnWritten(source.Length);
+            return Writer.WriteAsync(source, token);
+        }
+    }
+
+    protected override void End(LeftOver leftOver, bool flushedOnly) => _ended = EndAsync(leftOver, flushedOnly);
+
+    private ValueTask<FlushResult> Accept(ValueTask<FlushResult> flush) => flush.IsCompletedSuccessfully
+        ? new ValueTask<FlushResult>(Accept(flush.GetAwaiter().GetResult(), WrittenBytes))
+        : new ValueTask<FlushResult>(AwaitInTurnAsync(flush));
+
+    private async Task<FlushResult> AwaitInTurnAsync(ValueTask<FlushResult> flush)
+    {
+        var flushed = WrittenBytes;
+        await Turn.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            return _aborted && !flush.IsCompleted
+                ? new FlushResult(isCanceled: true, isCompleted: false) // The one cancellation went to the flush before.
+                : Accept(await flush.ConfigureAwait(false), flushed);
+        }
+        finally
+        {
+            Turn.Release();
+        }
+    }
+
+    private ValueTask<FlushResult> FlushInTurn(
+        Func<CancellationToken, ValueTask<FlushResult>> start, CancellationToken cancellationToken)
+    {
+        var isPending = false;
+        try
+        {
+            var flush = start(cancellationToken);
+            if (flush.IsCompletedSuccessfully)
+            {
+                return new ValueTask<FlushResult>(Accept(flush.GetAwaiter().GetResult(), WrittenBytes));
+            }
+
+            isPending = true;
+            return new ValueTask<FlushResult>(AwaitAsync(flush, WrittenBytes));
+        }
+        finally
+        {
+            if (!isPending)
+            {
+                Turn.Release();
+            }
+        }
+    }
+
+    private async Task<FlushResult> AwaitAsync(ValueTask<FlushResult> flush, long flushed)
+    {
+        try
+        {
+            return Accept(await flush.ConfigureAwait(false), flushed);
+        }
+        finally
+        {
+            Turn.Release();
+        }
+    }
+
+    private async Task<FlushResult> WaitAsync(
+        Func<CancellationToken, ValueTask<FlushResult>> start, CancellationToken cancellationToken)
+    {
+        await Turn.WaitAsync(cancellationToken).ConfigureAwait(false);
+        if (_aborted)
+        {
+            Turn.Release();
+            return new FlushResult(isCanceled: true, isCompleted: false);
+        }
+
+        return await FlushInTurn(start, cancellationToken).ConfigureAwait(false);
     }
 
     private FlushResult Accept(FlushResult result, long flushed)
@@ -87,60 +203,88 @@ internal sealed class PipeOutput(PipeWriter writer, WrappedDelivery? wrapped, Cl
         }
         else if (!result.IsCanceled)
         {
-            Volatile.Write(ref _sentBytes, flushed);
+            Volatile.Write(ref _sentBytes, Math.Max(flushed, _sentBytes));
         }
 
         return result;
     }
 
-    private async Task EndAsync(LeftOver leftOver)
+    private async Task EndAsync(LeftOver leftOver, bool flushedOnly)
     {
+        await Turn.WaitAsync().ConfigureAwait(false); // The handler may have returned without awaiting its flush.
         try
         {
-            await _flushing.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing); // The handler may have returned without awaiting it.
-            if (leftOver == LeftOver.Send && !_aborted)
+            if (!flushedOnly && !_aborted)
             {
                 FlushResult result;
                 do
                 {
-                    OnFlushing();
-                    result = await OnFlushed(Writer.FlushAsync(CancellationToken.None)).ConfigureAwait(false);
+                    wrapped?.Start();
+                    result = Accept(await Writer.FlushAsync(CancellationToken.None).ConfigureAwait(false), WrittenBytes);
                 }
                 while (result.IsCanceled && !_aborted); // The handler's cancellation is not for this flush.
             }
 
-            var aborted = _aborted;
-            if (leftOver != LeftOver.DropAndKeepMemory)
-            {
-                Events.OnFinSending();
-
-                // The nearest that a pipe has to RST: the peer's read throws.
-                await Writer.CompleteAsync(aborted ? new ConnectionAbortedException() : null).ConfigureAwait(false);
-            }
-
-            if (aborted)
-            {
-                return;
-            }
-
-            if (closeNotify is not null)
-            {
-                wrapped?.Get(WrittenBytes, SentBytes, ended: false);
-                await closeNotify.SendAsync().ConfigureAwait(false);
-            }
+            await CompleteAsync(leftOver).ConfigureAwait(false);
         }
         catch (Exception exception)
         {
-            Events.OnFaulted(exception); // Whatever an unknown transport throws is how this connection ended; it is logged there.
-            return;
+            Events.OnFaulted(exception); // Whatever an unknown transport throws is how this connection ended.
+        }
+        finally
+        {
+            Turn.Release();
+        }
+    }
+
+    private async ValueTask CompleteAsync(LeftOver leftOver)
+    {
+        if (leftOver == LeftOver.SendThenReset)
+        {
+            _allSent = true;
+            if (!isLeftToServer)
+            {
+                Interlocked.Exchange(ref _awaitsAbort, 1);
+            }
+
+            if (!_aborted)
+            {
+                Events.OnAllSent();
+                return;
+            }
         }
 
-        if (_cutOff)
+        var aborted = _aborted;
+        if (!aborted)
         {
-            return; // A FIN behind what is missing would be no FIN. The input tells why, or the next look at the delivery does.
+            Events.OnFinSending();
+        }
+
+        if (!isLeftToServer && leftOver != LeftOver.Abandon)
+        {
+            // The nearest that a pipe has to RST: the peer's read throws.
+            Interlocked.Exchange(ref _awaitsAbort, 0);
+            await Writer.CompleteAsync(aborted ? new ConnectionAbortedException() : null).ConfigureAwait(false);
+        }
+
+        if (aborted || _cutOff)
+        {
+            return; // A FIN behind what is missing would be no FIN. The input or the next look at the delivery tells why.
         }
 
         _finSent = true;
         Events.OnFinSent();
+    }
+
+    private async Task CompleteAbortedAsync()
+    {
+        try
+        {
+            await Writer.CompleteAsync(new ConnectionAbortedException()).ConfigureAwait(false);
+        }
+        catch (Exception exception)
+        {
+            Events.OnFaulted(exception); // As above.
+        }
     }
 }

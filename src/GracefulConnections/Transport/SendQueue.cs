@@ -4,27 +4,34 @@ using System.Runtime.InteropServices;
 namespace GracefulConnections.Transport;
 
 /// <summary>
-/// What a socket's send queue holds. On TCP the bytes that are unsent or unacknowledged, our FIN included; on a Unix domain socket what the peer has not read yet, in the kernel's own
-/// accounting: good for seeing it change, not as a number of bytes.
+/// What a socket's send queue holds. On TCP these are the bytes that are unsent or unacknowledged, our FIN included.
+/// On a Unix domain socket it is what the peer has not read, in the kernel's own accounting: its changes mean
+/// something, its value does not.
 /// </summary>
 internal static partial class SendQueue
 {
     private const nuint Siocoutq = 0x5411; // asm-generic/ioctls.h, TIOCOUTQ.
 
+    // Set once the process has no such function to call. Asking again would throw at every look.
+    private static volatile bool _isMissing;
+
+    /// <returns>The length, or -1 where the system does not tell.</returns>
+    /// <exception cref="ObjectDisposedException">The socket was disposed.</exception>
     public static int GetLength(Socket socket)
     {
-        if (!OperatingSystem.IsLinux())
+        if (_isMissing)
         {
-            return 0;
+            return -1;
         }
 
         try
         {
-            return Ioctl(socket.SafeHandle, Siocoutq, out var length) == 0 ? length : 0;
+            return Ioctl(socket.SafeHandle, Siocoutq, out var length) == 0 ? length : -1;
         }
-        catch (ObjectDisposedException)
+        catch (Exception exception) when (exception is DllNotFoundException or EntryPointNotFoundException)
         {
-            return 0;
+            _isMissing = true;
+            return -1;
         }
     }
 

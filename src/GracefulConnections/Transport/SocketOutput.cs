@@ -4,101 +4,51 @@ using System.Net.Sockets;
 namespace GracefulConnections.Transport;
 
 /// <summary>
-/// Sends on the connection's own socket what the handler writes, and our FIN behind it. Whoever flushes sends: the thread that flushed runs the send loop
-/// until the kernel takes no more, and the completion of that send goes on. So there is no reader to wake up and no task per connection.
+/// Sends on the connection's own socket what the handler writes, and our FIN behind it. The thread that flushed runs
+/// the send loop until the kernel takes no more, and the completion of that send goes on.
 /// </summary>
-internal sealed class SocketOutput(Pipe pipe, long resumeWriterThreshold, Socket socket, SocketProbe probe, ITransportEvents events, Activity? activity = null)
-    : TransportOutput(pipe.Writer, events, activity)
+internal sealed class SocketOutput(
+    Pipe pipe, Socket socket, SocketProbe probe, ITransportEvents events, Activity activity)
+    : OwnedOutput(pipe, events, activity)
 {
-    private PipeReader _reader = pipe.Reader;
-
-    // Zero: nobody sends. Otherwise somebody does, and looks again before leaving when the number has changed. Never zero again after the end.
-    private int _signals;
-    private int _finished;
-    private long _sentBytes;
-    private volatile bool _flushPending;
-    private volatile bool _ending;
-    private volatile bool _writerReleased;
-    private volatile bool _aborted;
-    private volatile bool _finSent;
-
     public override bool SeesAcknowledgements => probe.SeesAcknowledgements;
-
-    public override bool CanHalfClose => true;
-
-    public override long SentBytes => Volatile.Read(ref _sentBytes);
-
-    public override bool IsWriteBlocked => _flushPending && WrittenBytes - SentBytes >= resumeWriterThreshold;
 
     public override DeliveryStatus GetDelivery()
     {
-        var finSent = _finSent; // Read first: behind our FIN nothing is sent, so the number of sent bytes that is read next belongs to it.
-        return probe.GetDelivery(WrittenBytes, SentBytes, finSent);
+        // Read first: behind our FIN nothing is sent, so the number of sent bytes that is read next belongs to it.
+        var (finSent, allSent) = (IsFinSent, IsAllSent);
+        return probe.GetDelivery(WrittenBytes, SentBytes, finSent, allSent);
     }
 
-    public override void Abort()
+    public override void Abort(bool resets)
     {
-        probe.ResetOnClose();
-        _aborted = true;
-        Signal();
+        if (resets)
+        {
+            probe.ResetOnClose();
+        }
+
+        base.Abort(resets);
     }
 
     /// <summary>Called when a send that <see cref="SendOperation.Start"/> left pending has ended.</summary>
-    public void OnSendCompleted(SendOperation operation) => Send(operation);
+    public void OnSendCompleted(SendOperation operation) => Run(operation);
 
-    protected override ValueTask<FlushResult> OnFlushed(ValueTask<FlushResult> flush)
-    {
-        Signal();
-        _flushPending = !flush.IsCompleted;
-        return flush;
-    }
+    protected override void Send() => Run(null);
 
-    protected override void End(LeftOver leftOver)
-    {
-        if (leftOver == LeftOver.Send)
-        {
-            Writer.Complete(); // Commits what was not flushed.
-        }
-
-        _writerReleased = leftOver != LeftOver.DropAndKeepMemory;
-        _ending = true;
-        Signal();
-        ReleaseMemory();
-    }
-
-    // Whichever of the two ends comes last gives the memory back. Never while a send reads from it, or while a writer may still write to it.
-    protected override void ReleaseMemory()
-    {
-        if (_writerReleased && Volatile.Read(ref _finished) == 1)
-        {
-            Writer.Complete();
-            _reader = null!; // Whoever sends has ended.
-            ReleaseWriter();
-        }
-    }
-
-    private void Signal()
-    {
-        if (Interlocked.Increment(ref _signals) == 1)
-        {
-            Send(null);
-        }
-    }
-
-    private void Send(SendOperation? completed)
+    private void Run(SendOperation? completed)
     {
         try
         {
-            if (completed is null || CompleteSend(completed))
+            if (completed is null || Complete(completed))
             {
                 SendUntilNothingIsLeft();
             }
         }
-        catch (InvalidOperationException exception)
+        catch (Exception exception)
         {
-            // A handler that awaits two flushes at a time makes the pipe complete its reader. As in Kestrel that costs the connection, and nobody else anything.
-            Finish();
-            Events.OnFaulted(exception);
+            // The thread is the kernel's, or that of a handler which did nothing wrong. Whatever comes out of the
+            // socket or of the one who is told costs this connection, and nobody else anything.
+            Fail(exception);
         }
     }
 
@@ -107,108 +57,95 @@ internal sealed class SocketOutput(Pipe pipe, long resumeWriterThreshold, Socket
         int seen;
         do
         {
-            seen = Volatile.Read(ref _signals);
+            seen = Signals();
             if (!TrySendBuffered())
             {
                 return;
             }
         }
-        while (Interlocked.Add(ref _signals, -seen) != 0);
+        while (HasMore(seen));
     }
 
-    /// <returns><see langword="true"/> when nothing is left for now; <see langword="false"/> when a send is under way or the output has ended.</returns>
+    /// <returns>
+    /// <see langword="true"/> when nothing is left for now; <see langword="false"/> when a send is under way or the
+    /// output has ended.
+    /// </returns>
     private bool TrySendBuffered()
     {
         while (true)
         {
-            var ending = _ending; // Read first: whatever was committed before it was set is seen below.
-            if (_aborted)
+            switch (Look(out var buffer))
             {
-                Finish();
-                return false;
-            }
+                case Next.Nothing:
+                    return true;
 
-            if (!_reader.TryRead(out var result) || result.Buffer.IsEmpty)
-            {
-                if (ending || result.IsCompleted)
-                {
-                    SendFin();
+                case Next.End:
+                    SendEnd();
                     return false;
-                }
 
-                return true;
+                case Next.Aborted:
+                    Finish();
+                    return false;
             }
 
-            probe.Start();
             var operation = SendOperationPool.Rent();
-            try
+            if (operation.Start(this, socket, buffer))
             {
-                if (operation.Start(this, socket, result.Buffer))
-                {
-                    return false; // From here on the completion owns the sending; it may be on its way already.
-                }
-            }
-            catch (ObjectDisposedException exception)
-            {
-                SendOperationPool.Return(operation);
-                Finish();
-                Events.OnFaulted(exception);
-                return false;
+                return false; // From here on the completion owns the sending; it may be on its way already.
             }
 
-            if (!CompleteSend(operation))
+            if (!Complete(operation))
             {
                 return false;
             }
         }
     }
 
-    private bool CompleteSend(SendOperation operation)
+    private bool Complete(SendOperation operation)
     {
         var error = operation.SocketError;
         var sent = operation.BytesTransferred;
         var position = operation.Position;
         SendOperationPool.Return(operation);
-        Volatile.Write(ref _sentBytes, _sentBytes + sent);
         if (error == SocketError.Success)
         {
-            _reader.AdvanceTo(position);
+            OnSent(position, sent);
             return true;
         }
 
-        // These mean that the socket was closed under the send. Told first: the flush that returns next lets the handler return, and the first cause wins.
-        Events.OnFaulted(error is SocketError.OperationAborted or SocketError.Interrupted or SocketError.NotSocket or SocketError.InvalidArgument
-            ? new ObjectDisposedException(nameof(Socket))
-            : new SocketException((int)error));
-        Finish();
+        OnPartSent(sent);
+        Fail(IsDisposal(error) ? new ObjectDisposedException(nameof(Socket)) : new SocketException((int)error));
         return false;
     }
 
-    private void SendFin()
+    // These mean that the socket was closed under the send.
+    private static bool IsDisposal(SocketError error) =>
+        error is SocketError.OperationAborted
+            or SocketError.Interrupted
+            or SocketError.NotSocket
+            or SocketError.InvalidArgument;
+
+    private void SendEnd()
     {
-        probe.Start();
+        if (EndsWithReset)
+        {
+            FinishWithoutFin();
+            return;
+        }
+
         Events.OnFinSending();
         try
         {
-            // The managed Shutdown, not shutdown(2): the runtime remembers it, and without it Dispose turns a pending receive into RST.
+            // The managed Shutdown, not shutdown(2): the runtime remembers it, and without it Dispose turns a pending
+            // receive into RST.
             socket.Shutdown(SocketShutdown.Send);
         }
         catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
         {
-            Finish();
-            Events.OnFaulted(exception);
+            Fail(exception);
             return;
         }
 
-        _finSent = true;
-        Finish();
-        Events.OnFinSent();
-    }
-
-    private void Finish()
-    {
-        _reader.Complete(); // A blocked flush returns, and what was not sent is thrown away.
-        Interlocked.Exchange(ref _finished, 1);
-        ReleaseMemory();
+        FinishWithFin();
     }
 }

@@ -3,33 +3,52 @@ using System.Net.Sockets;
 namespace GracefulConnections.Transport;
 
 /// <summary>
-/// Asks the kernel how far a connection got. The one seam for what differs by platform: Linux tells TCP acknowledgements; elsewhere delivered
-/// means sent, and what the peer has not acknowledged cannot be known.
+/// Asks the kernel how far a connection got. It asks about the kernel's own queues and never compares the kernel's
+/// totals with ours, because somebody else may read from the socket or send on it.
 /// </summary>
 internal sealed class SocketProbe
 {
+    private const int MptcpProtocol = 262; // IPPROTO_MPTCP in linux/in.h.
+    private const int SolSocket = 1;
+    private const int SoProtocol = 38;
+
     private readonly Socket _socket;
     private readonly Kind _kind;
-    private volatile bool _started;
+    private readonly bool _seesTcpInfo;
 
-    // Acknowledged before our first byte, by the handshake of an outgoing connection or for another writer's bytes. Negative: such bytes were still under way.
-    private long _acknowledgedBefore = -1;
-
-    public SocketProbe(Socket socket)
+    /// <param name="socket">The connection's socket.</param>
+    /// <param name="platform">What the kernel can be trusted with; <see langword="null"/> to find out.</param>
+    public SocketProbe(Socket socket, PlatformProbe? platform = null)
     {
         _socket = socket;
-        _kind = socket.AddressFamily == AddressFamily.Unix ? Kind.Unix
-            : socket.ProtocolType == ProtocolType.Tcp && OperatingSystem.IsLinux() && BitConverter.IsLittleEndian ? Kind.LinuxTcp
-            : Kind.Other;
+        if (socket.AddressFamily == AddressFamily.Unix)
+        {
+            _kind = Kind.Unix;
+            return;
+        }
+
+        if (socket.SocketType != SocketType.Stream
+            || socket.AddressFamily is not (AddressFamily.InterNetwork or AddressFamily.InterNetworkV6))
+        {
+            return;
+        }
+
+        platform ??= PlatformProbe.Current;
+        _kind = platform.TrustsSendQueue ? Kind.Tcp : Kind.Other;
+
+        // On MPTCP it describes one subflow of several.
+        _seesTcpInfo = platform.TrustsTcpInfo && !IsMptcp(socket);
     }
 
     private enum Kind
     {
-        LinuxTcp,
-
-        // A Unix domain socket's bytes are in the peer's queue once they are sent: sent is acknowledged.
-        Unix,
         Other,
+
+        // TCP, of one path or several, whose send queue can be trusted.
+        Tcp,
+
+        // The bytes of a Unix domain socket are in the peer's queue once they are sent: sent is acknowledged.
+        Unix,
     }
 
     /// <summary>Gets whether it is a Unix domain socket.</summary>
@@ -38,120 +57,162 @@ internal sealed class SocketProbe
     /// <summary>Gets whether the peer's acknowledgements can be seen, so that delivered means delivered.</summary>
     public bool SeesAcknowledgements => _kind != Kind.Other;
 
-    /// <summary>Call before the first byte and before our FIN, whichever comes first: acknowledgements are counted from here.</summary>
-    public void Start()
+    /// <param name="writtenBytes">The bytes that the handler wrote.</param>
+    /// <param name="sentBytes">The bytes of them that the kernel has taken.</param>
+    /// <param name="finSent">Whether our FIN was handed to the kernel behind them. Read it before the bytes.</param>
+    /// <param name="isAllSent">Whether nothing more is to be sent, although something may have been written.</param>
+    public DeliveryStatus GetDelivery(long writtenBytes, long sentBytes, bool finSent, bool isAllSent = false)
     {
-        if (_started)
+        isAllSent |= finSent || writtenBytes == sentBytes;
+        if (!TryGetSendQueueLength(out var queued))
         {
-            return;
+            return new DeliveryStatus(sentBytes, IsDelivered: false, IsReset: false, null, IsGone: true);
         }
 
-        if (_kind == Kind.LinuxTcp && TcpInfo.TryRead(_socket, out var info) && !info.HasUnacknowledged)
+        if (_kind == Kind.Unix)
         {
-            // A handler that shut the socket down itself: our FIN was sent and acknowledged already, and must not count as before.
-            var finAcknowledged = info.State is TcpInfo.FinWait2 or TcpInfo.TimeWait || (info.State == TcpInfo.Closed && info.AcknowledgedBytes > 0 && !HasError());
-            _acknowledgedBefore = finAcknowledged ? info.AcknowledgedBytes - 1 : info.AcknowledgedBytes;
+            // Of a send that the peer holds up, the kernel may have taken a part: it tells only at the send's end.
+            return new DeliveryStatus(
+                HashCode.Combine(sentBytes, queued),
+                finSent,
+                IsReset: false,
+                writtenBytes == sentBytes ? 0 : null,
+                IsInKernel: finSent,
+                IsAllAcknowledged: isAllSent);
         }
 
-        _started = true;
+        if (queued < 0)
+        {
+            return new DeliveryStatus(
+                sentBytes, finSent, IsReset: false, null, IsInKernel: finSent, IsAllAcknowledged: isAllSent);
+        }
+
+        if (queued == 0)
+        {
+            return new DeliveryStatus(
+                HashCode.Combine(sentBytes, 0, 0L),
+                finSent,
+                IsReset: false,
+                writtenBytes - sentBytes,
+                IsInKernel: finSent,
+                IsAllAcknowledged: isAllSent);
+        }
+
+        // A queue that is refilled as fast as it empties keeps its length: there the total tells that it moves.
+        TcpInfo info = default;
+        var isReset = TryGetTcpInfo(out info) && info.State == TcpInfo.Closed;
+        if (isReset && (!TryGetSendQueueLength(out queued) || queued == 0))
+        {
+            return GetDelivery(writtenBytes, sentBytes, finSent, isAllSent); // Closed by both FINs between the looks.
+        }
+
+        var fin = finSent ? 1 : 0;
+        return new DeliveryStatus(
+            HashCode.Combine(sentBytes, queued, info.AcknowledgedBytes),
+            IsDelivered: false,
+            isReset,
+            writtenBytes - sentBytes + queued - fin,
+            IsWindowClosed: info.IsWindowClosed,
+            IsInKernel: finSent,
+            IsOnlyFinMissing: finSent && queued == 1,
+            IsAllAcknowledged: isAllSent && queued == fin);
     }
 
-    public DeliveryStatus GetDelivery(long writtenBytes, long sentBytes, bool finSent)
-    {
-        switch (_kind)
-        {
-            case Kind.Unix:
-                // Of a send that the peer holds up, the kernel may have taken a part: it tells only at the send's end.
-                return new DeliveryStatus(HashCode.Combine(sentBytes, SendQueue.GetLength(_socket)), finSent, IsReset: false, writtenBytes == sentBytes ? 0 : null);
-
-            case Kind.LinuxTcp when _started && TcpInfo.TryRead(_socket, out var info):
-                var finAcknowledged = finSent && info.State is TcpInfo.FinWait2 or TcpInfo.TimeWait;
-                if (_acknowledgedBefore < 0)
-                {
-                    return new DeliveryStatus(info.AcknowledgedBytes, finAcknowledged || (finSent && info.State == TcpInfo.Closed), IsReset: false, null);
-                }
-
-                // Our FIN counts as one more byte. Before it, the peer may have acknowledged more than the sends that have ended: a part of the one under way.
-                var acknowledged = info.AcknowledgedBytes - _acknowledgedBefore;
-                var delivered = finAcknowledged || (finSent && acknowledged > sentBytes);
-
-                // Closed before that is no reset if our FIN left since finSent was read, and the peer's FIN answered it. A real reset fails the send that is still to come.
-                return new DeliveryStatus(acknowledged, delivered, finSent && info.State == TcpInfo.Closed && !delivered, writtenBytes - Math.Min(acknowledged, finSent ? sentBytes : writtenBytes), IsWindowClosed: info.IsWindowClosed);
-
-            case Kind.LinuxTcp when !_started:
-                return new DeliveryStatus(sentBytes, IsDelivered: false, IsReset: false, writtenBytes);
-
-            // Without this, "cannot be seen" would read as "delivered", and an abort in the middle of a flush as a graceful end.
-            case Kind.LinuxTcp when IsDisposed():
-                return new DeliveryStatus(sentBytes, IsDelivered: false, IsReset: false, null, IsGone: true);
-
-            default:
-                return new DeliveryStatus(sentBytes, finSent, IsReset: false, null);
-        }
-    }
-
-    /// <summary>Gets what the kernel tells of the connection. Only on TCP, on Linux, while the socket is open.</summary>
+    /// <summary>Gets what the kernel tells of the connection. Only on plain TCP, while the socket is open.</summary>
     public bool TryGetTcpInfo(out TcpInfo info)
     {
         info = default;
-        return _kind == Kind.LinuxTcp && TcpInfo.TryRead(_socket, out info);
+        return _seesTcpInfo && TcpInfo.TryRead(_socket, out info);
     }
 
-    /// <summary>Gets the length of the kernel's send queue.</summary>
-    public int GetSendQueueLength() => SendQueue.GetLength(_socket);
-
-    /// <param name="seenBytes">The bytes that the reader has seen; <see langword="null"/> where a middleware between it and the socket makes other bytes of them.</param>
-    public UnreadInput GetUnreadInput(long? seenBytes)
+    /// <param name="length">The length of the send queue, or -1 where it cannot be trusted.</param>
+    /// <returns><see langword="false"/> when this side has disposed the socket.</returns>
+    public bool TryGetSendQueueLength(out int length)
     {
-        if (seenBytes is not null && _kind == Kind.LinuxTcp && TcpInfo.TryRead(_socket, out var info) && info.ReceivedBytes == seenBytes)
-        {
-            return UnreadInput.None;
-        }
-
+        length = -1;
         try
         {
-            return _socket.Available > 0 ? UnreadInput.Some : UnreadInput.Unknown;
+            if (_kind == Kind.Other)
+            {
+                return !IsDisposed();
+            }
+
+            length = SendQueue.GetLength(_socket);
+            return true;
+        }
+        catch (ObjectDisposedException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>
+    /// Gets whether anybody has sent on the connection. Ask at its start, before we send. <see langword="false"/> where
+    /// everything that was sent was acknowledged and the kernel does not tell of it.
+    /// </summary>
+    public bool HasSentBefore() =>
+        (TryGetSendQueueLength(out var queued) && queued > 0) || (TryGetTcpInfo(out var info) && info.SentBytes > 0);
+
+    /// <summary>Gets how many of the peer's bytes nobody has read from the kernel.</summary>
+    /// <param name="isDead">Whether the socket cannot be asked any more, so that a read is about to fail.</param>
+    public int GetUnreadLength(out bool isDead)
+    {
+        isDead = false;
+        try
+        {
+            return _socket.Available;
         }
         catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
         {
-            return UnreadInput.Some; // The connection is dead, and the pending read is about to say so.
+            isDead = true;
+            return 0;
         }
     }
 
-    /// <summary>Gets whether the peer sent more than was read, its FIN included. <see langword="false"/> where that cannot be seen.</summary>
-    /// <param name="seenBytes">As with <see cref="GetUnreadInput"/>. Where they cannot be compared, only what nobody has taken from the kernel counts.</param>
-    public bool HasReceivedMoreThan(long? seenBytes) =>
-        TryGetTcpInfo(out var info) && (seenBytes is null ? info.State == TcpInfo.CloseWait || GetUnreadInput(null) == UnreadInput.Some : info.ReceivedBytes > seenBytes);
+    /// <inheritdoc cref="GetUnreadLength(out bool)"/>
+    public int GetUnreadLength() => GetUnreadLength(out _);
 
     /// <summary>
-    /// Gets whether the kernel gave the connection up. The runtime marks a socket as not connected when an operation found it reset and when it is
-    /// disposed, and Linux tells more: a reset after the peer's FIN, which no pending operation would notice.
+    /// Gets whether something of the peer's waits in the kernel: bytes, or, where that can be seen, the end of the
+    /// connection. Ask it only while the reader has not seen the end.
     /// </summary>
-    public bool IsOver(bool finSent)
-    {
-        if (_kind == Kind.LinuxTcp)
-        {
-            return !TcpInfo.TryRead(_socket, out var info) || info.State == TcpInfo.Closed;
-        }
-
-        return finSent || !_socket.Connected;
-    }
+    public bool IsBehind() =>
+        GetUnreadLength() > 0
+        || (TryGetTcpInfo(out var info) && info.State is not (TcpInfo.Established or TcpInfo.FinWait1 or TcpInfo.FinWait2));
 
     /// <summary>
-    /// Gets whether the connection was reset and no FIN of the peer's came before, which Linux counts as one more received byte. <see langword="false"/> where that cannot be seen.
+    /// Gets the time since bytes of the peer's arrived, or since it connected; <see langword="null"/> where that cannot
+    /// be seen.
+    /// </summary>
+    public TimeSpan? SinceReceived() => TryGetTcpInfo(out var info) ? info.SinceReceived : null;
+
+    /// <summary>
+    /// Gets whether the kernel gave the connection up. Where that cannot be seen: whether an operation found it reset,
+    /// or our end was sent.
+    /// </summary>
+    public bool IsOver(bool finSent) =>
+        _seesTcpInfo
+            ? !TcpInfo.TryRead(_socket, out var info) || info.State == TcpInfo.Closed
+            : finSent || !_socket.Connected;
+
+    /// <summary>
+    /// Gets whether the connection was reset and no FIN of the peer's came before, which Linux counts as one more
+    /// received byte. <see langword="false"/> where that cannot be seen, and where somebody else has read.
     /// </summary>
     public bool IsResetBeforeFin(long seenBytes) =>
-        _kind == Kind.LinuxTcp && TcpInfo.TryRead(_socket, out var info) && info.State == TcpInfo.Closed && info.ReceivedBytes <= seenBytes;
+        TryGetTcpInfo(out var info) && info.State == TcpInfo.Closed && info.ReceivedBytes == seenBytes;
 
     /// <summary>
-    /// Gets whether the kernel holds an error, such as the peer's reset, that no operation has fetched: where nothing reads and nothing sends. Asking does not fetch it.
-    /// <see langword="false"/> where that cannot be seen.
+    /// Gets whether the kernel holds an error, such as the peer's reset, that no operation has fetched: where nothing
+    /// reads and nothing sends. Asking does not fetch it. <see langword="false"/> where that cannot be seen.
     /// </summary>
     public bool HasUnnoticedReset()
     {
         try
         {
-            return _kind == Kind.LinuxTcp && TcpInfo.TryRead(_socket, out var info) && info.State == TcpInfo.Closed && _socket.Poll(0, SelectMode.SelectError);
+            return TryGetTcpInfo(out var info)
+                && info.State == TcpInfo.Closed
+                && _socket.Poll(0, SelectMode.SelectError);
         }
         catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
         {
@@ -159,12 +220,13 @@ internal sealed class SocketProbe
         }
     }
 
-    /// <summary>Makes the next close of the socket send RST, also after our FIN and whatever the transport's own settings say.</summary>
+    /// <summary>Makes the next close of the socket send RST, also after our FIN and whatever the transport sets.</summary>
     public void ResetOnClose()
     {
         try
         {
-            _socket.LingerState = new LingerOption(true, 0); // Zero only: a positive time would block the thread that disposes the socket.
+            // Zero only: a positive time would block the thread that disposes the socket.
+            _socket.LingerState = new LingerOption(true, 0);
         }
         catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
         {
@@ -172,33 +234,20 @@ internal sealed class SocketProbe
         }
     }
 
-    // Closed and an error that no operation has fetched: the peer's reset.
-    private bool HasError()
+    /// <summary>Gets whether this side has disposed the socket.</summary>
+    public bool IsDisposed() => _socket.SafeHandle.IsClosed;
+
+    private static bool IsMptcp(Socket socket)
     {
+        Span<byte> protocol = stackalloc byte[sizeof(int)];
         try
         {
-            return _socket.GetSocketOption(SocketOptionLevel.Socket, SocketOptionName.Error) is not 0;
+            return socket.GetRawSocketOption(SolSocket, SoProtocol, protocol) == sizeof(int)
+                && BitConverter.ToInt32(protocol) == MptcpProtocol;
         }
         catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
         {
-            return true;
-        }
-    }
-
-    /// <summary>Gets whether this side has disposed the socket.</summary>
-    public bool IsDisposed()
-    {
-        try
-        {
-            return _socket.Available < 0;
-        }
-        catch (ObjectDisposedException)
-        {
-            return true;
-        }
-        catch (SocketException)
-        {
-            return false;
+            return false; // Such a system has no MPTCP, or there is nothing left to ask.
         }
     }
 }

@@ -3,13 +3,17 @@ using System.IO.Pipelines;
 namespace GracefulConnections.Transport;
 
 /// <summary>
-/// The output as the handler sees it. Counts what is written, turns the handler's completion into our FIN, and fails loudly when it is used after the end.
+/// The output as the handler sees it. Counts what is written, turns the handler's completion into our FIN, and fails
+/// loudly when it is used after the end.
 /// </summary>
-internal abstract class TransportOutput(PipeWriter writer, ITransportEvents events, Activity? activity) : PipeWriter
+internal abstract class TransportOutput(PipeWriter writer, ITransportEvents events, Activity activity) : PipeWriter
 {
     private static readonly PipeWriter EndedWriter = CreateEndedWriter();
 
     private long _writtenBytes;
+    private long _flushedBytes; // What was written when something was flushed last.
+    private int _memoryIsOut;
+    private int _endHasBegun;
     private volatile bool _completed;
     private volatile bool _sealed;
 
@@ -29,48 +33,75 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     /// <summary>Gets whether the end of the output reaches the peer as FIN while we still read.</summary>
     public abstract bool CanHalfClose { get; }
 
-    /// <summary>Gets whether the handler is held up in a flush because the peer does not take what was written.</summary>
+    /// <summary>Gets whether a flush is pending right now because the peer does not take what was written.</summary>
     public abstract bool IsWriteBlocked { get; }
 
-    /// <summary>Gets the bytes that went on from here: to the kernel, or to the transport's own buffer where there is no socket.</summary>
+    /// <summary>Gets whether bytes that the handler wrote have not gone on from here.</summary>
+    public bool HasUnsent => IsWriteBlocked || WrittenBytes != SentBytes;
+
+    /// <summary>
+    /// Gets whether our FIN, once it was sent, is in the kernel. TLS hands close_notify to the transport below, which may hold it.
+    /// </summary>
+    public virtual bool IsFinInKernel => true;
+
+    /// <summary>
+    /// Gets the bytes that went on from here: to the kernel, to TLS, or to the transport's own buffer.
+    /// </summary>
     public abstract long SentBytes { get; }
 
-    /// <summary>Gets a task that completes when the transport's own writer will not be touched any more. Never faults.</summary>
+    /// <summary>
+    /// Gets a task that completes when nothing below will be touched any more. Never faults. Foreign code below may
+    /// hold it for ever.
+    /// </summary>
     public virtual Task Ended => Task.CompletedTask;
 
     protected PipeWriter Writer { get; private set; } = writer;
 
     protected ITransportEvents Events { get; } = events;
 
+    /// <summary>
+    /// Gets whether somebody got memory and has not told yet how much was written to it. Settled once the end has
+    /// begun: from then on nobody gets any.
+    /// </summary>
+    protected bool IsMemoryOut => Volatile.Read(ref _memoryIsOut) != 0;
+
+    protected bool IsSealed => _sealed;
+
     public abstract DeliveryStatus GetDelivery();
 
-    /// <summary>Takes the output away from the handler, which has returned: sends the rest, then our FIN.</summary>
-    /// <param name="leftOver">What to do with bytes that were written and not flushed.</param>
+    /// <summary>Takes the output away from the handler, which has returned.</summary>
+    /// <param name="leftOver">What becomes of what was written.</param>
     public void Seal(LeftOver leftOver)
     {
         _sealed = true;
-        if (!_completed)
+        if (Interlocked.Exchange(ref _endHasBegun, 1) == 0)
         {
-            End(leftOver);
+            End(leftOver, flushedOnly: leftOver == LeftOver.Abandon);
         }
         else
         {
-            ReleaseMemory();
+            EndAgain(leftOver);
         }
     }
 
-    /// <summary>Makes the abort that follows send RST. Nothing is sent after this; a blocked flush returns.</summary>
-    public abstract void Abort();
+    /// <summary>The handler has returned, and its last message follows.</summary>
+    public virtual void BeginGoodbye()
+    {
+    }
+
+    /// <summary>Sends nothing after this; a blocked flush returns.</summary>
+    /// <param name="resets">Whether the close of the socket that follows is to send RST, whatever was set on it.</param>
+    public abstract void Abort(bool resets);
 
     public override Memory<byte> GetMemory(int sizeHint = 0)
     {
-        ThrowIfEnded();
+        LendMemory();
         return Writer.GetMemory(sizeHint);
     }
 
     public override Span<byte> GetSpan(int sizeHint = 0)
     {
-        ThrowIfEnded();
+        LendMemory();
         return Writer.GetSpan(sizeHint);
     }
 
@@ -79,6 +110,7 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         ThrowIfEnded();
         Writer.Advance(bytes);
         Volatile.Write(ref _writtenBytes, _writtenBytes + bytes);
+        Volatile.Write(ref _memoryIsOut, 0);
     }
 
     public override ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default)
@@ -89,64 +121,76 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
             return default; // Nothing is left to flush, and the writer is busy with the end of the output.
         }
 
-        activity?.OnFlushed();
-        OnFlushing();
-        return OnFlushed(Writer.FlushAsync(cancellationToken));
+        Volatile.Write(ref _memoryIsOut, 0);
+        NoteFlush();
+        return FlushCore(cancellationToken);
     }
 
-    public override ValueTask<FlushResult> WriteAsync(ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default)
+    public override ValueTask<FlushResult> WriteAsync(
+        ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default)
     {
         ThrowIfEnded();
-        activity?.OnFlushed();
-        OnFlushing();
-        var write = Writer.WriteAsync(source, cancellationToken);
-        if (!write.IsCanceled) // A token that was cancelled before leaves the bytes with the caller.
+        Volatile.Write(ref _memoryIsOut, 0);
+        if (!source.IsEmpty && !cancellationToken.IsCancellationRequested)
         {
-            Volatile.Write(ref _writtenBytes, _writtenBytes + source.Length);
+            activity.OnFlushed();
         }
 
-        return OnFlushed(write);
+        return WriteCore(source, cancellationToken);
     }
 
     public override void CancelPendingFlush() => Writer.CancelPendingFlush();
 
     public override void Complete(Exception? exception = null)
     {
-        if (_completed || _sealed)
+        if (_sealed || Interlocked.Exchange(ref _endHasBegun, 1) != 0)
         {
             return;
         }
 
         _completed = true;
-        if (exception is not null)
+        Interlocked.MemoryBarrier(); // Before the look at the memory that is out.
+        var sendsFin = exception is null;
+        try
         {
-            Events.OnOutputFaulted();
-            Abort();
-            End(LeftOver.Drop); // Nothing more is sent after an abort; this gives the memory back.
-            return;
+            if (exception is null)
+            {
+                Events.OnOutputCompleted();
+            }
+            else
+            {
+                sendsFin = Events.OnOutputFaulted(exception);
+            }
         }
-
-        Events.OnOutputCompleted();
-        End(LeftOver.Send);
+        finally
+        {
+            // A writer that failed did so in the middle of something: what it had not flushed is left out.
+            End(sendsFin ? LeftOver.Send : LeftOver.SendThenReset, flushedOnly: exception is not null);
+        }
     }
 
-    /// <summary>Something is about to be flushed.</summary>
-    protected virtual void OnFlushing()
+    protected abstract ValueTask<FlushResult> FlushCore(CancellationToken cancellationToken);
+
+    /// <summary>Writes and flushes. Tells what was written by <see cref="OnWritten"/>.</summary>
+    protected abstract ValueTask<FlushResult> WriteCore(ReadOnlyMemory<byte> source, CancellationToken cancellationToken);
+
+    /// <summary>Bytes were written that did not pass <see cref="Advance"/>.</summary>
+    protected void OnWritten(int bytes) => Volatile.Write(ref _writtenBytes, _writtenBytes + bytes);
+
+    /// <summary>Nothing will be written any more. Called once.</summary>
+    /// <param name="leftOver">How it ends.</param>
+    /// <param name="flushedOnly">Whether what was written and not flushed is left out.</param>
+    protected abstract void End(LeftOver leftOver, bool flushedOnly);
+
+    /// <summary>The handler has returned, after it completed the output itself.</summary>
+    protected virtual void EndAgain(LeftOver leftOver)
     {
     }
 
-    /// <summary>Something was flushed: sees to it that it leaves.</summary>
-    protected abstract ValueTask<FlushResult> OnFlushed(ValueTask<FlushResult> flush);
-
-    /// <summary>Nothing will be written any more: sends the rest, then our FIN.</summary>
-    protected abstract void End(LeftOver leftOver);
-
-    /// <summary>The handler has returned: gives back what is not needed to the end of the connection.</summary>
-    protected virtual void ReleaseMemory()
-    {
-    }
-
-    /// <summary>Lets go of the writer once it is completed and nobody may write: a connection may linger for long, and its buffers' owner would be most of what it costs.</summary>
+    /// <summary>
+    /// Lets go of the writer once nobody may write. A connection may linger for long, and its writer would be most of
+    /// what it costs.
+    /// </summary>
     protected void ReleaseWriter()
     {
         if (_sealed)
@@ -163,16 +207,40 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         return pipe.Writer;
     }
 
+    // A flush of nothing answers nothing.
+    private void NoteFlush()
+    {
+        var written = WrittenBytes;
+        if (written != _flushedBytes)
+        {
+            _flushedBytes = written;
+            activity.OnFlushed();
+        }
+    }
+
+    // The mark and the end each set their own flag, with a full fence, before they look at the other's. So either the
+    // end knows of the memory, or the writer gets none.
+    private void LendMemory()
+    {
+        ThrowIfEnded();
+        Interlocked.Exchange(ref _memoryIsOut, 1);
+        ThrowIfEnded();
+    }
+
     private void ThrowIfEnded()
     {
         if (_sealed)
         {
-            throw new ObjectDisposedException(nameof(PipeWriter), "The connection has ended: its handler returned, and what is written now can no longer be sent.");
+            throw new ObjectDisposedException(
+                nameof(PipeWriter),
+                "The connection has ended: its handler returned, and what is written now can no longer be sent.");
         }
 
         if (_completed)
         {
-            throw new InvalidOperationException("The output was completed, and our FIN follows what was written before. Write everything before Output.Complete().");
+            throw new InvalidOperationException(
+                "The output was completed, and our FIN follows what was written before. "
+                + "Write everything before Output.Complete().");
         }
     }
 }

@@ -1,12 +1,14 @@
 namespace GracefulConnections.Transport;
 
 /// <summary>
-/// How far the output of a transport got that another middleware wraps. Its bytes are not ours to count: what the kernel acknowledges is what the middleware made of them, and some may
-/// be on their way from it to the kernel. Without TLS the one who closes waits for a quiet moment; with it the size of the records tells more.
+/// How far the output of a transport got that another middleware wraps. Its bytes are not ours to count, because the
+/// kernel acknowledges what the middleware made of them, and some may be on their way from it to the kernel. Without TLS
+/// the one who closes waits for a quiet moment. With it the size of the records tells more.
 /// </summary>
 internal sealed class WrappedDelivery(SocketProbe probe, bool isTls, TimeProvider clock)
 {
-    // RFC 8446, 5.1: a record holds 2^14 bytes at most, behind a header of 5 bytes; 8 bytes is the shortest tag of any cipher suite.
+    // RFC 8446, 5.1: a record holds 2^14 bytes at most, behind a header of 5 bytes. The shortest tag of any cipher
+    // suite has 8 bytes.
     private const long MaxRecordBytes = 1 << 14;
     private const long MinRecordOverhead = 5 + 8;
 
@@ -16,8 +18,8 @@ internal sealed class WrappedDelivery(SocketProbe probe, bool isTls, TimeProvide
     private bool _started;
     private long _sentBefore;
     private long _deliveredBytes = -1;
-    private long _acknowledgedAtLook = -1;
-    private long _acknowledgedSince;
+    private (int Queued, long Acknowledged) _atLook = (-1, -1);
+    private long _unchangedSince;
 
     /// <summary>Gets whether the peer's acknowledgements can be seen.</summary>
     public bool SeesAcknowledgements => isTls && probe.SeesAcknowledgements && !probe.IsUnix;
@@ -25,9 +27,14 @@ internal sealed class WrappedDelivery(SocketProbe probe, bool isTls, TimeProvide
     /// <summary>Call before the first byte: what was sent before it, the handshake, is not the handler's.</summary>
     public void Start()
     {
-        if (!_started && isTls && probe.TryGetTcpInfo(out var info))
+        if (_started)
         {
-            _sentBefore = info.AcknowledgedBytes + probe.GetSendQueueLength();
+            return;
+        }
+
+        if (isTls && probe.TryGetTcpInfo(out var info) && probe.TryGetSendQueueLength(out var queued))
+        {
+            _sentBefore = info.AcknowledgedBytes + Math.Max(0, queued);
         }
 
         _started = true;
@@ -35,43 +42,69 @@ internal sealed class WrappedDelivery(SocketProbe probe, bool isTls, TimeProvide
 
     /// <param name="writtenBytes">The bytes that the handler wrote.</param>
     /// <param name="sentBytes">The bytes of them that went on to the middleware.</param>
-    /// <param name="ended">Whether the end of the output followed them. Call it once before close_notify does: a peer that has ended answers that with RST, which then means nothing.</param>
+    /// <param name="ended">
+    /// Whether the end of the output followed them. Call it once before close_notify does: a peer that has ended answers
+    /// that with RST, which then means nothing.
+    /// </param>
     public DeliveryStatus Get(long writtenBytes, long sentBytes, bool ended)
     {
-        if (!probe.TryGetTcpInfo(out var info))
+        if (!probe.TryGetSendQueueLength(out var queued))
         {
-            return probe.IsDisposed() ? new DeliveryStatus(0, IsDelivered: false, IsReset: false, null, IsGone: true)
-                : probe.IsUnix && probe.GetSendQueueLength() is var unread ? new DeliveryStatus(unread, ended && unread == 0, IsReset: false, ended && unread == 0 ? 0 : null)
-                : new DeliveryStatus(0, ended, IsReset: false, null);
+            return new DeliveryStatus(0, IsDelivered: false, IsReset: false, null, IsGone: true);
         }
 
-        var isQuiet = info.State != TcpInfo.Closed && !info.HasUnacknowledged;
-        if (isTls && isQuiet && info.AcknowledgedBytes - _sentBefore >= GetLeastRecordBytes(sentBytes))
+        if (queued < 0)
+        {
+            return new DeliveryStatus(
+                sentBytes, ended, IsReset: false, null, IsInKernel: ended, IsAllAcknowledged: ended);
+        }
+
+        if (probe.IsUnix)
+        {
+            var isRead = ended && queued == 0;
+            return new DeliveryStatus(
+                HashCode.Combine(sentBytes, queued),
+                isRead,
+                IsReset: false,
+                isRead ? 0 : null,
+                IsInKernel: ended,
+                IsAllAcknowledged: isRead);
+        }
+
+        var hasInfo = probe.TryGetTcpInfo(out var info);
+        var isClosed = hasInfo && info.State == TcpInfo.Closed;
+        var isQuiet = queued == 0 && !isClosed;
+        if (isTls && isQuiet && hasInfo && info.AcknowledgedBytes - _sentBefore >= GetLeastRecordBytes(sentBytes))
         {
             _deliveredBytes = sentBytes;
         }
 
         var isDelivered = _deliveredBytes == sentBytes;
-        var isEnd = ended && (isDelivered || (isQuiet && (!isTls || HasSettled(info.AcknowledgedBytes))));
+        var isEnd = ended && (isDelivered || (isQuiet && (!isTls || HasSettled(queued, info.AcknowledgedBytes))));
         return new DeliveryStatus(
-            info.AcknowledgedBytes,
+            HashCode.Combine(sentBytes, queued, info.AcknowledgedBytes),
             isEnd,
-            info.State == TcpInfo.Closed && !isEnd,
-            isDelivered || isEnd ? writtenBytes - sentBytes : isTls && info.AcknowledgedBytes <= _sentBefore ? writtenBytes : null,
-            IsWindowClosed: info.IsWindowClosed);
+            isClosed && !isEnd,
+            isDelivered || isEnd ? writtenBytes - sentBytes
+                : isTls && hasInfo && info.AcknowledgedBytes <= _sentBefore ? writtenBytes
+                : null,
+            IsWindowClosed: info.IsWindowClosed,
+            IsInKernel: ended,
+            IsAllAcknowledged: isDelivered || isEnd);
     }
 
-    private static long GetLeastRecordBytes(long bytes) => bytes + ((bytes + MaxRecordBytes - 1) / MaxRecordBytes * MinRecordOverhead);
+    private static long GetLeastRecordBytes(long bytes) =>
+        bytes + ((bytes + MaxRecordBytes - 1) / MaxRecordBytes * MinRecordOverhead);
 
     // For a middleware inside of TLS that makes fewer bytes of what was written, such as one that compresses.
-    private bool HasSettled(long acknowledged)
+    private bool HasSettled(int queued, long acknowledged)
     {
         var now = clock.GetTimestamp();
-        if (acknowledged != _acknowledgedAtLook)
+        if (_atLook != (queued, acknowledged))
         {
-            (_acknowledgedAtLook, _acknowledgedSince) = (acknowledged, now);
+            (_atLook, _unchangedSince) = ((queued, acknowledged), now);
         }
 
-        return clock.GetElapsedTime(_acknowledgedSince, now) >= Settled;
+        return clock.GetElapsedTime(_unchangedSince, now) >= Settled;
     }
 }

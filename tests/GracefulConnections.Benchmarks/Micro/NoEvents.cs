@@ -9,9 +9,7 @@ internal sealed class NoEvents : ITransportEvents
     {
     }
 
-    public void OnOutputFaulted()
-    {
-    }
+    public bool OnOutputFaulted(Exception exception) => false;
 
     public void OnFinSent()
     {

@@ -38,7 +38,7 @@ public class OutputMicroBenchmark : IDisposable
         var pipe = new Pipe(new PipeOptions(useSynchronizationContext: false));
         if (Graceful)
         {
-            _writer = new SocketOutput(pipe, ResumeWriterThreshold, _socket, new SocketProbe(_socket), new NoEvents());
+            _writer = new SocketOutput(pipe, _socket, new SocketProbe(_socket), new NoEvents());
         }
         else
         {

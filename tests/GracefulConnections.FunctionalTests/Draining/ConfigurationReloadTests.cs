@@ -29,9 +29,9 @@ public class ConfigurationReloadTests
         const int idleCount = 10;
         await using var server = await StartAsync();
         await using var load = await EchoLoad.StartAsync(_kept!.EndPoint, LoadCount);
-        await using var busy = await RawPeer.ConnectAsync(_removed!.EndPoint);
+        await using var busy = await ScriptedPeer.ConnectAsync(_removed!.EndPoint);
         await busy.SendAsync(new byte[MessageBytes / 2]);
-        var idle = await Task.WhenAll(Enumerable.Range(0, idleCount).Select(_ => RawPeer.ConnectAsync(_removed.EndPoint)));
+        var idle = await Task.WhenAll(Enumerable.Range(0, idleCount).Select(_ => ScriptedPeer.ConnectAsync(_removed.EndPoint)));
         await Eventually.IsTrueAsync(() => server.Drain.GetConnections().Count(static connection => !connection.IsBusy) >= idleCount && server.Drain.GetConnections().Single(busy.IsPeerOf).IsBusy);
 
         _configuration.Remove(RemovedKey);
@@ -69,7 +69,7 @@ public class ConfigurationReloadTests
     {
         using var log = new CapturedLog();
         await using var server = await StartAsync(drain => drain.DrainTimeout = TimeSpan.FromMilliseconds(500), builder => builder.Logging.SetMinimumLevel(LogLevel.Debug).AddProvider(log));
-        await using var busy = await RawPeer.ConnectAsync(_removed!.EndPoint);
+        await using var busy = await ScriptedPeer.ConnectAsync(_removed!.EndPoint);
         await busy.SendAsync(new byte[MessageBytes / 2]);
         await Eventually.IsTrueAsync(() => server.Drain.GetConnections() is [{ IsBusy: true }]);
 

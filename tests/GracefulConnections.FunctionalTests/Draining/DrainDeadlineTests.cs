@@ -87,7 +87,7 @@ public class DrainDeadlineTests
             static connection => connection.ServeMessagesAsync(MessageBytes),
             drain => drain.DrainTimeout = 5 * Short,
             build: builder => builder.Logging.SetMinimumLevel(LogLevel.Debug).AddProvider(log));
-        var peers = new List<RawPeer>();
+        var peers = new List<ScriptedPeer>();
         for (var i = 0; i < 2 * count; i++)
         {
             peers.Add(await server.ConnectTrackedAsync());

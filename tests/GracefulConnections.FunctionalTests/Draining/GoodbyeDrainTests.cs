@@ -119,7 +119,7 @@ public class GoodbyeDrainTests
                     SayAsync(connection, connection.ConnectionId == troubled ? trouble : Trouble.None, never, cancellationToken);
             },
             build: builder => builder.Logging.AddProvider(log));
-        var peers = new List<RawPeer>();
+        var peers = new List<ScriptedPeer>();
         for (var i = 0; i < peerCount; i++)
         {
             peers.Add(await server.ConnectTrackedAsync());
@@ -180,7 +180,7 @@ public class GoodbyeDrainTests
     private static async ValueTask SendAsync(ConnectionContext connection, byte[] message, CancellationToken cancellationToken) =>
         await connection.Transport.Output.WriteAsync(message, cancellationToken);
 
-    private static async Task<byte[]> ReadUntilFinAsync(RawPeer peer)
+    private static async Task<byte[]> ReadUntilFinAsync(ScriptedPeer peer)
     {
         var received = new MemoryStream();
         var buffer = new byte[4096];

@@ -94,7 +94,7 @@ public class HandlerDrainTests
     {
         const int peerCount = 50;
         await using var server = await TestServer.StartDrainingAsync(connection => connection.ServeMessagesAsync(MessageBytes));
-        var peers = new List<RawPeer>();
+        var peers = new List<ScriptedPeer>();
         for (var i = 0; i < peerCount; i++)
         {
             peers.Add(await server.ConnectTrackedAsync());

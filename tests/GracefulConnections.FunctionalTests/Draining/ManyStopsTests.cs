@@ -74,13 +74,13 @@ public class ManyStopsTests(ITestOutputHelper output)
         Assert.Equal((BusyCount + IdleCount, BusyCount + IdleCount), (report.ConnectionCount, report.DeliveredCount));
     }
 
-    private static async Task<(long Bytes, PeerSaw End)> UseAsync(TestServer server, Func<RawPeer, Task<(long Bytes, PeerSaw End)>> use)
+    private static async Task<(long Bytes, PeerSaw End)> UseAsync(TestServer server, Func<ScriptedPeer, Task<(long Bytes, PeerSaw End)>> use)
     {
         await using var peer = await server.ConnectAsync();
         return await use(peer);
     }
 
-    private async Task<(long Bytes, PeerSaw End)> ExchangeUntilFinAsync(RawPeer peer, CountdownEvent serving)
+    private async Task<(long Bytes, PeerSaw End)> ExchangeUntilFinAsync(ScriptedPeer peer, CountdownEvent serving)
     {
         var message = new byte[MessageBytes];
         for (var isFirst = true; ; isFirst = false)

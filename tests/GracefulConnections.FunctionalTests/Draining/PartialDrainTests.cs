@@ -79,9 +79,9 @@ public class PartialDrainTests
         await load.StopAsync();
     }
 
-    private static async Task<List<RawPeer>> ConnectAsync(TestServer server)
+    private static async Task<List<ScriptedPeer>> ConnectAsync(TestServer server)
     {
-        var peers = new List<RawPeer>();
+        var peers = new List<ScriptedPeer>();
         for (var i = 0; i < ChosenCount; i++)
         {
             peers.Add(await server.ConnectTrackedAsync());
@@ -90,7 +90,7 @@ public class PartialDrainTests
         return peers;
     }
 
-    private static async Task DrainUnderLoadAsync(TestServer server, EchoLoad load, List<RawPeer> chosen, Func<TrackedConnectionInfo, bool> filter, bool stopLoad = true)
+    private static async Task DrainUnderLoadAsync(TestServer server, EchoLoad load, List<ScriptedPeer> chosen, Func<TrackedConnectionInfo, bool> filter, bool stopLoad = true)
     {
         await load.GoesOnAsync();
 

@@ -83,9 +83,9 @@ public class ProcessStopTests(ITestOutputHelper output)
     private static async Task<(IReadOnlyList<(long Bytes, PeerSaw End)> Idle, IReadOnlyList<(long Bytes, PeerSaw End)> Busy, int ExitCode, TimeSpan Time)> StopAsync(
         SampleProcess server, ReadOnlyMemory<byte> ping, int pongBytes, ReadOnlyMemory<byte> work)
     {
-        var peers = new ConcurrentBag<RawPeer>();
+        var peers = new ConcurrentBag<ScriptedPeer>();
         await Parallel.ForAsync(0, IdleCount + BusyCount, async (_, _) => peers.Add(await ConnectAsync(server, ping, pongBytes)));
-        RawPeer[] all = [.. peers];
+        ScriptedPeer[] all = [.. peers];
         var ends = Array.ConvertAll(all, ReadAndCloseAsync);
         foreach (var busy in all[IdleCount..])
         {
@@ -102,7 +102,7 @@ public class ProcessStopTests(ITestOutputHelper output)
     }
 
     // A peer that was answered was accepted: what waits in the listener's queue is not the server's to end.
-    private static async Task<RawPeer> ConnectAsync(SampleProcess server, ReadOnlyMemory<byte> ping, int pongBytes)
+    private static async Task<ScriptedPeer> ConnectAsync(SampleProcess server, ReadOnlyMemory<byte> ping, int pongBytes)
     {
         var peer = await SampleProcess.ConnectAsync(server.Ports[0]);
         await peer.SendAsync(ping);
@@ -110,7 +110,7 @@ public class ProcessStopTests(ITestOutputHelper output)
         return peer;
     }
 
-    private static async Task<(long Bytes, PeerSaw End)> ReadAndCloseAsync(RawPeer peer)
+    private static async Task<(long Bytes, PeerSaw End)> ReadAndCloseAsync(ScriptedPeer peer)
     {
         await using (peer)
         {

@@ -55,7 +55,7 @@ public class ReadinessTests
             time.Advance(AnnounceDelay);
             return server.Drain.Phase > DrainPhase.Announced;
         });
-        foreach (var peer in (RawPeer[])[early, late])
+        foreach (var peer in (ScriptedPeer[])[early, late])
         {
             Assert.Equal((0, PeerSaw.Eof), await peer.ReadToEndAsync());
             peer.HalfClose();
@@ -84,7 +84,7 @@ public class ReadinessTests
         Assert.Equal(HttpStatusCode.ServiceUnavailable, await ProbeAsync(http!));
     }
 
-    private static async Task EchoAsync(RawPeer peer)
+    private static async Task EchoAsync(ScriptedPeer peer)
     {
         await peer.SendAsync(new byte[MessageBytes]);
         await peer.ReadExactlyAsync(MessageBytes);

@@ -1,5 +1,3 @@
-using System.Net.Sockets;
-using System.Text;
 using GracefulConnections.FunctionalTests.Samples.Support;
 using GracefulConnections.FunctionalTests.Support;
 
@@ -8,24 +6,19 @@ namespace GracefulConnections.FunctionalTests.Draining;
 /// <summary>A service under systemd, with Microsoft.Extensions.Hosting.Systemd: what its notify socket gets when the service drains.</summary>
 public sealed class SystemdServiceTests : IDisposable
 {
-    private readonly string _path = Path.Combine(Path.GetTempPath(), $"graceful-{Guid.NewGuid():N}.notify");
-    private readonly Socket _socket = new(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
+    private readonly FakeNotifySocket _manager = new();
 
-    public SystemdServiceTests() => _socket.Bind(new UnixDomainSocketEndPoint(_path));
-
-    public void Dispose()
-    {
-        _socket.Dispose();
-        File.Delete(_path);
-    }
+    public void Dispose() => _manager.Dispose();
 
     [Fact]
     public async Task Terminate_ServiceUnderSystemd_SaysHowFarItIsAndAsksForTime()
     {
-        await using var server = await StopServer.StartServiceAsync(_path, "--Work", "00:00:01", "--Drain:ReportInterval", "00:00:00.1", "--Drain:DrainTimeout", "00:01:30");
-        Assert.Equal("READY=1", await ReceiveAsync());
+        await using var server = await StopServer.StartServiceAsync(_manager.Address, "--Work", "00:00:01", "--Drain:ReportInterval", "00:00:00.1", "--Drain:DrainTimeout", "00:01:30");
+        Assert.Equal("READY=1", await _manager.ReceiveAsync());
 
-        var receiving = ReceiveUntilDrainedAsync(); // Meanwhile: the kernel keeps ten messages, and a drain does not wait for a service manager that is stuck.
+        // Meanwhile: the kernel keeps ten messages, and a drain does not wait for a service manager that is stuck.
+        var receiving = _manager.ReceiveUntilAsync(
+            static message => message.StartsWith("STATUS=Drained 1 connections in ", StringComparison.Ordinal));
         await StopWithOneBusyAsync(server);
 
         // Its own message comes first, then ours; the deadline is 90 s after the first request, and the exit a second later.
@@ -39,7 +32,7 @@ public sealed class SystemdServiceTests : IDisposable
             messages[..3]);
         Assert.NotEmpty(messages[3..^1]);
         Assert.All(messages[3..^1], static message => Assert.Matches(@"^STATUS=Draining, 1 connections left after \d+\.\d s\.\nEXTEND_TIMEOUT_USEC=(90|[1-8]\d)\d{6}$", message));
-        Assert.Equal(0, _socket.Available);
+        Assert.False(_manager.HasMessage);
     }
 
     [Fact]
@@ -49,7 +42,7 @@ public sealed class SystemdServiceTests : IDisposable
 
         await StopWithOneBusyAsync(server);
 
-        Assert.Equal(0, _socket.Available);
+        Assert.False(_manager.HasMessage);
     }
 
     private static async Task StopWithOneBusyAsync(SampleProcess server)
@@ -67,24 +60,5 @@ public sealed class SystemdServiceTests : IDisposable
         Assert.Equal(0, await server.WaitForExitAsync());
         Assert.DoesNotContain("<4>", server.Log, StringComparison.Ordinal); // No warning, in systemd's own notation.
         Assert.Contains("<6>", server.Log, StringComparison.Ordinal);
-    }
-
-    private async Task<List<string>> ReceiveUntilDrainedAsync()
-    {
-        var messages = new List<string>();
-        do
-        {
-            messages.Add(await ReceiveAsync());
-        }
-        while (!messages[^1].StartsWith("STATUS=Drained 1 connections in ", StringComparison.Ordinal));
-
-        return messages;
-    }
-
-    private async Task<string> ReceiveAsync()
-    {
-        using var limit = new CancellationTokenSource(TestServer.TestLimit);
-        var buffer = new byte[4096];
-        return Encoding.UTF8.GetString(buffer, 0, await _socket.ReceiveAsync(buffer, SocketFlags.None, limit.Token));
     }
 }

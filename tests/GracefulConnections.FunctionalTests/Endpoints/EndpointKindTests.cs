@@ -155,9 +155,9 @@ public sealed class EndpointKindTests
             endpoint.Run(static connection => WholeReply.SendAsync(connection));
         });
 
-        static async Task<RawPeer> ConnectAsync(ListenOptions endpoint)
+        static async Task<ScriptedPeer> ConnectAsync(ListenOptions endpoint)
         {
-            var peer = await RawPeer.ConnectAsync(endpoint.EndPoint);
+            var peer = await ScriptedPeer.ConnectAsync(endpoint.EndPoint);
             await peer.SendAsync(new byte[1]);
             return peer;
         }
@@ -232,10 +232,10 @@ public sealed class EndpointKindTests
 
     private static IEnumerable<IPAddress> LoopbackAddresses() => Socket.OSSupportsIPv6 ? [IPAddress.Loopback, IPAddress.IPv6Loopback] : [IPAddress.Loopback];
 
-    private static async Task<RawPeer> ConnectAsync(IPAddress address, int port)
+    private static async Task<ScriptedPeer> ConnectAsync(IPAddress address, int port)
     {
         var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         await socket.ConnectAsync(address, port).InTimeAsync();
-        return new RawPeer(socket);
+        return new ScriptedPeer(socket);
     }
 }

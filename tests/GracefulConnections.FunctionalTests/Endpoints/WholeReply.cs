@@ -21,12 +21,12 @@ internal static class WholeReply
     /// <summary>Asserts it on a plaintext endpoint.</summary>
     public static async Task AssertArrivesAsync(TestServer server, EndPoint endPoint, CloseOutcome outcome = CloseOutcome.Graceful)
     {
-        await using var peer = await RawPeer.ConnectAsync(endPoint);
+        await using var peer = await ScriptedPeer.ConnectAsync(endPoint);
         await AssertArrivesAsync(server, peer, outcome);
     }
 
     /// <summary>Asserts it on a plaintext endpoint.</summary>
-    public static async Task AssertArrivesAsync(TestServer server, RawPeer peer, CloseOutcome outcome = CloseOutcome.Graceful)
+    public static async Task AssertArrivesAsync(TestServer server, ScriptedPeer peer, CloseOutcome outcome = CloseOutcome.Graceful)
     {
         peer.StartUpload();
 
@@ -68,7 +68,7 @@ internal static class WholeReply
 
     private static async Task UploadAsync(TlsPeer peer, CancellationToken enough)
     {
-        var bytes = new byte[RawPeer.UploadChunkBytes];
+        var bytes = new byte[ScriptedPeer.UploadChunkBytes];
         while (!enough.IsCancellationRequested)
         {
             await peer.SendAsync(bytes);

@@ -10,14 +10,14 @@ internal sealed class HttpPeer : IAsyncDisposable
 {
     private const string EndOfHead = "\r\n\r\n";
 
-    private readonly RawPeer _raw;
+    private readonly ScriptedPeer _raw;
     private readonly Stream _stream;
     private readonly byte[] _buffer = new byte[64 * 1024];
     private int _start;
     private int _end;
     private bool _hasEnded;
 
-    private HttpPeer(RawPeer raw, Stream stream)
+    private HttpPeer(ScriptedPeer raw, Stream stream)
     {
         _raw = raw;
         _stream = stream;

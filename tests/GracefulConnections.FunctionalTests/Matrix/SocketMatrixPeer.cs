@@ -3,7 +3,7 @@ using GracefulConnections.FunctionalTests.Support;
 namespace GracefulConnections.FunctionalTests.Matrix;
 
 /// <summary>A plain socket, TCP or Unix.</summary>
-internal sealed class SocketMatrixPeer(RawPeer peer) : MatrixPeer
+internal sealed class SocketMatrixPeer(ScriptedPeer peer) : MatrixPeer
 {
     public override Task SendAsync(int count) => peer.SendAsync(new byte[count]);
 

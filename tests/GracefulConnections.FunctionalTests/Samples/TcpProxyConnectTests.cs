@@ -25,7 +25,7 @@ public sealed class TcpProxyConnectTests
         upstream.Listen();
         await using var peer = await SampleProcess.ConnectAsync(proxy.Port);
         await peer.SendAsync(new byte[1]);
-        await using var accepted = new RawPeer(await upstream.AcceptAsync(TestContext.Current.CancellationToken).AsTask().InTimeAsync());
+        await using var accepted = new ScriptedPeer(await upstream.AcceptAsync(TestContext.Current.CancellationToken).AsTask().InTimeAsync());
         await accepted.ReadExactlyAsync(1);
     }
 

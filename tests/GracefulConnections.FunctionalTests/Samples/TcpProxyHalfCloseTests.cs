@@ -79,7 +79,7 @@ public sealed class TcpProxyHalfCloseTests(TcpProxy proxy) : IClassFixture<TcpPr
     }
 
     // At the same time: these take as long as they take.
-    private async Task BothWaysAsync(Func<RawPeer, RawPeer, Task> act)
+    private async Task BothWaysAsync(Func<ScriptedPeer, ScriptedPeer, Task> act)
     {
         var (downstream, upstream) = await proxy.ConnectPairAsync();
         await using var _ = downstream;
@@ -93,13 +93,13 @@ public sealed class TcpProxyHalfCloseTests(TcpProxy proxy) : IClassFixture<TcpPr
         Assert.All((await proxy.AllOutcomesAsync()).TakeLast(2), outcomes => Assert.Equal((CloseOutcome.Graceful, CloseOutcome.Graceful), outcomes));
     }
 
-    private static async Task SendAndHalfCloseAsync(RawPeer peer)
+    private static async Task SendAndHalfCloseAsync(ScriptedPeer peer)
     {
         await peer.SendAsync(new byte[LargeBytes]);
         peer.HalfClose();
     }
 
-    private static async Task<long> DripAsync(RawPeer peer)
+    private static async Task<long> DripAsync(ScriptedPeer peer)
     {
         using var rhythm = new PeriodicTimer(DripInterval);
         var sent = 0L;

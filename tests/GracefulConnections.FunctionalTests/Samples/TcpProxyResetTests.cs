@@ -175,14 +175,14 @@ public sealed class TcpProxyResetTests(TcpProxy proxy) : IClassFixture<TcpProxy>
         Assert.Equal((CloseOutcome.PeerReset, CloseOutcome.Aborted), await proxy.OutcomesAsync(isOneDownstream));
     }
 
-    private static async Task RelayByteAsync(RawPeer from, RawPeer to)
+    private static async Task RelayByteAsync(ScriptedPeer from, ScriptedPeer to)
     {
         await from.SendAsync(new byte[1]);
         await to.ReadExactlyAsync(1);
     }
 
     // Neither read nor sent: a read tells of a reset after FIN nothing, and a send to a closed socket makes one.
-    private static async Task WasResetAsync(RawPeer peer, bool afterFin = false)
+    private static async Task WasResetAsync(ScriptedPeer peer, bool afterFin = false)
     {
         await Eventually.IsTrueAsync(() => peer.Socket.Poll(0, SelectMode.SelectError));
         var error = (SocketError)(int)peer.Socket.GetSocketOption(SocketOptionLevel.Socket, SocketOptionName.Error)!;
@@ -190,7 +190,7 @@ public sealed class TcpProxyResetTests(TcpProxy proxy) : IClassFixture<TcpProxy>
     }
 
     // The proxy sends nothing to this peer, so that whatever its kernel has received is a FIN.
-    private static async Task SendUntilResetAsync(RawPeer peer)
+    private static async Task SendUntilResetAsync(ScriptedPeer peer)
     {
         var exception = await Assert.ThrowsAsync<SocketException>(async () =>
         {
@@ -204,7 +204,7 @@ public sealed class TcpProxyResetTests(TcpProxy proxy) : IClassFixture<TcpProxy>
     }
 
     // Blocked for good: nothing moves, here and in the proxy, until the peer's peer reads.
-    private static async Task SendUntilBlockedAsync(RawPeer peer)
+    private static async Task SendUntilBlockedAsync(ScriptedPeer peer)
     {
         peer.Socket.Blocking = false;
         var bytes = new byte[BlockBytes];
@@ -222,7 +222,7 @@ public sealed class TcpProxyResetTests(TcpProxy proxy) : IClassFixture<TcpProxy>
     }
 
     // Counts what the proxy has sent and the peer has not read.
-    private static Func<long> WireTo(RawPeer peer)
+    private static Func<long> WireTo(ScriptedPeer peer)
     {
         var port = ((IPEndPoint)peer.Socket.LocalEndPoint!).Port;
         var proxyPort = ((IPEndPoint)peer.Socket.RemoteEndPoint!).Port;

@@ -13,7 +13,7 @@ public sealed class TcpProxyStopTests
     public async Task Stop_IdleAndBusyConnections_GetFinOnBothLegsAndTheWholeReply()
     {
         await using var proxy = await TcpProxy.StartAsync("--Drain:DrainTimeout", $"{TestServer.TestLimit}");
-        var idle = new List<(RawPeer Downstream, RawPeer Upstream)>();
+        var idle = new List<(ScriptedPeer Downstream, ScriptedPeer Upstream)>();
         try
         {
             for (var i = 0; i < IdleCount; i++)

@@ -29,7 +29,7 @@ public sealed class TcpProxyVolumeTests
     }
 
     // Each block differs from the one before it, so that a lost, doubled or swapped one would show.
-    private static async Task<string> SendAsync(RawPeer peer, int seed)
+    private static async Task<string> SendAsync(ScriptedPeer peer, int seed)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         var block = new byte[BlockBytes];
@@ -45,7 +45,7 @@ public sealed class TcpProxyVolumeTests
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
-    private static async Task<string> ReceiveAsync(RawPeer peer)
+    private static async Task<string> ReceiveAsync(ScriptedPeer peer)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         var buffer = new byte[BlockBytes];

@@ -18,7 +18,7 @@ public sealed class WorkerTests
         try
         {
             await using var worker = await StartAsync("--Ledger:Path", ledger);
-            var subscribers = new List<RawPeer>();
+            var subscribers = new List<ScriptedPeer>();
             for (var i = 0; i < SubscriberCount; i++)
             {
                 subscribers.Add(await SampleProcess.ConnectAsync(worker.Ports[0]));

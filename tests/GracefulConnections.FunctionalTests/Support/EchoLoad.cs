@@ -7,12 +7,12 @@ internal sealed class EchoLoad : IAsyncDisposable
 {
     private const int MessageBytes = 1000;
 
-    private readonly RawPeer[] _peers;
+    private readonly ScriptedPeer[] _peers;
     private readonly Task[] _echoing;
     private readonly long[] _rounds;
     private volatile bool _isOver;
 
-    private EchoLoad(RawPeer[] peers)
+    private EchoLoad(ScriptedPeer[] peers)
     {
         _peers = peers;
         _rounds = new long[peers.Length];
@@ -22,7 +22,7 @@ internal sealed class EchoLoad : IAsyncDisposable
     /// <summary>Connects the peers, and waits until each of them has been answered.</summary>
     public static async Task<EchoLoad> StartAsync(EndPoint endPoint, int peerCount)
     {
-        var load = new EchoLoad(await Task.WhenAll(Enumerable.Range(0, peerCount).Select(_ => RawPeer.ConnectAsync(endPoint))));
+        var load = new EchoLoad(await Task.WhenAll(Enumerable.Range(0, peerCount).Select(_ => ScriptedPeer.ConnectAsync(endPoint))));
         await load.GoesOnAsync(1);
         return load;
     }
@@ -62,7 +62,7 @@ internal sealed class EchoLoad : IAsyncDisposable
         var message = new byte[MessageBytes];
         for (var round = 0; !_isOver; round++)
         {
-            Array.Fill(message, (byte)round);
+            Array.Fill(message, (byte)(round % PoisoningMemoryPool.PoisonByte)); // Never that byte.
             await _peers[index].SendAsync(message);
             Assert.Equal(message, await _peers[index].ReadExactlyAsync(MessageBytes));
             Volatile.Write(ref _rounds[index], round + 1);

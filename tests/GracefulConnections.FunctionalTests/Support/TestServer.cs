@@ -16,7 +16,7 @@ namespace GracefulConnections.FunctionalTests.Support;
 internal sealed class TestServer : IAsyncDisposable
 {
     /// <summary>The limit of every wait: far beyond what any of them needs, so that reaching it is a failure and not a slow machine.</summary>
-    public static readonly TimeSpan TestLimit = TimeSpan.FromSeconds(60);
+    public static readonly TimeSpan TestLimit = WaitLimit.Longest;
 
     private WebApplication _app = null!;
     private readonly Channel<CloseResult> _results = Channel.CreateUnbounded<CloseResult>();
@@ -30,6 +30,9 @@ internal sealed class TestServer : IAsyncDisposable
 
     /// <summary>Gets the port, on TCP.</summary>
     public int Port => ((IPEndPoint)EndPoint).Port;
+
+    /// <summary>Gets where the server's connections have their memory from, TLS included.</summary>
+    public PoisoningMemoryPoolFactory Memory { get; } = new();
 
     /// <summary>Gets the host's services.</summary>
     public IServiceProvider Services => _app.Services;
@@ -121,6 +124,7 @@ internal sealed class TestServer : IAsyncDisposable
         builder.Logging.ClearProviders();
         build?.Invoke(builder);
         var server = new TestServer();
+        builder.Services.AddSingleton<IMemoryPoolFactory<byte>>(server.Memory); // Kestrel takes the last of them.
         ListenOptions? listening = null;
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
@@ -172,10 +176,10 @@ internal sealed class TestServer : IAsyncDisposable
 
     /// <summary>Connects a peer.</summary>
     /// <param name="configure">Changes the socket before it connects, its buffers for example.</param>
-    public Task<RawPeer> ConnectAsync(Action<Socket>? configure = null) => RawPeer.ConnectAsync(EndPoint, configure);
+    public Task<ScriptedPeer> ConnectAsync(Action<Socket>? configure = null) => ScriptedPeer.ConnectAsync(EndPoint, configure);
 
     /// <summary>Connects a peer, and waits until the drain knows of it: only an accepted connection can be drained.</summary>
-    public async Task<RawPeer> ConnectTrackedAsync(Action<Socket>? configure = null)
+    public async Task<ScriptedPeer> ConnectTrackedAsync(Action<Socket>? configure = null)
     {
         var peer = await ConnectAsync(configure);
         await Eventually.IsTrueAsync(() => Drain.GetConnections().Any(connection => peer.IsPeerOf(connection)));
@@ -202,6 +206,15 @@ internal sealed class TestServer : IAsyncDisposable
     /// <summary>Drains a part while the server goes on.</summary>
     public Task<DrainReport> DrainAsync(Func<TrackedConnectionInfo, bool> filter) => Drain.DrainAsync(filter, CancellationToken.None).WaitAsync(TestLimit);
 
-    // On a thread of its own: Kestrel's disposal blocks the one that calls it, and a connection that hangs must fail a test and not hang it.
-    public async ValueTask DisposeAsync() => await Task.Run(() => _app.DisposeAsync().AsTask()).WaitAsync(TestLimit);
+    /// <summary>
+    /// Disposes the server, and then checks its memory, so that what late code returns and writes meanwhile counts too.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">Pooled memory was used after its return, or returned twice.</exception>
+    public async ValueTask DisposeAsync()
+    {
+        // On a thread of its own: Kestrel's disposal blocks the one that calls it, and a connection that hangs must
+        // fail a test and not hang it.
+        await Task.Run(() => _app.DisposeAsync().AsTask()).WaitAsync(TestLimit);
+        Memory.ThrowIfViolated();
+    }
 }

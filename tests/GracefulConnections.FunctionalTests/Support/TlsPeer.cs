@@ -10,7 +10,7 @@ internal sealed class TlsPeer : IAsyncDisposable
 {
     private readonly EndNotingStream _below;
 
-    private TlsPeer(RawPeer tcp)
+    private TlsPeer(ScriptedPeer tcp)
     {
         Tcp = tcp;
         _below = new EndNotingStream(tcp.Socket);
@@ -18,7 +18,7 @@ internal sealed class TlsPeer : IAsyncDisposable
     }
 
     /// <summary>Gets the TCP connection. What is sent and received there is not plaintext.</summary>
-    public RawPeer Tcp { get; }
+    public ScriptedPeer Tcp { get; }
 
     public SslStream Tls { get; }
 
@@ -31,7 +31,7 @@ internal sealed class TlsPeer : IAsyncDisposable
     public static async Task<TlsPeer> ConnectAsync(
         EndPoint endPoint, SslProtocols protocol = SslProtocols.None, Action<Socket>? configure = null, Action<SslClientAuthenticationOptions>? authenticate = null)
     {
-        var peer = new TlsPeer(await RawPeer.ConnectAsync(endPoint, configure));
+        var peer = new TlsPeer(await ScriptedPeer.ConnectAsync(endPoint, configure));
         var options = TestCertificate.TrustingOptions;
         options.EnabledSslProtocols = protocol;
         authenticate?.Invoke(options);
@@ -63,6 +63,7 @@ internal sealed class TlsPeer : IAsyncDisposable
         {
             while (await Tls.ReadAsync(buffer, limit.Token) is > 0 and var received)
             {
+                PoisoningMemoryPool.ThrowIfPoisoned(buffer.AsSpan(0, received));
                 bytes += received;
             }
         }

@@ -52,11 +52,11 @@ internal sealed class BadInputServer : IAsyncDisposable
         return bad;
     }
 
-    public Task<RawPeer> ConnectAsync() => _server.ConnectAsync();
+    public Task<ScriptedPeer> ConnectAsync() => _server.ConnectAsync();
 
     /// <summary>Receives until the server's end, then ends too.</summary>
     /// <returns>What arrived, and how it ended, to be compared with another server's.</returns>
-    public static async Task<string> ReadToEndAsync(RawPeer peer)
+    public static async Task<string> ReadToEndAsync(ScriptedPeer peer)
     {
         var received = new StringBuilder();
         var buffer = new byte[4096];

@@ -7,12 +7,12 @@ namespace GracefulConnections.FunctionalTests.Tls;
 /// <summary>The other end of a TLS connection, which keeps what it received below TLS.</summary>
 internal sealed class TappedPeer : IAsyncDisposable
 {
-    private readonly RawPeer _tcp;
+    private readonly ScriptedPeer _tcp;
     private readonly TapStream _tap;
     private readonly SslStream _tls;
     private readonly StringBuilder _plaintext = new();
 
-    private TappedPeer(RawPeer tcp)
+    private TappedPeer(ScriptedPeer tcp)
     {
         _tcp = tcp;
         _tap = new TapStream(tcp.Socket);

@@ -172,10 +172,10 @@ public class TlsBadInputTests
         Assert.Equal(await SendRandomAsync(null, connections), await SendRandomAsync(placement, connections));
     }
 
-    private static async Task AssertAsStockAsync(TlsPlacement placement, Func<RawPeer, Task<string>> act, Action<HttpsConnectionAdapterOptions>? tls = null) =>
+    private static async Task AssertAsStockAsync(TlsPlacement placement, Func<ScriptedPeer, Task<string>> act, Action<HttpsConnectionAdapterOptions>? tls = null) =>
         Assert.Equal(await ActAsync(null, act, tls), await ActAsync(placement, act, tls));
 
-    private static async Task<string> ActAsync(TlsPlacement? placement, Func<RawPeer, Task<string>> act, Action<HttpsConnectionAdapterOptions>? tls)
+    private static async Task<string> ActAsync(TlsPlacement? placement, Func<ScriptedPeer, Task<string>> act, Action<HttpsConnectionAdapterOptions>? tls)
     {
         await using var server = await BadInputServer.StartAsync(placement, tls);
         string saw;
@@ -191,7 +191,7 @@ public class TlsBadInputTests
     private static string EndOf(string saw) => saw[saw.LastIndexOf(',')..];
 
     /// <returns>What the peer saw of TLS: the records themselves are encrypted and differ each time.</returns>
-    private static async Task<string> ShakeHandsAsync(RawPeer peer, SslProtocols protocol, Action<SslClientAuthenticationOptions>? authenticate = null)
+    private static async Task<string> ShakeHandsAsync(ScriptedPeer peer, SslProtocols protocol, Action<SslClientAuthenticationOptions>? authenticate = null)
     {
         using var limit = new CancellationTokenSource(TestServer.TestLimit);
         await using var tcp = new NetworkStream(peer.Socket, ownsSocket: false);

@@ -336,7 +336,7 @@ public class TlsCloseTests
 
     private static async Task UploadAsync(TlsPeer peer, CancellationToken enough)
     {
-        var bytes = new byte[RawPeer.UploadChunkBytes];
+        var bytes = new byte[ScriptedPeer.UploadChunkBytes];
         while (!enough.IsCancellationRequested)
         {
             await peer.SendAsync(bytes);

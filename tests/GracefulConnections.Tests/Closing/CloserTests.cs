@@ -411,7 +411,7 @@ public sealed class CloserTests : IAsyncDisposable
         var end = await EndAsync(sut).WithinLimit();
 
         Assert.Equal(CloseOutcome.Aborted, end.Outcome);
-        Assert.Equal(LeftOver.Drop, _output.EndedWith);
+        Assert.Equal(LeftOver.Send, _output.EndedWith);
         Assert.Equal(0, _endpoint.Scope.ClosingSweeper.Count);
     }
 

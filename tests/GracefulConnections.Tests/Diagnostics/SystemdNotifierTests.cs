@@ -1,5 +1,4 @@
 using System.Net.Sockets;
-using System.Text;
 using GracefulConnections.Diagnostics;
 using GracefulConnections.Tests.Support;
 using Microsoft.Extensions.Logging;
@@ -9,24 +8,22 @@ namespace GracefulConnections.Tests.Diagnostics;
 /// <summary>What a service manager reads from its notify socket.</summary>
 public sealed class SystemdNotifierTests : IDisposable
 {
-    private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("graceful-notify-");
     private readonly RecordingLogger _logger = new();
 
-    public void Dispose() => _directory.Delete(recursive: true);
+    public void Dispose() => _logger.Dispose();
 
     [Fact]
     public async Task Notify_SocketInTheFileSystem_GetsOneDatagramAMessage()
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Needs Unix datagram sockets.");
-        var path = Path.Combine(_directory.FullName, "notify");
-        using var manager = Listen(path);
-        var sut = new SystemdNotifier(path, _logger);
+        using var manager = new FakeNotifySocket();
+        var sut = new SystemdNotifier(manager.Address, _logger);
 
         sut.Notify("STATUS=Draining, 3 connections left.\nEXTEND_TIMEOUT_USEC=21000000");
         sut.Notify("STATUS=Drainé.");
 
-        Assert.Equal("STATUS=Draining, 3 connections left.\nEXTEND_TIMEOUT_USEC=21000000", await ReceiveAsync(manager));
-        Assert.Equal("STATUS=Drainé.", await ReceiveAsync(manager));
+        Assert.Equal("STATUS=Draining, 3 connections left.\nEXTEND_TIMEOUT_USEC=21000000", await manager.ReceiveAsync());
+        Assert.Equal("STATUS=Drainé.", await manager.ReceiveAsync());
         Assert.Empty(_logger.Entries);
     }
 
@@ -34,12 +31,11 @@ public sealed class SystemdNotifierTests : IDisposable
     public async Task Notify_AbstractSocket_GetsTheMessage()
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Abstract sockets are Linux's.");
-        var name = $"graceful-notify-{Guid.NewGuid():N}";
-        using var manager = Listen($"\0{name}");
+        using var manager = FakeNotifySocket.CreateAbstract();
 
-        new SystemdNotifier($"@{name}", _logger).Notify("STATUS=Hello.");
+        new SystemdNotifier(manager.Address, _logger).Notify("STATUS=Hello.");
 
-        Assert.Equal("STATUS=Hello.", await ReceiveAsync(manager));
+        Assert.Equal("STATUS=Hello.", await manager.ReceiveAsync());
     }
 
     [Theory]
@@ -55,7 +51,9 @@ public sealed class SystemdNotifierTests : IDisposable
     [Fact]
     public void Notify_NobodyListens_IsLoggedQuietly()
     {
-        new SystemdNotifier(Path.Combine(_directory.FullName, "nobody"), _logger).Notify("STATUS=Hello.");
+        var path = Path.Combine(Path.GetTempPath(), $"nobody-{Guid.NewGuid():N}");
+
+        new SystemdNotifier(path, _logger).Notify("STATUS=Hello.");
 
         var entry = Assert.Single(_logger.Entries);
         Assert.Equal(
@@ -67,9 +65,8 @@ public sealed class SystemdNotifierTests : IDisposable
     public async Task Notify_ManagerThatDoesNotRead_DoesNotBlock()
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Needs Unix datagram sockets.");
-        var path = Path.Combine(_directory.FullName, "stuck");
-        using var manager = Listen(path);
-        var sut = new SystemdNotifier(path, _logger);
+        using var manager = new FakeNotifySocket();
+        var sut = new SystemdNotifier(manager.Address, _logger);
 
         await Task.Run(() =>
         {
@@ -84,18 +81,4 @@ public sealed class SystemdNotifierTests : IDisposable
 
     [Fact]
     public void ExtendTimeout_Always_IsInMicroseconds() => Assert.Equal("EXTEND_TIMEOUT_USEC=21500000", SystemdNotifier.ExtendTimeout(TimeSpan.FromSeconds(21.5)));
-
-    private static Socket Listen(string path)
-    {
-        var socket = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
-        socket.Bind(new UnixDomainSocketEndPoint(path));
-        return socket;
-    }
-
-    private static async Task<string> ReceiveAsync(Socket manager)
-    {
-        var buffer = new byte[4096];
-        var received = await manager.ReceiveAsync(buffer).WithinLimit();
-        return Encoding.UTF8.GetString(buffer, 0, received);
-    }
 }

@@ -34,7 +34,14 @@ internal sealed class FakeOutput(ITransportEvents events) : TransportOutput(new 
         Events.OnFinSent();
     }
 
-    protected override ValueTask<FlushResult> OnFlushed(ValueTask<FlushResult> flush) => flush;
+    protected override ValueTask<FlushResult> FlushCore(CancellationToken cancellationToken) =>
+        Writer.FlushAsync(cancellationToken);
 
-    protected override void End(LeftOver leftOver) => EndedWith = leftOver;
+    protected override ValueTask<FlushResult> WriteCore(ReadOnlyMemory<byte> source, CancellationToken cancellationToken)
+    {
+        OnWritten(source.Length);
+        return Writer.WriteAsync(source, cancellationToken);
+    }
+
+    protected override void End(LeftOver leftOver, bool flushedOnly) => EndedWith = leftOver;
 }

@@ -14,7 +14,16 @@ internal sealed class RecordingEvents : ITransportEvents
 
     public void OnOutputCompleted() => _told.Enqueue(nameof(OnOutputCompleted));
 
-    public void OnOutputFaulted() => _told.Enqueue(nameof(OnOutputFaulted));
+    /// <summary>Gets or sets whether our FIN follows an output that was completed with an error.</summary>
+    public bool SendsFinBehindFault { get; set; }
+
+    public bool OnOutputFaulted(Exception exception)
+    {
+        _told.Enqueue(nameof(OnOutputFaulted));
+        return SendsFinBehindFault;
+    }
+
+    public void OnAllSent() => _told.Enqueue(nameof(OnAllSent));
 
     public void OnFinSent() => _told.Enqueue(nameof(OnFinSent));
 

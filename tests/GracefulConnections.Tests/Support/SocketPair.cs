@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using GracefulConnections.Transport;
 
 namespace GracefulConnections.Tests.Support;
 
@@ -12,10 +13,14 @@ internal sealed class SocketPair : IDisposable
 
     public Socket Peer { get; }
 
-    public static async Task<SocketPair> ConnectAsync(bool isUnix = false)
+    public static Task<SocketPair> ConnectAsync(bool isUnix = false) => ConnectAsync(isUnix
+        ? new UnixDomainSocketEndPoint(Path.Combine(Path.GetTempPath(), $"graceful-{Guid.NewGuid():N}.sock"))
+        : new IPEndPoint(IPAddress.Loopback, 0));
+
+    public static Task<SocketPair> ConnectAsync(IPAddress address) => ConnectAsync(new IPEndPoint(address, 0));
+
+    private static async Task<SocketPair> ConnectAsync(EndPoint endPoint)
     {
-        var path = Path.Combine(Path.GetTempPath(), $"graceful-{Guid.NewGuid():N}.sock");
-        EndPoint endPoint = isUnix ? new UnixDomainSocketEndPoint(path) : new IPEndPoint(IPAddress.Loopback, 0);
         using var listener = Create();
         listener.Bind(endPoint);
         listener.Listen();
@@ -23,7 +28,68 @@ internal sealed class SocketPair : IDisposable
         await peer.ConnectAsync(listener.LocalEndPoint!).WithinLimit();
         return new SocketPair(await listener.AcceptAsync().WithinLimit(), peer);
 
-        Socket Create() => isUnix ? new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) : new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        Socket Create() => endPoint.AddressFamily == AddressFamily.Unix
+            ? new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)
+            : new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+    }
+
+    /// <summary>Sends until the kernels on both sides take no more and nothing moves.</summary>
+    /// <returns>The number of bytes that were sent.</returns>
+    public long FillOwn()
+    {
+        var chunk = new byte[65536];
+        var one = new byte[1];
+        var sent = 0L;
+        for (var (before, length) = (-1, 0); before != length || length == 0;)
+        {
+            Own.Blocking = false;
+            int count;
+            do
+            {
+                count = Own.Send(chunk, SocketFlags.None, out _);
+                sent += count;
+            }
+            while (count > 0);
+
+            Own.Blocking = true;
+            Peer.Send(one); // Brings the newest acknowledgement.
+            Own.Receive(one);
+            before = length;
+            length = SendQueue.GetLength(Own);
+        }
+
+        return sent;
+    }
+
+    /// <summary>The peer reads, and as much is sent again, until the send queue has the same length as before.</summary>
+    /// <returns>The number of bytes that the peer has read.</returns>
+    public async Task<long> RefillAsync(int length)
+    {
+        var read = 0L;
+        var buffer = new byte[65536];
+        await TestLimit.UntilAsync(() => (read += Peer.Receive(buffer)) > 1_000_000 && SendQueue.GetLength(Own) < length);
+        Own.Blocking = false;
+        await TestLimit.UntilAsync(() =>
+        {
+            Own.Send(buffer.AsSpan(0, Math.Clamp(length - SendQueue.GetLength(Own), 0, 1000)), SocketFlags.None, out _);
+            return SendQueue.GetLength(Own) == length;
+        });
+        Own.Blocking = true;
+        return read;
+    }
+
+    /// <summary>The peer reads until our FIN, which must come behind so many bytes.</summary>
+    public async Task ReadPeerToEndAsync(long expected)
+    {
+        var buffer = new byte[65536];
+        var read = 0L;
+        int count;
+        while ((count = await Peer.ReceiveAsync(buffer).WithinLimit()) > 0)
+        {
+            read += count;
+        }
+
+        Assert.Equal(expected, read);
     }
 
     /// <summary>The peer sends RST, also after its FIN.</summary>

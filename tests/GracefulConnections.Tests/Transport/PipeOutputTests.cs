@@ -12,7 +12,7 @@ public sealed class PipeOutputTests : IAsyncDisposable
     private readonly RecordingEvents _events = new();
     private readonly PipeOutput _sut;
 
-    public PipeOutputTests() => _sut = new PipeOutput(_peer.Transport.Output, null, null, _events);
+    public PipeOutputTests() => _sut = new PipeOutput(_peer.Transport.Output, null, isLeftToServer: false, _events);
 
     public ValueTask DisposeAsync() => _peer.DisposeAsync();
 
@@ -173,9 +173,11 @@ public sealed class PipeOutputTests : IAsyncDisposable
         await WriteAsync("abc");
 
         _sut.Complete(new InvalidTimeZoneException());
+        Assert.Equal([nameof(ITransportEvents.OnOutputFaulted), nameof(ITransportEvents.OnAllSent)], _events.Told);
+        Assert.Equal("abc", _peer.Receive());
+        _sut.Abort();
         _sut.Seal(LeftOver.Send);
 
-        Assert.Equal([nameof(ITransportEvents.OnOutputFaulted)], _events.Told);
         await Assert.ThrowsAsync<ConnectionAbortedException>(_peer.ReceiveToEndAsync);
     }
 
@@ -218,7 +220,7 @@ public sealed class PipeOutputTests : IAsyncDisposable
             _sut.Abort();
         }
 
-        _sut.Seal(LeftOver.DropAndKeepMemory);
+        _sut.Seal(LeftOver.Abandon);
 
         await _sut.Ended.WithinLimit();
         Assert.Equal(aborted ? [] : [nameof(ITransportEvents.OnFinSent)], _events.Told);
@@ -235,7 +237,7 @@ public sealed class PipeOutputTests : IAsyncDisposable
 
         _sut.Abort();
         Assert.True((await write.WithinLimit()).IsCanceled);
-        _sut.Seal(LeftOver.Drop);
+        _sut.Seal(LeftOver.SendThenReset);
 
         await _sut.Ended.WithinLimit();
         await Assert.ThrowsAsync<ConnectionAbortedException>(_peer.ReceiveToEndAsync);

@@ -45,7 +45,7 @@ public class SocketProbeTests
 
         pair.Peer.Shutdown(SocketShutdown.Send);
 
-        await TestLimit.UntilAsync(() => sut.HasReceivedMoreThan(0));
+        await TestLimit.UntilAsync(() => sut.IsBehind());
         Assert.False(sut.IsResetBeforeFin(0));
     }
 
@@ -86,7 +86,7 @@ public class SocketProbeTests
         using var pair = await SocketPair.ConnectAsync();
         var sut = new SocketProbe(pair.Own);
         pair.Peer.Shutdown(SocketShutdown.Send);
-        await TestLimit.UntilAsync(() => sut.HasReceivedMoreThan(0));
+        await TestLimit.UntilAsync(() => sut.IsBehind());
 
         pair.Own.Shutdown(SocketShutdown.Send);
 

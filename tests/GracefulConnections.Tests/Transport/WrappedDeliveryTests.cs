@@ -161,7 +161,7 @@ public class WrappedDeliveryTests
     private static async Task SendAsync(SocketPair pair, int count)
     {
         pair.Own.Send(new byte[count]);
-        await UntilAsync(pair, static info => !info.HasUnacknowledged);
+        await TestLimit.UntilAsync(() => SendQueue.GetLength(pair.Own) == 0);
     }
 
     private static Task ResetAsync(SocketPair pair)

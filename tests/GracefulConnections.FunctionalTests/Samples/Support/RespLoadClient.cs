@@ -8,7 +8,7 @@ namespace GracefulConnections.FunctionalTests.Samples.Support;
 /// <summary>
 /// A client that sends GET and SET in batches until the server ends the connection, and compares every byte that it receives with the replies it is owed.
 /// </summary>
-internal sealed class RespLoadClient(RawPeer peer, int seed, int maxUnanswered) : IAsyncDisposable
+internal sealed class RespLoadClient(ScriptedPeer peer, int seed, int maxUnanswered) : IAsyncDisposable
 {
     private const int BatchCount = 16;
     private static readonly int[] ValueBytes = [0, 1, 10, 100, 1000, 4096, 16_384, 65_536];

@@ -27,7 +27,7 @@ public sealed class RespServer : IAsyncLifetime
         return server;
     }
 
-    internal Task<RawPeer> ConnectAsync(Action<Socket>? configure = null) => SampleProcess.ConnectAsync(RespPort, configure);
+    internal Task<ScriptedPeer> ConnectAsync(Action<Socket>? configure = null) => SampleProcess.ConnectAsync(RespPort, configure);
 
     /// <summary>Sends everything on a connection of its own, half-closes, and returns everything that came back until the server's FIN.</summary>
     internal async Task<string> ExchangeAsync(ReadOnlyMemory<byte> request)
@@ -40,7 +40,7 @@ public sealed class RespServer : IAsyncLifetime
 
     internal Task<string> ExchangeAsync(string request) => ExchangeAsync(Encoding.Latin1.GetBytes(request));
 
-    internal static async Task<string> ReadToFinAsync(RawPeer peer)
+    internal static async Task<string> ReadToFinAsync(ScriptedPeer peer)
     {
         using var received = new MemoryStream();
         var buffer = new byte[64 * 1024];
@@ -53,7 +53,7 @@ public sealed class RespServer : IAsyncLifetime
         return Encoding.Latin1.GetString(received.GetBuffer(), 0, (int)received.Length);
     }
 
-    internal static async Task<string> ReadExactlyAsync(RawPeer peer, int count) => Encoding.Latin1.GetString(await peer.ReadExactlyAsync(count));
+    internal static async Task<string> ReadExactlyAsync(ScriptedPeer peer, int count) => Encoding.Latin1.GetString(await peer.ReadExactlyAsync(count));
 
     /// <summary>Writes a command as programs send it: an array of bulk strings.</summary>
     internal static string Command(params IReadOnlyList<string> words) =>

@@ -86,12 +86,12 @@ internal sealed partial class SampleProcess : IAsyncDisposable
     /// <summary>Connects a peer.</summary>
     /// <param name="port">The port on this machine.</param>
     /// <param name="configure">Changes the socket before it connects, its buffers for example.</param>
-    public static async Task<RawPeer> ConnectAsync(int port, Action<Socket>? configure = null)
+    public static async Task<ScriptedPeer> ConnectAsync(int port, Action<Socket>? configure = null)
     {
         var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         configure?.Invoke(socket);
         await socket.ConnectAsync(IPAddress.Loopback, port).InTimeAsync();
-        return new RawPeer(socket);
+        return new ScriptedPeer(socket);
     }
 
     /// <summary>Waits until the sample has printed <paramref name="text"/>.</summary>

@@ -50,24 +50,24 @@ public sealed partial class TcpProxy : IAsyncLifetime
 
     /// <summary>Connects a peer, and accepts the connection that the proxy makes for it.</summary>
     /// <param name="configure">Changes the peer's socket before it connects, its buffers for example.</param>
-    internal async Task<(RawPeer Downstream, RawPeer Upstream)> ConnectPairAsync(Action<Socket>? configure = null)
+    internal async Task<(ScriptedPeer Downstream, ScriptedPeer Upstream)> ConnectPairAsync(Action<Socket>? configure = null)
     {
         var downstream = await SampleProcess.ConnectAsync(Port, configure);
         return (downstream, await AcceptAsync());
     }
 
     /// <summary>Accepts the next connection that the proxy makes.</summary>
-    internal async Task<RawPeer> AcceptAsync()
+    internal async Task<ScriptedPeer> AcceptAsync()
     {
         using var limit = new CancellationTokenSource(TestServer.TestLimit);
         var upstream = await _upstream.AcceptAsync(limit.Token);
         upstream.NoDelay = true;
         _pairCount++;
-        return new RawPeer(upstream);
+        return new ScriptedPeer(upstream);
     }
 
     /// <summary>The same, in the order in which a test needs them: what holds in one direction must hold in the other.</summary>
-    internal async Task<(RawPeer One, RawPeer Other)> ConnectPairAsync(bool isOneDownstream)
+    internal async Task<(ScriptedPeer One, ScriptedPeer Other)> ConnectPairAsync(bool isOneDownstream)
     {
         var (downstream, upstream) = await ConnectPairAsync();
         return isOneDownstream ? (downstream, upstream) : (upstream, downstream);

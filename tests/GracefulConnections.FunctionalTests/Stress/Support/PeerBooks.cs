@@ -4,7 +4,7 @@ using GracefulConnections.FunctionalTests.Support;
 namespace GracefulConnections.FunctionalTests.Stress.Support;
 
 /// <summary>A raw peer, and its books.</summary>
-internal sealed class PeerBooks(RawPeer peer)
+internal sealed class PeerBooks(ScriptedPeer peer)
 {
     private readonly byte[] _buffer = new byte[64 * 1024];
     private bool _resetBySend;

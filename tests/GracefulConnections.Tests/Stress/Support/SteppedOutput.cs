@@ -83,9 +83,16 @@ internal sealed class SteppedOutput : TransportOutput
 
     public void GiveUp() => _gaveUp = true;
 
-    protected override ValueTask<FlushResult> OnFlushed(ValueTask<FlushResult> flush) => flush;
+    protected override ValueTask<FlushResult> FlushCore(CancellationToken cancellationToken) =>
+        Writer.FlushAsync(cancellationToken);
 
-    protected override void End(LeftOver leftOver)
+    protected override ValueTask<FlushResult> WriteCore(ReadOnlyMemory<byte> source, CancellationToken cancellationToken)
+    {
+        OnWritten(source.Length);
+        return Writer.WriteAsync(source, cancellationToken);
+    }
+
+    protected override void End(LeftOver leftOver, bool flushedOnly)
     {
         Writer.Complete();
         _ending = true;

@@ -1,17 +1,20 @@
 using System.Runtime.CompilerServices;
 
-namespace GracefulConnections.FunctionalTests.Support;
+namespace GracefulConnections.Testing;
 
 /// <summary>Waits for what nobody announces, such as the kernel's tables and a state that only moves forward.</summary>
-internal static class Eventually
+public static class Eventually
 {
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(5);
 
     /// <summary>Looks until <paramref name="condition"/> holds.</summary>
     /// <exception cref="TimeoutException">It does not hold at the limit of every wait.</exception>
-    public static async Task IsTrueAsync(Func<bool> condition, [CallerArgumentExpression(nameof(condition))] string? what = null)
+    /// <param name="condition">What has to hold.</param>
+    /// <param name="what">How a failure names it; by default its source text.</param>
+    public static async Task IsTrueAsync(
+        Func<bool> condition, [CallerArgumentExpression(nameof(condition))] string? what = null)
     {
-        using var limit = new CancellationTokenSource(TestServer.TestLimit);
+        using var limit = new CancellationTokenSource(WaitLimit.Longest);
         using var look = new PeriodicTimer(LookEvery);
         while (!condition())
         {
@@ -21,7 +24,7 @@ internal static class Eventually
             }
             catch (OperationCanceledException)
             {
-                throw new TimeoutException($"Not true after {TestServer.TestLimit}: {what}");
+                throw new TimeoutException($"Not true after {WaitLimit.Longest}: {what}");
             }
         }
     }

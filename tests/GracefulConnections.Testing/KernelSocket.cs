@@ -1,14 +1,17 @@
 using System.Globalization;
 
-namespace GracefulConnections.FunctionalTests.Support;
+namespace GracefulConnections.Testing;
 
 /// <summary>One line of the kernel's table of TCP sockets over IPv4.</summary>
 /// <param name="LocalPort">The port on this side.</param>
 /// <param name="RemotePort">The port on the other side.</param>
 /// <param name="State">As in <c>include/net/tcp_states.h</c>.</param>
 /// <param name="SendQueueBytes">What is not acknowledged yet.</param>
-/// <param name="HasDescriptor">Whether a process still holds the socket; without it, the kernel alone brings it to its end.</param>
-internal readonly record struct KernelSocket(int LocalPort, int RemotePort, byte State, long SendQueueBytes, bool HasDescriptor)
+/// <param name="HasDescriptor">
+/// Whether a process still holds the socket; without it, the kernel alone brings it to its end.
+/// </param>
+public readonly record struct KernelSocket(
+    int LocalPort, int RemotePort, byte State, long SendQueueBytes, bool HasDescriptor)
 {
     public const byte FinWait1 = 4;
     public const byte FinWait2 = 5;
@@ -34,9 +37,13 @@ internal readonly record struct KernelSocket(int LocalPort, int RemotePort, byte
         }
     }
 
-    /// <summary>Returns how many sockets this process has open. Not its other descriptors: the runtime loads assemblies at any time.</summary>
+    /// <summary>
+    /// Returns how many sockets this process has open. Not its other descriptors, because the runtime loads assemblies
+    /// at any time.
+    /// </summary>
     public static int CountDescriptors() => new DirectoryInfo("/proc/self/fd").EnumerateFileSystemInfos()
         .Count(descriptor => descriptor.LinkTarget?.StartsWith("socket:", StringComparison.Ordinal) == true);
 
-    private static int Port(string address) => int.Parse(address.AsSpan(address.IndexOf(':') + 1), NumberStyles.HexNumber, CultureInfo.InvariantCulture);
+    private static int Port(string address) =>
+        int.Parse(address.AsSpan(address.IndexOf(':') + 1), NumberStyles.HexNumber, CultureInfo.InvariantCulture);
 }

@@ -4,22 +4,29 @@ using System.Text;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http.Features;
 
-namespace GracefulConnections.Tests.Support;
+namespace GracefulConnections.Testing;
 
 /// <summary>
-/// A connection without a socket: a pipe in each direction, and what a peer can do with them. Everything runs inline, so that what a call brings about has happened
-/// when it returns.
+/// A connection without a socket: a pipe in each direction, and what a peer can do with them.
+/// Everything runs inline, so that what a call brings about has happened when it returns.
 /// </summary>
-internal sealed class InMemoryConnection : ConnectionContext, IDuplexPipe
+public sealed class InMemoryConnection : ConnectionContext, IDuplexPipe
 {
     private readonly CancellationTokenSource _closed = new();
-    private readonly Pipe _toHandler = CreatePipe(pauseWriterThreshold: 0);
+    private readonly Pipe _toHandler;
     private readonly Pipe _toPeer;
 
-    /// <param name="pauseWriterThreshold">From how many bytes on that the peer has not read a flush waits; 0 for never.</param>
-    public InMemoryConnection(long pauseWriterThreshold = 0)
+    /// <param name="pauseWriterThreshold">
+    /// From how many bytes on that the peer has not read a flush waits; 0 for never.
+    /// </param>
+    /// <param name="pool">
+    /// Where both pipes get their memory; <see langword="null"/> for the runtime's own. A
+    /// <see cref="PoisoningMemoryPool"/> finds who uses it after its return.
+    /// </param>
+    public InMemoryConnection(long pauseWriterThreshold = 0, MemoryPool<byte>? pool = null)
     {
-        _toPeer = CreatePipe(pauseWriterThreshold);
+        _toHandler = CreatePipe(pauseWriterThreshold: 0, pool);
+        _toPeer = CreatePipe(pauseWriterThreshold, pool);
         Transport = this;
         ConnectionClosed = _closed.Token;
     }
@@ -55,7 +62,11 @@ internal sealed class InMemoryConnection : ConnectionContext, IDuplexPipe
     public void Send(string text)
     {
         var flush = _toHandler.Writer.WriteAsync(Encoding.ASCII.GetBytes(text));
-        Assert.True(flush.IsCompletedSuccessfully);
+        if (!flush.IsCompletedSuccessfully)
+        {
+            throw new InvalidOperationException(
+                $"Sending \"{text}\" did not complete at once, although this direction has no limit.");
+        }
     }
 
     /// <summary>The peer sends FIN and goes on reading. As Kestrel's do, the connection's token fires.</summary>
@@ -92,7 +103,7 @@ internal sealed class InMemoryConnection : ConnectionContext, IDuplexPipe
         var text = new StringBuilder();
         while (true)
         {
-            var result = await _toPeer.Reader.ReadAsync().WithinLimit();
+            var result = await _toPeer.Reader.ReadAsync().AsTask().WaitAsync(WaitLimit.Longest);
             text.Append(Encoding.ASCII.GetString(result.Buffer));
             _toPeer.Reader.AdvanceTo(result.Buffer.End);
             if (result.IsCompleted)
@@ -102,7 +113,8 @@ internal sealed class InMemoryConnection : ConnectionContext, IDuplexPipe
         }
     }
 
-    private static Pipe CreatePipe(long pauseWriterThreshold) => new(new PipeOptions(
+    private static Pipe CreatePipe(long pauseWriterThreshold, MemoryPool<byte>? pool) => new(new PipeOptions(
+        pool,
         readerScheduler: PipeScheduler.Inline,
         writerScheduler: PipeScheduler.Inline,
         pauseWriterThreshold: pauseWriterThreshold,

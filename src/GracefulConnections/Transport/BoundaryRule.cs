@@ -1,0 +1,30 @@
+namespace GracefulConnections.Transport;
+
+/// <summary>
+/// Decides when a handler that waits in a read, with everything consumed, may be told that its connection is to close. Nobody but
+/// the handler knows where its messages end, so silence stands for that, unless the handler says it by message scopes.
+/// </summary>
+internal static class BoundaryRule
+{
+    /// <summary>Returns how much longer to wait before the read may be cancelled.</summary>
+    /// <param name="habit">How the handler has behaved so far.</param>
+    /// <param name="silence">How long nothing has happened.</param>
+    /// <param name="limits">How long that must last.</param>
+    /// <returns>Zero or less when the read may be cancelled now.</returns>
+    public static TimeSpan GetWait(in Habit habit, in Silence silence, in BoundaryLimits limits)
+    {
+        var both = Min(silence.OfPeer, silence.OfHandler);
+        return habit switch
+        {
+            // Half a TLS record may be half a message, and the handler that knows is inside of TLS.
+            { IsOutsideTls: true } => limits.MessageGap - both,
+            { UsesScopes: true } => TimeSpan.Zero,
+            { WasHandedBytes: false } => limits.QuietTime - both,
+            { IsUnanswered: false, IsDuplex: false } =>
+                Min(limits.QuietTime - silence.OfPeer, limits.MessageGap - silence.SinceRequest),
+            _ => limits.MessageGap - both,
+        };
+    }
+
+    private static TimeSpan Min(TimeSpan a, TimeSpan b) => a < b ? a : b;
+}
