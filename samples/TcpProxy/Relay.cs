@@ -12,6 +12,7 @@ internal sealed class Relay(ConnectionContext downstream, ConnectionContext upst
 {
     private readonly Leg _downstream = new(downstream);
     private readonly Leg _upstream = new(upstream);
+    private volatile bool _isUnanswered; // The last bytes that were relayed went to the upstream.
     private int _wasReset;
 
     /// <summary>Relays until both directions have ended.</summary>
@@ -21,16 +22,16 @@ internal sealed class Relay(ConnectionContext downstream, ConnectionContext upst
         using var downstreamOver = _downstream.Over.UnsafeRegister(_ => OnOver(_downstream, _upstream), null);
         using var upstreamOver = _upstream.Over.UnsafeRegister(_ => OnOver(_upstream, _downstream), null);
 
-        // A limit of the upstream leg, its IdleTimeout for example, is for both. Not the other way round: when a drain asks the peer's connection to close, its input ends,
-        // the upstream gets our FIN, and its reply still goes through.
+        // A limit of the upstream leg, its IdleTimeout for example, is for both: it asks the peer's connection to close, whose
+        // reads are cancelled when both sides are silent. Then the upstream gets our FIN, and its reply still goes through.
         using var upstreamLimit = _upstream.Close.CloseRequested.UnsafeRegister(_ => _downstream.Close.RequestClose(), null);
 
         await Task.WhenAll(
-            RelayAsync(_downstream, _upstream, counters.AddToUpstream),
-            RelayAsync(_upstream, _downstream, counters.AddToDownstream));
+            RelayAsync(_downstream, _upstream, isRequest: true, counters.AddToUpstream),
+            RelayAsync(_upstream, _downstream, isRequest: false, counters.AddToDownstream));
     }
 
-    private async Task RelayAsync(Leg from, Leg to, Action<long> count)
+    private async Task RelayAsync(Leg from, Leg to, bool isRequest, Action<long> count)
     {
         try
         {
@@ -40,6 +41,7 @@ internal sealed class Relay(ConnectionContext downstream, ConnectionContext upst
                 read = await from.Input.ReadAsync();
                 var bytes = Write(read.Buffer, to.Output);
                 from.Input.AdvanceTo(read.Buffer.End);
+                _isUnanswered = bytes > 0 ? isRequest : _isUnanswered;
                 if (bytes > 0 && !await TryFlushAsync(from, to))
                 {
                     Reset(from);
@@ -55,6 +57,19 @@ internal sealed class Relay(ConnectionContext downstream, ConnectionContext upst
         catch (Exception exception) when (exception is IOException or ConnectionAbortedException)
         {
             Reset(to); // This leg was reset, or aborted by one of its limits. The library has logged it.
+        }
+        catch (OperationCanceledException) when (from.Close.CloseRequested.IsCancellationRequested)
+        {
+            // A close request cancelled the read. That is no FIN of this leg's peer, which may be in the middle of a message: the
+            // other leg gets one only if nothing is left to be answered.
+            if (_isUnanswered)
+            {
+                Reset(to);
+            }
+            else
+            {
+                to.HalfClose();
+            }
         }
     }
 

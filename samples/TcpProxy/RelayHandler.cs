@@ -37,6 +37,7 @@ internal sealed partial class RelayHandler(Settings settings, UpstreamConnector 
     {
         var options = new GracefulCloseOptions();
         leg.Apply(options);
+        options.CancelReadOnCloseRequest = false; // A limit of the upstream's is passed on to the peer's connection, which ends both.
         return options;
     }
 

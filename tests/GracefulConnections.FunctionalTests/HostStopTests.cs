@@ -145,7 +145,7 @@ public class HostStopTests
     }
 
     [Fact]
-    public async Task Stop_EndInputOnCloseRequestIsOff_LeavesTheHandlerAlone()
+    public async Task Stop_CancelReadOnCloseRequestIsOff_LeavesTheHandlerAlone()
     {
         var closeRequested = new TaskCompletionSource();
         await using var server = await TestServer.StartAsync(
@@ -154,7 +154,7 @@ public class HostStopTests
                 connection.Graceful().CloseRequested.UnsafeRegister(_ => closeRequested.SetResult(), null);
                 return HandlerSteps.EchoAsync(connection);
             },
-            options => options.EndInputOnCloseRequest = false,
+            options => options.CancelReadOnCloseRequest = false,
             NeverGiveUp);
         await using var peer = await server.ConnectAsync();
         await peer.SendAsync(new byte[MessageBytes]);

@@ -14,7 +14,7 @@ public class GracefulCloseOptionsTests
         Assert.Null(options.MaxLingeringConnections);
         Assert.Equal(LingerUntil.PeerFin, options.LingerUntil);
         Assert.False(options.AllowHalfOpen);
-        Assert.True(options.EndInputOnCloseRequest);
+        Assert.True(options.CancelReadOnCloseRequest);
         Assert.True(options.AbortOnHandlerFault);
         Assert.Null(options.IdleTimeout);
         Assert.Null(options.MaxConnectionAge);

@@ -154,7 +154,7 @@ public class CloseRequestTests
     [Fact]
     public async Task RequestClose_EndInputTurnedOff_LeavesTheReadAlone()
     {
-        var endpoint = new TestEndpoint(options => options.EndInputOnCloseRequest = false);
+        var endpoint = new TestEndpoint(options => options.CancelReadOnCloseRequest = false);
         var connection = endpoint.Serve();
         var read = connection.Input.ReadAsync();
 

@@ -25,7 +25,7 @@ internal sealed class FakeOutput(ITransportEvents events) : TransportOutput(new 
 
     public override DeliveryStatus GetDelivery() => Delivery;
 
-    public override void Abort() => IsAborted = true;
+    public override void Abort(bool resets) => IsAborted = true;
 
     /// <summary>The kernel takes our FIN.</summary>
     public void SendFin()

@@ -84,7 +84,7 @@ internal sealed class MemoryModel : IAsyncDisposable
         var options = new GracefulCloseOptions
         {
             AbortOnHandlerFault = _script.AbortOnHandlerFault,
-            EndInputOnCloseRequest = _script.EndInputOnCloseRequest,
+            CancelReadOnCloseRequest = _script.CancelReadOnCloseRequest,
             AllowHalfOpen = _script.AllowHalfOpen,
             MaxLingerBytes = _script.MaxLingerBytes,
             FlushStallTimeout = TimeSpan.FromSeconds(3),
@@ -357,7 +357,7 @@ internal sealed class MemoryModel : IAsyncDisposable
         {
             var all = _connection.PeerSentFin ? _connection.SentBytes : long.MaxValue;
             BrokenInvariantException.ThrowIf(
-                _consumed + buffer.Length != all && !(_requested && _script.EndInputOnCloseRequest && _consumed + buffer.Length >= Volatile.Read(ref _sentAtRequest)),
+                _consumed + buffer.Length != all && !(_requested && _script.CancelReadOnCloseRequest && _consumed + buffer.Length >= Volatile.Read(ref _sentAtRequest)),
                 $"the input ended after {_consumed + buffer.Length} bytes; {_connection.SentBytes} were sent, {_sentAtRequest} of them before the close request");
         }
 
@@ -446,7 +446,7 @@ internal sealed class MemoryModel : IAsyncDisposable
             PollPending();
         }
 
-        if (_read is not null && _requested && _script.EndInputOnCloseRequest && _held == 0 && !final)
+        if (_read is not null && _requested && _script.CancelReadOnCloseRequest && _held == 0 && !final)
         {
             await StressRun.UntilAsync(() => _read.IsCompleted, "a read at a message boundary, after a close request");
             PollPending();

@@ -3,7 +3,7 @@ namespace GracefulConnections.Tests.Stress.Support;
 /// <summary>One generated sequence: how the endpoint is set up, and what happens in which order.</summary>
 internal sealed record Script(
     bool AbortOnHandlerFault,
-    bool EndInputOnCloseRequest,
+    bool CancelReadOnCloseRequest,
     bool AllowHalfOpen,
     bool PeerDrainsInTheEnd,
     long? MaxLingerBytes,
@@ -11,6 +11,6 @@ internal sealed record Script(
     Step[] Steps)
 {
     public override string ToString() =>
-        $"{nameof(AbortOnHandlerFault)}={AbortOnHandlerFault} {nameof(EndInputOnCloseRequest)}={EndInputOnCloseRequest} {nameof(AllowHalfOpen)}={AllowHalfOpen} " +
+        $"{nameof(AbortOnHandlerFault)}={AbortOnHandlerFault} {nameof(CancelReadOnCloseRequest)}={CancelReadOnCloseRequest} {nameof(AllowHalfOpen)}={AllowHalfOpen} " +
         $"{nameof(PeerDrainsInTheEnd)}={PeerDrainsInTheEnd} {nameof(MaxLingerBytes)}={MaxLingerBytes?.ToString() ?? "null"} {nameof(Goodbye)}={Goodbye}: {string.Join(", ", Steps)}";
 }

@@ -40,7 +40,7 @@ internal sealed class SteppedOutput : TransportOutput
     public override DeliveryStatus GetDelivery() =>
         new(_acknowledged + (_finAcknowledged ? 1 : 0), IsDelivered, _gaveUp && !IsDelivered, WrittenBytes - _acknowledged);
 
-    public override void Abort() => Aborted = true;
+    public override void Abort(bool resets) => Aborted = true;
 
     public void Take(long bytes)
     {
