@@ -168,6 +168,10 @@ internal sealed partial class Closer
                 connection.Abort(CreateAbortReason());
             }
         }
+        else if (_result.Outcome == CloseOutcome.LeftToServer)
+        {
+            _output.Abort(resets: false); // A flush of the other middleware's writer may still be pending.
+        }
 
         if (outer is null)
         {
@@ -230,16 +234,20 @@ internal sealed partial class Closer
             return;
         }
 
-        Task givenUp;
+        var givenUp = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         lock (_lock)
         {
-            _givenUp ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            givenUp = _givenUp.Task;
+            _givenUp = givenUp;
         }
 
         var rest = scope.Options.CloseTimeout - (Now - _closingSince);
-        Task limit = Task.WhenAny(left, givenUp).WaitAsync(rest > ShortestPoll ? rest : ShortestPoll, scope.Time);
+        Task limit = Task.WhenAny(left, givenUp.Task).WaitAsync(rest > ShortestPoll ? rest : ShortestPoll, scope.Time);
         await limit.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        lock (_lock)
+        {
+            _givenUp = null;
+        }
+
         if (!left.IsCompleted)
         {
             Log.TransportNotLeft(scope.Logger, connection.ConnectionId, (Now - _closingSince).TotalMilliseconds);
@@ -249,20 +257,16 @@ internal sealed partial class Closer
     // The connection has ended, and only foreign code holds it: an abort frees it.
     private void GiveUpWaiting()
     {
+        TaskCompletionSource? givenUp;
         lock (_lock)
         {
-            if (!_finished)
-            {
-                return;
-            }
-
-            _givenUp ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            if (!_givenUp.TrySetResult())
-            {
-                return;
-            }
+            givenUp = _givenUp;
         }
 
-        connection.Abort(CreateAbortReason());
+        if (givenUp is not null)
+        {
+            connection.Abort(CreateAbortReason());
+            givenUp.TrySetResult();
+        }
     }
 }

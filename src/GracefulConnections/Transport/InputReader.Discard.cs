@@ -49,7 +49,7 @@ internal sealed partial class InputReader
 
         if (leave)
         {
-            _inner.CancelPendingRead();
+            Leave();
         }
 
         if (owns)

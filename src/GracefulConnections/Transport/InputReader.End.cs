@@ -132,7 +132,7 @@ internal sealed partial class InputReader
         WakeHandler(CreateRefusedException());
         if (leave)
         {
-            _inner.CancelPendingRead();
+            Leave();
         }
 
         return null;
@@ -240,6 +240,10 @@ internal sealed partial class InputReader
         await Task.Delay(RefusalDelay, _clock, CancellationToken.None).ConfigureAwait(false);
         throw CreateRefusedException();
     }
+
+    // On the thread pool: another middleware's reader may block, and the one who looks here has other connections to look at.
+    private void Leave() => ThreadPool.UnsafeQueueUserWorkItem(
+        static reader => reader._inner.CancelPendingRead(), this, preferLocal: false);
 
     // On the thread pool: whoever requested the close must not run the handler.
     private void WakeHandler(OperationCanceledException exception) => ThreadPool.UnsafeQueueUserWorkItem(

@@ -1,6 +1,5 @@
 using System.IO.Pipelines;
 using System.Runtime.CompilerServices;
-using Microsoft.AspNetCore.Connections;
 
 namespace GracefulConnections.Transport;
 
@@ -21,77 +20,91 @@ internal sealed partial class InputReader
     // The caller owns the reader, and the handler waits.
     private ValueTask<ReadResult> ReadForHandler(bool held, CancellationToken cancellationToken)
     {
-        while (true)
+        var wait = new ValueTask<ReadResult>(this, _wait.Version);
+        ValueTask<ReadResult> read;
+        try
         {
-            ReadResult result;
-            try
+            read = _inner.ReadAsync(cancellationToken);
+        }
+        catch (Exception exception)
+        {
+            var error = FailRead(exception, held);
+            if (ReferenceEquals(error, exception))
             {
-                var read = _inner.ReadAsync(cancellationToken);
-                if (!read.IsCompleted)
-                {
-                    var wait = new ValueTask<ReadResult>(this, _wait.Version);
-                    Pend(read, forHandler: true);
-                    return wait;
-                }
-
-                result = read.GetAwaiter().GetResult();
-            }
-            catch (Exception exception)
-            {
-                return FailRead(exception, held, cancellationToken);
+                throw; // As the transport's own reader does.
             }
 
-            switch (Take(ref result))
-            {
-                case Taken.ByHandler:
-                    GoOn();
-                    return new ValueTask<ReadResult>(result);
-                case Taken.Reset:
-                    GoOn();
-                    return ValueTask.FromException<ReadResult>(ResetException!);
-                case Taken.Lost:
-                    var cancelled = new ValueTask<ReadResult>(this, _wait.Version); // Whoever ended the wait completes it.
-                    Discard(result);
-                    return cancelled;
-                case Taken.Again:
-                    var wait = new ValueTask<ReadResult>(this, _wait.Version);
-                    GoOn(); // Does what the read was cancelled for, and reads again for the same wait.
-                    return wait;
-            }
+            throw error;
+        }
+
+        if (!read.IsCompleted)
+        {
+            Pend(read, forHandler: true);
+            return wait;
+        }
+
+        ReadResult result;
+        try
+        {
+            result = read.GetAwaiter().GetResult();
+        }
+        catch (Exception exception)
+        {
+            var error = FailRead(exception, held);
+            return exception is OperationCanceledException && cancellationToken.IsCancellationRequested
+                ? ValueTask.FromCanceled<ReadResult>(cancellationToken)
+                : ValueTask.FromException<ReadResult>(error);
+        }
+
+        switch (Take(ref result))
+        {
+            case Taken.ByHandler:
+                return new ValueTask<ReadResult>(result);
+            case Taken.Reset:
+                GoOn();
+                return ValueTask.FromException<ReadResult>(ResetException!);
+            case Taken.Lost:
+                Discard(result);
+                return wait; // Whoever ended the wait completes it.
+            default:
+                GoOn(); // Does what the read was cancelled for, and reads again for the same wait.
+                return wait;
         }
     }
 
     private bool TryReadForHandler(out ReadResult result)
     {
-        var taken = Taken.Again;
-        result = default;
-        try
+        Taken taken;
+        do
         {
-            while (taken == Taken.Again)
+            try
             {
                 if (!_inner.TryRead(out result))
                 {
+                    GoOn();
                     return false;
                 }
-
-                taken = Take(ref result, isTryRead: true);
             }
-        }
-        catch (Exception exception) when (TryGetReset(exception) is { } reset && !ReferenceEquals(reset, exception))
-        {
-            throw reset;
-        }
-        finally
-        {
-            if (taken != Taken.Lost)
+            catch (Exception exception)
             {
+                var error = TryGetReset(exception) ?? exception;
                 GoOn();
+                if (ReferenceEquals(error, exception))
+                {
+                    throw;
+                }
+
+                throw error;
             }
+
+            taken = Take(ref result, isTryRead: true);
         }
+        while (taken == Taken.Again);
 
         switch (taken)
         {
             case Taken.Reset:
+                GoOn();
                 throw ResetException!;
             case Taken.Lost:
                 Discard(result);
@@ -101,7 +114,7 @@ internal sealed partial class InputReader
         }
     }
 
-    private ValueTask<ReadResult> FailRead(Exception exception, bool held, CancellationToken cancellationToken)
+    private Exception FailRead(Exception exception, bool held)
     {
         var error = TryGetReset(exception) ?? exception;
         lock (_lock)
@@ -114,9 +127,7 @@ internal sealed partial class InputReader
         }
 
         GoOn();
-        return exception is OperationCanceledException && cancellationToken.IsCancellationRequested
-            ? ValueTask.FromCanceled<ReadResult>(cancellationToken)
-            : ValueTask.FromException<ReadResult>(error);
+        return error;
     }
 
     // A pipe hands the state machine that waits for it to the thread pool as it is, and anything else in a work item of its own.
@@ -191,7 +202,6 @@ internal sealed partial class InputReader
         switch (Take(ref result))
         {
             case Taken.ByHandler:
-                GoOn();
                 _wait.SetResult(result);
                 break;
             case Taken.Reset:
@@ -226,9 +236,10 @@ internal sealed partial class InputReader
             GoOn();
             _wait.SetException(error);
         }
-        else if (exception is OperationCanceledException and not ConnectionAbortedException)
+        else if (exception is OperationCanceledException && _readToken.IsCancellationRequested)
         {
-            GoOn(); // The token of the handler's last read, which it may cancel at any time. The discard reads without it.
+            _readToken = default; // That of the handler's last read, which it may cancel at any time. The discard has none.
+            GoOn();
         }
         else
         {
@@ -237,7 +248,22 @@ internal sealed partial class InputReader
         }
     }
 
-    /// <summary>Gives what was read to the handler, unless it is not for it. The caller owns the reader.</summary>
+    // The usual case: nothing else is due, so that the owner lets go of the reader without another look.
+    private bool TryFree_NeedsLock()
+    {
+        if (_between is not null || _deferredAdvance is not null || _user == User.Waits || IsDiscarding_NeedsLock())
+        {
+            return false;
+        }
+
+        _state = Inner.Free;
+        return true;
+    }
+
+    /// <summary>
+    /// Gives what was read to the handler, unless it is not for it. The caller owns the reader, and still does if the handler did
+    /// not get it.
+    /// </summary>
     private Taken Take(ref ReadResult result, bool isTryRead = false)
     {
         var isReset = result.IsCompleted && EndsByReset();
@@ -261,10 +287,18 @@ internal sealed partial class InputReader
             {
                 taken = isReset ? Taken.Reset : taken;
                 Accept_NeedsLock(result, isReset);
+                if (taken == Taken.ByHandler && TryFree_NeedsLock())
+                {
+                    return taken;
+                }
             }
         }
 
-        if (taken != Taken.ByHandler)
+        if (taken == Taken.ByHandler)
+        {
+            GoOn();
+        }
+        else
         {
             _inner.AdvanceTo(taken == Taken.Again ? result.Buffer.Start : result.Buffer.End, result.Buffer.End);
         }
@@ -306,7 +340,8 @@ internal sealed partial class InputReader
         _endHanded |= result.IsCompleted;
     }
 
-    private void Advance(SequencePosition consumed, SequencePosition examined)
+    /// <returns>Whether the owner has let go of the reader.</returns>
+    private bool Advance(SequencePosition consumed, SequencePosition examined)
     {
         long? left = null;
         if (_user == User.Holds)
@@ -323,6 +358,8 @@ internal sealed partial class InputReader
                 _user = User.None;
                 _buffer = default;
             }
+
+            return TryFree_NeedsLock();
         }
     }
 
@@ -365,12 +402,11 @@ internal sealed partial class InputReader
 
             if (between is not null || advance is not null)
             {
-                if (advance is { } positions)
-                {
-                    Advance(positions.Consumed, positions.Examined);
-                }
-
                 between?.Invoke();
+                if (advance is { } positions && Advance(positions.Consumed, positions.Examined))
+                {
+                    return;
+                }
             }
             else if (reads >= MaxReadsInARow)
             {
@@ -421,15 +457,14 @@ internal sealed partial class InputReader
             return TryDiscard(result);
         }
 
-        var reset = taken == Taken.Reset ? ResetException : null;
-        GoOn();
-        if (reset is null)
+        if (taken == Taken.ByHandler)
         {
             _wait.SetResult(result);
         }
         else
         {
-            _wait.SetException(reset);
+            GoOn();
+            _wait.SetException(ResetException!);
         }
 
         return false;

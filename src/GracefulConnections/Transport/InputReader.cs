@@ -246,13 +246,17 @@ internal sealed partial class InputReader : PipeReader, IValueTaskSource<ReadRes
             }
         }
 
+        var isFree = false;
         try
         {
-            Advance(consumed, examined);
+            isFree = Advance(consumed, examined);
         }
         finally
         {
-            GoOn();
+            if (!isFree)
+            {
+                GoOn();
+            }
         }
     }
 

@@ -239,6 +239,11 @@ internal sealed class SocketProbe
 
     private static bool IsMptcp(Socket socket)
     {
+        if (socket.ProtocolType == ProtocolType.Tcp)
+        {
+            return false; // As Kestrel's own listeners make them, so that the kernel need not be asked for each connection.
+        }
+
         Span<byte> protocol = stackalloc byte[sizeof(int)];
         try
         {

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.IO.Pipelines;
 
 namespace GracefulConnections.Transport;
@@ -10,6 +11,8 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
 {
     private static readonly PipeWriter EndedWriter = CreateEndedWriter();
 
+    private readonly Lock _ownMemoryLock = new(); // The end of the output never comes in the middle of a copy.
+    private ArrayBufferWriter<byte>? _ownMemory;
     private long _writtenBytes;
     private long _flushedBytes; // What was written when something was flushed last.
     private int _memoryIsOut;
@@ -73,7 +76,11 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     /// <param name="leftOver">What becomes of what was written.</param>
     public void Seal(LeftOver leftOver)
     {
-        _sealed = true;
+        lock (_ownMemoryLock)
+        {
+            _sealed = true;
+        }
+
         if (Interlocked.Exchange(ref _endHasBegun, 1) == 0)
         {
             End(leftOver, flushedOnly: leftOver == LeftOver.Abandon);
@@ -84,7 +91,10 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         }
     }
 
-    /// <summary>The handler has returned, and its last message follows.</summary>
+    /// <summary>
+    /// The handler has returned, and its last message follows. Whoever says it may be given up and go on writing, so where the
+    /// memory of the output is somebody else's, it gets memory of its own.
+    /// </summary>
     public virtual void BeginGoodbye()
     {
     }
@@ -95,12 +105,24 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
 
     public override Memory<byte> GetMemory(int sizeHint = 0)
     {
+        if (_ownMemory is { } own)
+        {
+            ThrowIfEnded();
+            return own.GetMemory(sizeHint);
+        }
+
         LendMemory();
         return Writer.GetMemory(sizeHint);
     }
 
     public override Span<byte> GetSpan(int sizeHint = 0)
     {
+        if (_ownMemory is { } own)
+        {
+            ThrowIfEnded();
+            return own.GetSpan(sizeHint);
+        }
+
         LendMemory();
         return Writer.GetSpan(sizeHint);
     }
@@ -108,6 +130,12 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     public override void Advance(int bytes)
     {
         ThrowIfEnded();
+        if (_ownMemory is { } own)
+        {
+            own.Advance(bytes);
+            return;
+        }
+
         Writer.Advance(bytes);
         Volatile.Write(ref _writtenBytes, _writtenBytes + bytes);
         Volatile.Write(ref _memoryIsOut, 0);
@@ -121,6 +149,7 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
             return default; // Nothing is left to flush, and the writer is busy with the end of the output.
         }
 
+        TakeOwnMemory();
         Volatile.Write(ref _memoryIsOut, 0);
         NoteFlush();
         return FlushCore(cancellationToken);
@@ -130,6 +159,7 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default)
     {
         ThrowIfEnded();
+        TakeOwnMemory();
         Volatile.Write(ref _memoryIsOut, 0);
         if (!source.IsEmpty && !cancellationToken.IsCancellationRequested)
         {
@@ -205,6 +235,26 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         pipe.Writer.Complete();
         pipe.Reader.Complete();
         return pipe.Writer;
+    }
+
+    /// <summary>From now on whoever writes gets memory that is nobody else's.</summary>
+    protected void UseOwnMemory() => _ownMemory = new ArrayBufferWriter<byte>();
+
+    // What was not flushed when the output ends is thrown away with its memory.
+    private void TakeOwnMemory()
+    {
+        if (_ownMemory is not { } own)
+        {
+            return;
+        }
+
+        lock (_ownMemoryLock)
+        {
+            ObjectDisposedException.ThrowIf(_sealed, typeof(PipeWriter));
+            Writer.Write(own.WrittenSpan);
+            OnWritten(own.WrittenCount);
+            own.Clear();
+        }
     }
 
     // A flush of nothing answers nothing.
