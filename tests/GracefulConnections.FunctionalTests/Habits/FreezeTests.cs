@@ -7,8 +7,8 @@ using GracefulConnections.FunctionalTests.Support;
 namespace GracefulConnections.FunctionalTests.Habits;
 
 /// <summary>
-/// A server is frozen for longer than its <c>IdleTimeout</c>, as a paused machine is. Its peers went on sending, so it was
-/// the server that was silent.
+/// A server is frozen for longer than its <c>IdleTimeout</c>, as a paused machine is. Its peers went on sending, so it
+/// was the server that was silent.
 /// </summary>
 [Collection(SerialTests.Name)]
 public class FreezeTests

@@ -37,7 +37,8 @@ public class HandlerFaultTests
         AssertArrived(played, ReplyBytes);
         Assert.IsType<EndOfStreamException>(played.Ours.Fault);
         Assert.Empty(played.Ours.Errors);
-        Assert.Equal((CloseOutcome.Graceful, 0L), (played.Ours.Close!.Value.Outcome, played.Ours.Close.Value.UnacknowledgedBytes));
+        var close = played.Ours.Close!.Value;
+        Assert.Equal((CloseOutcome.Graceful, 0L), (close.Outcome, close.UnacknowledgedBytes));
     }
 
     [Theory]
@@ -49,6 +50,7 @@ public class HandlerFaultTests
         var played = await Habit.CompareAsync(
             async (connection, _) =>
             {
+                await connection.ReadExactlyAsync(1); // A fault before that can meet the peer's connect.
                 connection.Transport.Output.Write(new byte[writtenBytes]);
                 if (isFlushed)
                 {
@@ -59,6 +61,7 @@ public class HandlerFaultTests
             },
             static async play =>
             {
+                await play.Peer.SendAsync("x");
                 await Pace.PauseAsync(Pace.HalfMessage);
                 play.Peer.StartReading();
                 await play.Peer.EndedAsync();

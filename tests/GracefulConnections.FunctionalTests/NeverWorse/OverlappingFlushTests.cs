@@ -1,4 +1,5 @@
 using GracefulConnections.FunctionalTests.Draining;
+using GracefulConnections.FunctionalTests.Habits.Support;
 using GracefulConnections.FunctionalTests.Samples.Support;
 using GracefulConnections.FunctionalTests.Support;
 
@@ -20,13 +21,14 @@ public class OverlappingFlushTests
             server.Ports[0], static socket => socket.ReceiveBufferSize = 64 * 1024))
         {
             await peer.SendAsync(StopServer.TwoFlushes);
-            await Habits.Support.Pace.TakenAsync();
+            await Pace.PauseAsync(TimeSpan.FromSeconds(1)); // Both are under way, and the handler has returned.
             await peer.ReadToEndAsync();
         }
 
         await using var other = await SampleProcess.ConnectAsync(server.Ports[0]);
         await other.SendAsync(StopServer.Ping);
         await other.ReadExactlyAsync(1);
-        Assert.False(server.HasExited);
+        server.Terminate();
+        Assert.Equal(0, await server.WaitForExitAsync());
     }
 }

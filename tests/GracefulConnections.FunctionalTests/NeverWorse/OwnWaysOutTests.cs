@@ -63,11 +63,16 @@ public class OwnWaysOutTests
                 {
                     await play.Peer.Socket.ReceiveAsync(new byte[head.Length]).InTimeAsync();
                     await play.Peer.SendAsync("!");
-                    await Pace.PauseAsync(Pace.HalfMessage);
+                    await Pace.PauseAsync(TimeSpan.FromSeconds(2));
                     play.Peer.StartReading();
                     await play.Peer.EndedAsync();
                 },
-                new HabitSetup { ReadsAtOnce = false, Socket = static socket => socket.ReceiveBufferSize = 64 * 1024 });
+                new HabitSetup
+                {
+                    ReadsAtOnce = false,
+                    Socket = static socket => socket.ReceiveBufferSize = 64 * 1024,
+                    Options = static options => options.LingerIdleTimeout = TimeSpan.FromSeconds(1),
+                });
 
             played.Print();
             Assert.Equal((FileBytes, PeerSaw.Eof), (played.Stock.Received.Length, played.Stock.End));

@@ -40,7 +40,8 @@ public class UncountedBytesTests
         played.Print();
         Assert.Equal((1, 1), (played.Stock.Received.Length, played.Ours.Received.Length));
         Assert.Equal((PeerSaw.Eof, PeerSaw.Eof), (played.Stock.End, played.Ours.End));
-        Assert.Equal((CloseOutcome.LingerTimedOut, 0L), (played.Ours.Close!.Value.Outcome, played.Ours.Close.Value.UnacknowledgedBytes));
+        var close = played.Ours.Close!.Value;
+        Assert.Equal((CloseOutcome.LingerTimedOut, 0L), (close.Outcome, close.UnacknowledgedBytes));
     }
 
     [Theory]

@@ -82,7 +82,8 @@ internal static class DuplexHandlers
     }
 
     // Whoever has ended its input wants nothing more: so do many servers take it, and give up what they do for it.
-    private static async Task ForEachLineAsync(ConnectionContext connection, Func<string, CancellationToken, Task> start)
+    private static async Task ForEachLineAsync(
+        ConnectionContext connection, Func<string, CancellationToken, Task> start)
     {
         using var reader = new StreamReader(connection.Transport.Input.AsStream());
         using var ended = new CancellationTokenSource();

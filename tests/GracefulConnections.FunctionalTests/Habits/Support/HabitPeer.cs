@@ -70,10 +70,10 @@ internal sealed class HabitPeer(Socket socket) : IAsyncDisposable
     public HeldTls? Tls { get; set; }
 
     /// <summary>Begins to read, and goes on until the input ends.</summary>
-    public void StartReading() => StartReading(new NetworkStream(Socket, ownsSocket: false));
+    public void StartReading() => _reading = Task.Run(() => ReadAsync(Socket.ReceiveAsync));
 
     /// <summary>Begins to read from a stream on top of the socket.</summary>
-    public void StartReading(Stream stream) => _reading = Task.Run(() => ReadAsync(stream));
+    public void StartReading(Stream stream) => _reading = Task.Run(() => ReadAsync(stream.ReadAsync));
 
     public Task<bool> SendAsync(string text) => SendAsync(Encoding.ASCII.GetBytes(text));
 
@@ -130,12 +130,12 @@ internal sealed class HabitPeer(Socket socket) : IAsyncDisposable
         _gone.Dispose();
     }
 
-    private async Task ReadAsync(Stream stream)
+    private async Task ReadAsync(Func<Memory<byte>, CancellationToken, ValueTask<int>> read)
     {
         var buffer = new byte[64 * 1024];
         try
         {
-            while (await stream.ReadAsync(buffer, _gone.Token) is > 0 and var count)
+            while (await read(buffer, _gone.Token) is > 0 and var count)
             {
                 lock (_received)
                 {
@@ -149,7 +149,7 @@ internal sealed class HabitPeer(Socket socket) : IAsyncDisposable
         {
             // The play is over, and the server has not ended it.
         }
-        catch (IOException)
+        catch (Exception exception) when (exception is SocketException or IOException)
         {
             Ended(PeerSaw.Reset);
         }
