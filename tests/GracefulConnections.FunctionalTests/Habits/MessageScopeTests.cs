@@ -63,7 +63,8 @@ public class MessageScopeTests
         played.AssertServedThenLetGo(["head", "body"], "ok\n");
     }
 
-    // Stock ends by FIN, and the peer takes half of a reply for the whole. Here it is known to be a half.
+    // Stock ends by FIN, and the peer takes half of a reply for the whole. Here it is known to be a half. A `using` would
+    // end the scope on the exception's way out, and then nobody knows.
     [Fact]
     public async Task Fault_ScopeIsOpen_EndsByResetBehindWhatWasWritten()
     {
@@ -71,11 +72,11 @@ public class MessageScopeTests
         var played = await Habit.CompareAsync(
             static async (connection, play) =>
             {
-                using (play.Graceful?.BeginMessage())
-                {
-                    await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(half));
-                    throw new InvalidOperationException("The other half is not there.");
-                }
+                var scope = play.Graceful?.BeginMessage();
+                await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(half));
+                var rest = play.Executed.Count == 0 ? throw new InvalidOperationException("The rest is lost.") : half;
+                await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(rest));
+                scope?.Dispose();
             },
             static play => play.Peer.EndedAsync());
 

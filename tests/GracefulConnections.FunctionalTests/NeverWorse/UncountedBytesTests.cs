@@ -71,10 +71,6 @@ public class UncountedBytesTests
         {
             Assert.Equal(1, await peer.Socket.SendAsync("!"u8.ToArray(), SocketFlags.OutOfBand));
         }
-        else
-        {
-            await peer.SendAsync("PROXY\n");
-        }
 
         await peer.SendAsync("x");
     }
@@ -82,6 +78,7 @@ public class UncountedBytesTests
     private static HabitSetup SetupFor(bool isUrgent, Action<GracefulCloseOptions>? configure = null) => new()
     {
         Before = isUrgent ? null : TakeHeader,
+        Greet = isUrgent ? null : static peer => peer.SendAsync("PROXY\n"),
         Options = options =>
         {
             options.CloseTimeout = Never;

@@ -68,6 +68,7 @@ internal static class DuplexHandlers
 
         async Task SendAsync(string name, CancellationToken inputEnded)
         {
+            await Pace.WorkAsync(TickInterval, inputEnded); // To find the file, while the next line is read already.
             for (var piece = 0; piece < pieceCount; piece++)
             {
                 await connection.Transport.Output.WriteAsync(Piece, inputEnded);

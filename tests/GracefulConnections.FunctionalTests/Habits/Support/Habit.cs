@@ -55,11 +55,39 @@ internal static class Habit
         HabitSetup setup)
     {
         using var log = new CapturedLog();
-        await using var server = await StartAsync(play, handler, setup, log);
-        play.Server = server;
+        CloseResult? close;
+        Exception? fault;
+        await using (play.Server = await StartAsync(play, handler, setup, log))
+        {
+            await PlayAsync(play, script, setup);
+            close = play.IsStock ? null : await play.Graceful!.Closed.InTimeAsync();
+            await play.Stopping.InTimeAsync();
+            fault = await play.Handled.InTimeAsync();
+        }
+
+        // Now that the server is gone, its log is whole.
+        return new HabitResult
+        {
+            IsStock = play.IsStock,
+            Executed = play.Executed,
+            Received = play.Peer.Received,
+            End = play.Peer.End,
+            SentAll = play.Peer.SentAll,
+            Fault = fault,
+            IsReadCancelled = fault is OperationCanceledException cancelled
+                && play.CloseRequested.IsCancellationRequested
+                && cancelled.CancellationToken == play.CloseRequested,
+            Close = close,
+            Errors = [.. log.Entries.Where(static entry => entry.Level >= LogLevel.Error).Select(Describe)],
+        };
+    }
+
+    private static async Task PlayAsync(HabitPlay play, Func<HabitPlay, Task> script, HabitSetup setup)
+    {
+        var endPoint = play.Server.EndPoint;
         var peer = setup.Network is { } network
-            ? network.Connect(server.EndPoint, setup.Socket)
-            : await HabitPeer.ConnectAsync(server.EndPoint, setup.Socket);
+            ? network.Connect(endPoint, setup.Socket)
+            : await HabitPeer.ConnectAsync(endPoint, setup.Socket);
         await using (peer)
         {
             play.Peer = peer;
@@ -76,24 +104,6 @@ internal static class Habit
             await play.AcceptedAsync();
             await script(play);
         }
-
-        CloseResult? close = play.IsStock ? null : await play.Graceful!.Closed.InTimeAsync();
-        await play.Stopping.InTimeAsync();
-        var fault = await play.Handled.InTimeAsync();
-        return new HabitResult
-        {
-            IsStock = play.IsStock,
-            Executed = play.Executed,
-            Received = peer.Received,
-            End = peer.End,
-            SentAll = peer.SentAll,
-            Fault = fault,
-            IsReadCancelled = fault is OperationCanceledException cancelled
-                && play.CloseRequested.IsCancellationRequested
-                && cancelled.CancellationToken == play.CloseRequested,
-            Close = close,
-            Errors = [.. log.Entries.Where(static entry => entry.Level >= LogLevel.Error).Select(Describe)],
-        };
     }
 
     private static string Describe(CapturedLog.Entry entry) =>
