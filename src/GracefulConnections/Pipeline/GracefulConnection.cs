@@ -283,7 +283,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
 
         // One that has closed gracefully inside of TLS was told to, although its handler threw.
         var resets = IsCutOff || (_scope.Options.AbortOnHandlerFault && _inner is not { State: CloseState.Closed });
-        return CloseAsync(reason, resets, exception);
+        return CloseAsync(reason, resets, exception, saysGoodbye: false); // Nobody knows in the middle of what it threw.
     }
 
     /// <summary>The handler disposes its connection: it ends as that of one that returns, although the handler goes on.</summary>
@@ -316,13 +316,13 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
                     || ReferenceEquals(inner, input.ResetException));
     }
 
-    private ValueTask CloseAsync(CloseReason reason, bool resets, Exception? fault)
+    private ValueTask CloseAsync(CloseReason reason, bool resets, Exception? fault, bool saysGoodbye = true)
     {
         _handlerReturned = true;
         _closer.OnHandlerReturned(reason, _inner?._closer, resets ? fault : null);
         _limits?.Stop();
         var leftOver = resets ? LeftOver.SendThenReset : LeftOver.Send;
-        if (_goodbye is null || !IsCloseRequested)
+        if (_goodbye is null || !saysGoodbye || !IsCloseRequested)
         {
             return _closer.CloseAsync(leftOver);
         }
