@@ -37,7 +37,15 @@ public class InputReaderSequenceTests
         Assert.ThrowsAny<OperationCanceledException>(() => boundary.GetResult());
         connection.HalfClose();
         handler.SetResult();
-        await middleware.InTimeAsync();
+        await StressRun.UntilAsync(
+            () =>
+            {
+                time.Advance(TimeSpan.FromMilliseconds(10)); // Nobody has answered the bytes, so an RST tells of it, in a while.
+                return middleware.IsCompleted;
+            },
+            "the middleware");
+        await middleware;
+        Assert.Equal(CloseOutcome.Aborted, (await connection.Feature().Closed.InTimeAsync()).Outcome);
     }
 
     [Fact]

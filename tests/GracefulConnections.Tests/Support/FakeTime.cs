@@ -6,22 +6,19 @@ namespace GracefulConnections.Tests.Support;
 internal static class FakeTime
 {
     private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(10); // The shortest time between two looks.
+    private static readonly TimeSpan Pace = Step / 2; // Or the clock would run away from what the thread pool has to do.
     private static readonly TimeSpan LongestPoll = TimeSpan.FromMilliseconds(250);
 
     public static async Task UntilAsync(this FakeTimeProvider time, Func<bool> condition)
     {
         var started = TimeProvider.System.GetTimestamp();
+        using var pace = new PeriodicTimer(Pace);
         while (!condition())
         {
             Assert.True(
                 TimeProvider.System.GetElapsedTime(started) < TestLimit.Longest, "The condition does not come to hold.");
-
-            // The clock must not run away from what the thread pool has to do: a round through it for each step.
-            await Task.Run(static () => { });
-            if (!condition())
-            {
-                time.Advance(Step);
-            }
+            time.Advance(Step);
+            await pace.WaitForNextTickAsync();
         }
     }
 

@@ -486,7 +486,7 @@ internal sealed class MemoryModel : IAsyncDisposable
             await DrainAsync();
         }
 
-        if (_script.Goodbye != GoodbyeKind.WaitsForItsToken)
+        if (_script.Goodbye == GoodbyeKind.None) // Before a goodbye the thread pool has a part in it.
         {
             for (var look = 0; look < 64 && !CloseTransitions.IsFinal(_feature.State); look++)
             {
