@@ -41,7 +41,7 @@ internal sealed class ScriptedReader : PipeReader, IDisposable
     {
         Interlocked.Increment(ref _reads);
         _entered.TrySetResult();
-        Assert.True(_goOn.Wait(TestLimit.Longest), "Nobody unblocked the reader.");
+        Assert.True(_goOn.Wait(TestLimit.Longest, CancellationToken.None), "Nobody unblocked the reader.");
         var read = new TaskCompletionSource<ReadResult>();
         _read = read;
         return new ValueTask<ReadResult>(read.Task);

@@ -177,7 +177,7 @@ public sealed class RefusedReadTests : IAsyncDisposable
     [Fact]
     public async Task TryRefuse_KernelDoesNotTellWhenItReceived_LooksTwice()
     {
-        var read = _sut.ReadAsync();
+        var read = _sut.ReadAsync().AsTask();
         _sut.Ask(_closeRequested.Token);
 
         var second = TryRefuse(Scoped);
@@ -188,10 +188,10 @@ public sealed class RefusedReadTests : IAsyncDisposable
         var result = await read.WithinLimit();
         Assert.Equal("abc", Text(result));
         _sut.AdvanceTo(result.Buffer.End);
-        read = _sut.ReadAsync();
+        read = _sut.ReadAsync().AsTask();
         Assert.Equal(second, TryRefuse(Scoped)); // Another read, another two looks.
         Assert.Null(TryRefuse(Scoped));
-        await AssertRefusedAsync(read);
+        await AssertRefusedAsync(new ValueTask<ReadResult>(read));
     }
 
     [Fact]
@@ -199,7 +199,7 @@ public sealed class RefusedReadTests : IAsyncDisposable
     {
         await ConsumeAsync("request");
         _activity.OnFlushed();
-        var read = _sut.ReadAsync();
+        var read = _sut.ReadAsync().AsTask();
         _sut.Ask(_closeRequested.Token);
         _time.Advance(Limits.QuietTime - Tick);
 
@@ -209,7 +209,7 @@ public sealed class RefusedReadTests : IAsyncDisposable
         TryRefuse(Habit);
         Assert.Null(TryRefuse(Habit));
 
-        await AssertRefusedAsync(read);
+        await AssertRefusedAsync(new ValueTask<ReadResult>(read));
         Assert.False(_sut.IsCutOff);
     }
 
@@ -217,7 +217,7 @@ public sealed class RefusedReadTests : IAsyncDisposable
     public async Task TryRefuse_NotAnswered_IsCutOffAfterTheMessageGap()
     {
         await ConsumeAsync("head");
-        var read = _sut.ReadAsync();
+        var read = _sut.ReadAsync().AsTask();
         _sut.Ask(_closeRequested.Token);
         _time.Advance(Limits.MessageGap - Tick);
 
@@ -226,7 +226,7 @@ public sealed class RefusedReadTests : IAsyncDisposable
         TryRefuse(Habit);
         Assert.Null(TryRefuse(Habit));
 
-        await AssertRefusedAsync(read);
+        await AssertRefusedAsync(new ValueTask<ReadResult>(read));
         Assert.True(_sut.IsCutOff);
     }
 
@@ -237,8 +237,8 @@ public sealed class RefusedReadTests : IAsyncDisposable
         Refuse();
         await AssertRefusedAsync(read);
 
-        Assert.True(_sut.ReadAsync().IsCanceled);
-        Assert.True(_sut.ReadAsync().IsCanceled);
+        Assert.True(_sut.ReadAsync().AsTask().IsCanceled);
+        Assert.True(_sut.ReadAsync().AsTask().IsCanceled);
         for (var i = 0; i < 3; i++)
         {
             var late = _sut.ReadAsync().AsTask();
