@@ -7,7 +7,7 @@ public class GracefulCloseOptionsTests
     {
         var options = new GracefulCloseOptions();
 
-        Assert.Equal(TimeSpan.FromSeconds(10), options.FlushStallTimeout);
+        Assert.Equal(TimeSpan.FromMinutes(1), options.FlushStallTimeout);
         Assert.Equal(TimeSpan.FromSeconds(5), options.LingerIdleTimeout);
         Assert.Equal(TimeSpan.FromMinutes(2), options.CloseTimeout);
         Assert.Null(options.MaxLingerBytes);
@@ -15,7 +15,9 @@ public class GracefulCloseOptionsTests
         Assert.Equal(LingerUntil.PeerFin, options.LingerUntil);
         Assert.False(options.AllowHalfOpen);
         Assert.True(options.CancelReadOnCloseRequest);
-        Assert.True(options.AbortOnHandlerFault);
+        Assert.Equal(TimeSpan.FromSeconds(1), options.QuietTime);
+        Assert.Equal(TimeSpan.FromSeconds(5), options.MessageGap);
+        Assert.False(options.AbortOnHandlerFault);
         Assert.Null(options.IdleTimeout);
         Assert.Null(options.MaxConnectionAge);
         Assert.Equal(0.1, options.MaxConnectionAgeJitter);

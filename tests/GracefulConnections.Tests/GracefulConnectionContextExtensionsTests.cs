@@ -39,6 +39,7 @@ public class GracefulConnectionContextExtensionsTests
     public async Task RunGracefullyAsync_InsideAnEndpointThatCloses_ThrowsAndTheHandlerDoesNotRun()
     {
         var peer = new InMemoryConnection();
+        peer.HalfClose();
         var ran = false;
 
         await Assert.ThrowsAsync<InvalidOperationException>(() => new TestEndpoint().RunAsync(peer, connection => connection.RunGracefullyAsync(_ =>
@@ -84,9 +85,10 @@ public class GracefulConnectionContextExtensionsTests
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public async Task RunGracefullyAsync_HandlerThrows_AbortsThenRethrows(bool synchronously)
+    public async Task RunGracefullyAsync_HandlerThrows_ClosesThenRethrows(bool synchronously)
     {
         var peer = new InMemoryConnection();
+        peer.HalfClose();
 
         var exception = await Assert.ThrowsAsync<InvalidTimeZoneException>(() => peer.RunGracefullyAsync(async connection =>
         {
@@ -99,9 +101,9 @@ public class GracefulConnectionContextExtensionsTests
         }).WithinLimit());
 
         Assert.Equal("mine", exception.Message);
-        Assert.NotNull(peer.AbortReason);
+        Assert.Null(peer.AbortReason);
         var end = await peer.Features.Get<IGracefulCloseFeature>()!.Closed.WithinLimit();
-        Assert.Equal((CloseReason.HandlerFaulted, CloseOutcome.Aborted), (end.Reason, end.Outcome));
+        Assert.Equal((CloseReason.HandlerFaulted, CloseOutcome.Graceful), (end.Reason, end.Outcome));
     }
 
     [Fact]

@@ -90,7 +90,7 @@ public class GracefulShutdownConnectionBuilderExtensionsTests
             .Use(next =>
             {
                 later.Add(next);
-                return connection => later[0](connection);
+                return connection => later[^1](connection); // Built more than once: each time with a next one of its own.
             })
             .UseGracefulShutdown()
             .Run(_ => Task.CompletedTask)
@@ -118,12 +118,14 @@ public class GracefulShutdownConnectionBuilderExtensionsTests
             options.MaxLingerBytes = -7;
         }));
 
-        Assert.Equal(
-            [
-                "Property CloseTimeout: must be positive and finite, but was 00:00:00.",
-                "Property MaxLingerBytes: must be null, or zero or more bytes, but was -7.",
-            ],
-            exception.Failures);
+        Assert.Collection(
+            exception.Failures,
+            failure => Assert.EndsWith(
+                ": CloseTimeout must be positive and finite, but was 00:00:00.", failure, StringComparison.Ordinal),
+            failure => Assert.EndsWith(
+                ": MaxLingerBytes must be null for no limit, or zero or more bytes, but was -7.", failure, StringComparison.Ordinal));
+        Assert.All(exception.Failures, failure => Assert.Contains(
+            $"GracefulCloseOptions of the endpoint {_builder}", failure, StringComparison.Ordinal));
     }
 
     [Fact]

@@ -286,7 +286,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
                 : end;
         }
 
-        return CloseAsync(reason, end, exception);
+        return CloseAsync(reason, end, exception, saysGoodbye: false); // Nobody knows in the middle of what it threw.
     }
 
     /// <summary>The handler disposes its connection: it ends as that of one that returns, although the handler goes on.</summary>
@@ -323,12 +323,12 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
     private LeftOver EndKind(bool isFault) =>
         _transport.Input.IsCutOff || (isFault && _closer.HasOpenScope) ? LeftOver.SendThenReset : LeftOver.Send;
 
-    private ValueTask CloseAsync(CloseReason reason, LeftOver leftOver, Exception? fault)
+    private ValueTask CloseAsync(CloseReason reason, LeftOver leftOver, Exception? fault, bool saysGoodbye = true)
     {
         _handlerReturned = true;
         _closer.OnHandlerReturned(reason, _inner?._closer, leftOver == LeftOver.SendThenReset ? fault : null);
         _limits?.Stop();
-        if (_goodbye is null || !IsCloseRequested)
+        if (_goodbye is null || !saysGoodbye || !IsCloseRequested)
         {
             return _closer.CloseAsync(leftOver);
         }

@@ -56,7 +56,7 @@ internal static class MiddlewaresBefore
         {
             var kept = GetFields(middleware).ToList();
             if (middleware.GetType().DeclaringType == typeof(ConnectionBuilderExtensions)
-                && !kept.OfType<ConnectionDelegate>().Any()
+                && !kept.OfType<ConnectionDelegate>().Any(other => other != current) // The closure keeps itself as well.
                 && kept.OfType<Func<ConnectionContext, Task>>().Any())
             {
                 throw new InvalidOperationException(

@@ -102,7 +102,8 @@ public class CloseOutcomeTests
         endpoint.Time.Advance(endpoint.Options.LingerIdleTimeout);
 
         Assert.Equal(CloseOutcome.LingerTimedOut, (await connection.EndAsync()).Outcome);
-        Assert.Equal("The connection was closed: LingerTimedOut (HandlerCompleted).", connection.Peer.AbortReason!.Message);
+        Assert.Equal(CloseState.Closed, connection.State);
+        Assert.Null(connection.Peer.AbortReason);
     }
 
     [Fact]
@@ -122,7 +123,7 @@ public class CloseOutcomeTests
         var end = await connection.EndAsync();
         Assert.Equal(new CloseResult(CloseReason.HandlerCompleted, CloseOutcome.CloseTimedOut, endpoint.Options.CloseTimeout, steps, null), end);
         Assert.Equal(120, steps);
-        Assert.NotNull(connection.Peer.AbortReason);
+        Assert.Null(connection.Peer.AbortReason);
     }
 
     [Fact]
@@ -139,7 +140,7 @@ public class CloseOutcomeTests
 
         var end = await connection.EndAsync();
         Assert.Equal((CloseOutcome.LingerLimitExceeded, 18L), (end.Outcome, end.DiscardedBytes));
-        Assert.NotNull(connection.Peer.AbortReason);
+        Assert.Null(connection.Peer.AbortReason);
     }
 
     [Fact]
@@ -156,7 +157,7 @@ public class CloseOutcomeTests
     }
 
     [Fact]
-    public async Task Close_NoLingerBytesAllowed_AbortsAtTheFirst()
+    public async Task Close_NoLingerBytesAllowed_EndsAtTheFirst()
     {
         var endpoint = new TestEndpoint(options => options.MaxLingerBytes = 0);
         var connection = endpoint.Serve();
@@ -179,8 +180,8 @@ public class CloseOutcomeTests
         connections[2].Return();
 
         Assert.Equal(CloseOutcome.LingerEvicted, (await connections[1].EndAsync()).Outcome);
-        Assert.NotNull(connections[1].Peer.AbortReason);
-        Assert.Equal([CloseState.Lingering, CloseState.Aborted, CloseState.Lingering], connections.Select(connection => connection.State));
+        Assert.Null(connections[1].Peer.AbortReason);
+        Assert.Equal([CloseState.Lingering, CloseState.Closed, CloseState.Lingering], connections.Select(connection => connection.State));
         connections[0].Peer.HalfClose();
         connections[2].Peer.HalfClose();
         Assert.Equal(CloseOutcome.Graceful, (await connections[0].EndAsync()).Outcome);

@@ -5,7 +5,8 @@ namespace GracefulConnections.Tests.Closing;
 
 public class CloseTransitionsTests
 {
-    // Every state beside every event. A dash: it cannot happen there.
+    // Every state beside every event. A dash: it cannot happen there. Limit: Closed when all output and our FIN are in
+    // the kernel, else Aborted.
     private const string Table = """
         .                   Open       HalfClosed Flushing   Lingering  Closed     Aborted
         OutputCompleted     HalfClosed -          -          -          Closed     Aborted
@@ -13,11 +14,13 @@ public class CloseTransitionsTests
         Delivered           -          -          Lingering  -          Closed     Aborted
         PeerFin             Open       HalfClosed Flushing   Closed     Closed     Aborted
         QuietAfterDelivery  -          -          -          Closed     Closed     Aborted
-        FlushStalled        Aborted    Aborted    Aborted    -          Closed     Aborted
-        LingerSilent        -          -          -          Aborted    Closed     Aborted
-        LingerLimitExceeded -          -          Aborted    Aborted    Closed     Aborted
-        LingerEvicted       -          -          -          Aborted    Closed     Aborted
-        CloseTimeout        -          -          Aborted    Aborted    Closed     Aborted
+        LeftToServer        -          -          Closed     -          Closed     Aborted
+        ClosedByServer      Closed     Closed     Closed     Closed     Closed     Aborted
+        FlushStalled        Aborted    Aborted    Limit      Limit      Closed     Aborted
+        LingerSilent        -          -          Limit      Limit      Closed     Aborted
+        LingerLimitExceeded -          -          Limit      Limit      Closed     Aborted
+        LingerEvicted       -          -          Limit      Limit      Closed     Aborted
+        CloseTimeout        -          -          Limit      Limit      Closed     Aborted
         PeerReset           Aborted    Aborted    Aborted    Aborted    Closed     Aborted
         Abort               Aborted    Aborted    Aborted    Aborted    Closed     Aborted
         """;
@@ -54,7 +57,11 @@ public class CloseTransitionsTests
         }
         else
         {
-            Assert.Equal(Enum.Parse<CloseState>(expected), CloseTransitions.Next(from, e));
+            var isLimit = expected == "Limit";
+            var inKernel = isLimit ? CloseState.Closed : Enum.Parse<CloseState>(expected);
+            var notInKernel = isLimit ? CloseState.Aborted : inKernel;
+            Assert.Equal(notInKernel, CloseTransitions.Next(from, e));
+            Assert.Equal(inKernel, CloseTransitions.Next(from, e, isInKernel: true));
         }
     }
 
@@ -64,7 +71,7 @@ public class CloseTransitionsTests
         var pairs = Pairs.Select(pair => (pair.Data.Item1, pair.Data.Item2)).ToArray();
 
         Assert.Equal(Enum.GetNames<CloseState>().Length * Enum.GetNames<CloseEvent>().Length, pairs.Distinct().Count());
-        Assert.Equal(6 * 12, pairs.Length);
+        Assert.Equal(6 * 14, pairs.Length);
     }
 
     [Theory]
@@ -73,7 +80,8 @@ public class CloseTransitionsTests
     {
         if (expected != "-")
         {
-            Assert.True(CloseTransitions.Next(Enum.Parse<CloseState>(state), Enum.Parse<CloseEvent>(closeEvent)) >= Enum.Parse<CloseState>(state));
+            var from = Enum.Parse<CloseState>(state);
+            Assert.True(CloseTransitions.Next(from, Enum.Parse<CloseEvent>(closeEvent)) >= from);
         }
     }
 
@@ -92,6 +100,8 @@ public class CloseTransitionsTests
     [InlineData("Delivered", null)]
     [InlineData("PeerFin", CloseOutcome.Graceful)]
     [InlineData("QuietAfterDelivery", CloseOutcome.Acknowledged)]
+    [InlineData("LeftToServer", CloseOutcome.LeftToServer)]
+    [InlineData("ClosedByServer", CloseOutcome.Graceful)]
     [InlineData("FlushStalled", CloseOutcome.FlushTimedOut)]
     [InlineData("LingerSilent", CloseOutcome.LingerTimedOut)]
     [InlineData("LingerLimitExceeded", CloseOutcome.LingerLimitExceeded)]
@@ -117,10 +127,13 @@ public class CloseTransitionsTests
     [Fact]
     public void Outcome_EveryEventThatEndsAConnection_HasOne()
     {
-        var ending = Pairs.Where(pair => pair.Data.Item1 is not (nameof(CloseState.Closed) or nameof(CloseState.Aborted)) && pair.Data.Item3 is nameof(CloseState.Closed) or nameof(CloseState.Aborted))
-            .Select(pair => Enum.Parse<CloseEvent>(pair.Data.Item2))
+        var ending = Pairs.Select(pair => pair.Data)
+            .Where(pair => pair.Item1 is not (nameof(CloseState.Closed) or nameof(CloseState.Aborted)))
+            .Where(pair => pair.Item3 is nameof(CloseState.Closed) or nameof(CloseState.Aborted) or "Limit")
+            .Select(pair => Enum.Parse<CloseEvent>(pair.Item2))
             .Distinct();
 
-        Assert.Equal(Enum.GetValues<CloseOutcome>(), ending.Select(CloseTransitions.Outcome).Order());
+        var outcomes = ending.Select(CloseTransitions.Outcome).Distinct().Order();
+        Assert.Equal(Enum.GetValues<CloseOutcome>(), outcomes);
     }
 }

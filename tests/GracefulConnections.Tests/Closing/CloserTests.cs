@@ -213,11 +213,12 @@ public sealed class CloserTests : IAsyncDisposable
 
         _endpoint.Time.Advance(_endpoint.Options.FlushStallTimeout - (atEdge ? TimeSpan.Zero : Tick));
 
-        Assert.Equal(atEdge ? CloseState.Aborted : CloseState.Flushing, sut.State);
+        // All of it is in the kernel, which goes on delivering.
+        Assert.Equal(atEdge ? CloseState.Closed : CloseState.Flushing, sut.State);
         _endpoint.Time.Advance(TimerGrain);
         var end = await closing.WithinLimit();
         Assert.Equal((CloseOutcome.FlushTimedOut, 123L), (end.Outcome, end.UnacknowledgedBytes));
-        AssertAborted();
+        AssertNotAborted();
     }
 
     [Fact]
@@ -234,18 +235,19 @@ public sealed class CloserTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Flushing_CloseTimeoutBeforeDelivery_TellsWhatIsUnacknowledged()
+    public async Task Flushing_CloseTimeoutWithoutProgress_TellsWhatIsUnacknowledged()
     {
         var closing = StartClose(Create(options =>
         {
             options.FlushStallTimeout = Timeout.InfiniteTimeSpan;
             options.CloseTimeout = Second;
         }));
-        _output.Delivery = new DeliveryStatus(Progress: 1, IsDelivered: false, IsReset: false, UnacknowledgedBytes: 99);
+        _output.Delivery = new DeliveryStatus(Progress: 0, IsDelivered: false, IsReset: false, UnacknowledgedBytes: 99);
 
         _endpoint.Time.Advance(Second);
 
-        Assert.Equal(new CloseResult(CloseReason.HandlerCompleted, CloseOutcome.CloseTimedOut, Second, 0, 99), await closing.WithinLimit());
+        var end = await closing.WithinLimit();
+        Assert.Equal(new CloseResult(CloseReason.HandlerCompleted, CloseOutcome.FlushTimedOut, Second, 0, 99), end);
     }
 
     [Fact]
@@ -264,7 +266,7 @@ public sealed class CloserTests : IAsyncDisposable
         // After our FIN, and before its acknowledgement: the limit holds there too.
         var end = await closing.WithinLimit();
         Assert.Equal((CloseOutcome.LingerLimitExceeded, 17L), (end.Outcome, end.DiscardedBytes));
-        AssertAborted();
+        AssertNotAborted();
     }
 
     [Theory]

@@ -9,26 +9,102 @@ public class GracefulCloseOptionsValidatorTests
 
     public static TheoryData<Action<GracefulCloseOptions>, string> BadValues => new()
     {
-        { options => options.FlushStallTimeout = TimeSpan.Zero, "Property FlushStallTimeout: must be positive, or Timeout.InfiniteTimeSpan for no limit, but was 00:00:00." },
-        { options => options.FlushStallTimeout = -Tick, "Property FlushStallTimeout: must be positive, or Timeout.InfiniteTimeSpan for no limit, but was -00:00:00.0000001." },
-        { options => options.FlushStallTimeout = TimeSpan.MinValue, "Property FlushStallTimeout: must be positive, or Timeout.InfiniteTimeSpan for no limit, but was -10675199.02:48:05.4775808." },
-        { options => options.LingerIdleTimeout = TimeSpan.Zero, "Property LingerIdleTimeout: must be positive, or Timeout.InfiniteTimeSpan for no limit, but was 00:00:00." },
-        { options => options.LingerIdleTimeout = TimeSpan.FromSeconds(-5), "Property LingerIdleTimeout: must be positive, or Timeout.InfiniteTimeSpan for no limit, but was -00:00:05." },
-        { options => options.CloseTimeout = TimeSpan.Zero, "Property CloseTimeout: must be positive and finite, but was 00:00:00." },
-        { options => options.CloseTimeout = Timeout.InfiniteTimeSpan, "Property CloseTimeout: must be positive and finite, but was -00:00:00.0010000." },
-        { options => options.MaxLingerBytes = -1, "Property MaxLingerBytes: must be null, or zero or more bytes, but was -1." },
-        { options => options.MaxLingeringConnections = 0, "Property MaxLingeringConnections: must be null, or one or more connections, but was 0." },
-        { options => options.MaxLingeringConnections = -1, "Property MaxLingeringConnections: must be null, or one or more connections, but was -1." },
-        { options => options.LingerUntil = (LingerUntil)2, "Property LingerUntil: must be PeerFin or OutputAcknowledged, but was 2." },
-        { options => options.IdleTimeout = TimeSpan.Zero, "Property IdleTimeout: must be null, or it must be positive and finite, but was 00:00:00." },
-        { options => options.IdleTimeout = Timeout.InfiniteTimeSpan, "Property IdleTimeout: must be null, or it must be positive and finite, but was -00:00:00.0010000." },
-        { options => options.MaxConnectionAge = TimeSpan.Zero, "Property MaxConnectionAge: must be null, or it must be positive and finite, but was 00:00:00." },
-        { options => options.MaxConnectionAge = Timeout.InfiniteTimeSpan, "Property MaxConnectionAge: must be null, or it must be positive and finite, but was -00:00:00.0010000." },
-        { options => options.MaxConnectionAgeJitter = -0.01, "Property MaxConnectionAgeJitter: must be at least 0 and less than 1, but was -0.01." },
-        { options => options.MaxConnectionAgeJitter = 1, "Property MaxConnectionAgeJitter: must be at least 0 and less than 1, but was 1." },
-        { options => options.MaxConnectionAgeJitter = double.NaN, "Property MaxConnectionAgeJitter: must be at least 0 and less than 1, but was NaN." },
-        { options => options.GoodbyeTimeout = TimeSpan.Zero, "Property GoodbyeTimeout: must be positive and finite, but was 00:00:00." },
-        { options => options.GoodbyeTimeout = Timeout.InfiniteTimeSpan, "Property GoodbyeTimeout: must be positive and finite, but was -00:00:00.0010000." },
+        {
+            options => options.FlushStallTimeout = TimeSpan.Zero,
+            "GracefulCloseOptions: FlushStallTimeout must be positive, or Timeout.InfiniteTimeSpan for no limit, but was 00:00:00."
+        },
+        {
+            options => options.FlushStallTimeout = -Tick,
+            "GracefulCloseOptions: FlushStallTimeout must be positive, or Timeout.InfiniteTimeSpan for no limit, but was -00:00:00.0000001."
+        },
+        {
+            options => options.FlushStallTimeout = TimeSpan.MinValue,
+            "GracefulCloseOptions: FlushStallTimeout must be positive, or Timeout.InfiniteTimeSpan for no limit, but was -10675199.02:48:05.4775808."
+        },
+        {
+            options => options.LingerIdleTimeout = TimeSpan.Zero,
+            "GracefulCloseOptions: LingerIdleTimeout must be positive, or Timeout.InfiniteTimeSpan for no limit, but was 00:00:00."
+        },
+        {
+            options => options.LingerIdleTimeout = TimeSpan.FromSeconds(-5),
+            "GracefulCloseOptions: LingerIdleTimeout must be positive, or Timeout.InfiniteTimeSpan for no limit, but was -00:00:05."
+        },
+        {
+            options => options.CloseTimeout = TimeSpan.Zero,
+            "GracefulCloseOptions: CloseTimeout must be positive and finite, but was 00:00:00."
+        },
+        {
+            options => options.CloseTimeout = Timeout.InfiniteTimeSpan,
+            "GracefulCloseOptions: CloseTimeout must be positive and finite, but was no limit (Timeout.InfiniteTimeSpan)."
+        },
+        {
+            options => options.MaxLingerBytes = -1,
+            "GracefulCloseOptions: MaxLingerBytes must be null for no limit, or zero or more bytes, but was -1."
+        },
+        {
+            options => options.MaxLingeringConnections = 0,
+            "GracefulCloseOptions: MaxLingeringConnections must be null for no limit, or one or more connections, but was 0."
+        },
+        {
+            options => options.MaxLingeringConnections = -1,
+            "GracefulCloseOptions: MaxLingeringConnections must be null for no limit, or one or more connections, but was -1."
+        },
+        {
+            options => options.LingerUntil = (LingerUntil)2,
+            "GracefulCloseOptions: LingerUntil must be PeerFin or OutputAcknowledged, but was 2."
+        },
+        {
+            options => options.IdleTimeout = TimeSpan.Zero,
+            "GracefulCloseOptions: IdleTimeout must be null for no limit, or it must be positive and finite, but was 00:00:00."
+        },
+        {
+            options => options.IdleTimeout = Timeout.InfiniteTimeSpan,
+            "GracefulCloseOptions: IdleTimeout must be null for no limit, or it must be positive and finite, but was no limit (Timeout.InfiniteTimeSpan)."
+        },
+        {
+            options => options.MaxConnectionAge = TimeSpan.Zero,
+            "GracefulCloseOptions: MaxConnectionAge must be null for no limit, or it must be positive and finite, but was 00:00:00."
+        },
+        {
+            options => options.MaxConnectionAge = Timeout.InfiniteTimeSpan,
+            "GracefulCloseOptions: MaxConnectionAge must be null for no limit, or it must be positive and finite, but was no limit (Timeout.InfiniteTimeSpan)."
+        },
+        {
+            options => options.MaxConnectionAgeJitter = -0.01,
+            "GracefulCloseOptions: MaxConnectionAgeJitter must be at least 0 and less than 1, but was -0.01."
+        },
+        {
+            options => options.MaxConnectionAgeJitter = 1,
+            "GracefulCloseOptions: MaxConnectionAgeJitter must be at least 0 and less than 1, but was 1."
+        },
+        {
+            options => options.MaxConnectionAgeJitter = double.NaN,
+            "GracefulCloseOptions: MaxConnectionAgeJitter must be at least 0 and less than 1, but was NaN."
+        },
+        {
+            options => options.QuietTime = -Tick,
+            "GracefulCloseOptions: QuietTime must be zero or more and at most one day, but was -00:00:00.0000001."
+        },
+        {
+            options => options.QuietTime = TimeSpan.FromDays(1) + Tick,
+            "GracefulCloseOptions: QuietTime must be zero or more and at most one day, but was 1.00:00:00.0000001."
+        },
+        {
+            options => options.MessageGap = Timeout.InfiniteTimeSpan,
+            "GracefulCloseOptions: MessageGap must be zero or more and at most one day, but was no limit (Timeout.InfiniteTimeSpan)."
+        },
+        {
+            options => options.MessageGap = TimeSpan.FromSeconds(1) - Tick,
+            "GracefulCloseOptions: MessageGap must be at least QuietTime (00:00:01), but was 00:00:00.9999999."
+        },
+        {
+            options => options.GoodbyeTimeout = TimeSpan.Zero,
+            "GracefulCloseOptions: GoodbyeTimeout must be positive and finite, but was 00:00:00."
+        },
+        {
+            options => options.GoodbyeTimeout = Timeout.InfiniteTimeSpan,
+            "GracefulCloseOptions: GoodbyeTimeout must be positive and finite, but was no limit (Timeout.InfiniteTimeSpan)."
+        },
     };
 
     public static TheoryData<Action<GracefulCloseOptions>> GoodValues => new(
@@ -57,6 +133,11 @@ public class GracefulCloseOptionsValidatorTests
         options => options.MaxConnectionAge = TimeSpan.MaxValue,
         options => options.MaxConnectionAgeJitter = 0,
         options => options.MaxConnectionAgeJitter = Math.BitDecrement(1.0),
+        options => options.QuietTime = TimeSpan.Zero,
+        options => options.MessageGap = options.QuietTime,
+        options => options.MessageGap = TimeSpan.FromDays(1),
+        options => options.QuietTime = options.MessageGap = TimeSpan.FromDays(1),
+        options => options.QuietTime = options.MessageGap = TimeSpan.Zero,
         options => options.GoodbyeTimeout = Tick,
         options => options.GoodbyeTimeout = TimeSpan.MaxValue);
 
@@ -69,8 +150,9 @@ public class GracefulCloseOptionsValidatorTests
 
         var exception = Assert.Throws<OptionsValidationException>(() => GracefulCloseOptionsValidator.ThrowIfInvalid(options));
 
-        Assert.Equal([message], exception.Failures);
-        Assert.Equal(message, exception.Message);
+        var failure = Assert.Single(exception.Failures);
+        Assert.EndsWith(message, failure, StringComparison.Ordinal);
+        Assert.Equal(failure, exception.Message);
         Assert.Equal(typeof(GracefulCloseOptions), exception.OptionsType);
     }
 
@@ -95,6 +177,8 @@ public class GracefulCloseOptionsValidatorTests
             MaxLingerBytes = -1,
             MaxLingeringConnections = 0,
             LingerUntil = (LingerUntil)(-1),
+            QuietTime = -Tick,
+            MessageGap = -Tick,
             IdleTimeout = TimeSpan.Zero,
             MaxConnectionAge = TimeSpan.Zero,
             MaxConnectionAgeJitter = 2,
@@ -107,6 +191,20 @@ public class GracefulCloseOptionsValidatorTests
         var checkable = typeof(GracefulCloseOptions).GetProperties()
             .Where(property => property.PropertyType != typeof(bool) && !property.PropertyType.IsAssignableTo(typeof(Delegate)))
             .Select(property => property.Name);
-        Assert.Equal(checkable.Order(), exception.Failures.Select(failure => failure["Property ".Length..failure.IndexOf(':', StringComparison.Ordinal)]).Order());
+        Assert.Equal(checkable.Order(), exception.Failures.Select(failure => failure.Split(": ")[0]["Property ".Length..]).Order());
+    }
+
+    [Fact]
+    public void ThrowIfInvalid_OptionsOfAnEndpoint_NamesIt()
+    {
+        var options = new GracefulCloseOptions { CloseTimeout = TimeSpan.Zero };
+
+        var exception = Assert.Throws<OptionsValidationException>(
+            () => GracefulCloseOptionsValidator.ThrowIfInvalid(options, "http://127.0.0.1:5000"));
+
+        Assert.EndsWith(
+            "GracefulCloseOptions of the endpoint http://127.0.0.1:5000: CloseTimeout must be positive and finite, but was 00:00:00.",
+            exception.Message,
+            StringComparison.Ordinal);
     }
 }

@@ -1,5 +1,7 @@
+using GracefulConnections.Closing;
 using GracefulConnections.Tests.Stress.Support;
 using GracefulConnections.Tests.Support;
+using GracefulConnections.Transport;
 
 namespace GracefulConnections.Tests.Closing;
 
@@ -14,8 +16,9 @@ public class LifetimeLimitsTests
     {
         var endpoint = new TestEndpoint(options => options.IdleTimeout = TimeSpan.FromSeconds(10));
         var connection = endpoint.Serve();
+        _ = connection.Input.ReadAsync().AsTask();
 
-        endpoint.Time.Advance(TimeSpan.FromSeconds(10) - (atEdge ? TimeSpan.Zero : Tick));
+        Advance(endpoint, TimeSpan.FromSeconds(10) - (atEdge ? TimeSpan.Zero : Tick));
 
         await AssertRequestedAsync(endpoint, connection, atEdge, CloseReason.IdleTimeout);
     }
@@ -27,13 +30,14 @@ public class LifetimeLimitsTests
     {
         var endpoint = new TestEndpoint(options => options.IdleTimeout = TimeSpan.FromSeconds(10));
         var connection = endpoint.Serve();
-        endpoint.Time.Advance(TimeSpan.FromSeconds(5));
+        var read = connection.Input.ReadAsync();
+        Advance(endpoint, TimeSpan.FromSeconds(5));
         connection.Peer.Send("x");
-        Assert.True(connection.Input.TryRead(out var result));
-        connection.Input.AdvanceTo(result.Buffer.End);
+        connection.Input.AdvanceTo((await read.WithinLimit()).Buffer.End);
+        _ = connection.Input.ReadAsync().AsTask();
         endpoint.Time.Advance(TimeSpan.FromSeconds(1)); // Where it is noticed: it is looked at every tenth of the time.
 
-        endpoint.Time.Advance(TimeSpan.FromSeconds(10) - (atEdge ? TimeSpan.Zero : Tick));
+        Advance(endpoint, TimeSpan.FromSeconds(10) - (atEdge ? TimeSpan.Zero : Tick));
 
         await AssertRequestedAsync(endpoint, connection, atEdge, CloseReason.IdleTimeout);
     }
@@ -45,38 +49,126 @@ public class LifetimeLimitsTests
     {
         var endpoint = new TestEndpoint(options => options.IdleTimeout = TimeSpan.FromSeconds(10));
         var connection = endpoint.Serve();
-        endpoint.Time.Advance(TimeSpan.FromSeconds(5));
+        _ = connection.Input.ReadAsync().AsTask();
+        Advance(endpoint, TimeSpan.FromSeconds(5));
         await connection.Output.WriteAsync("x"u8.ToArray());
         endpoint.Time.Advance(TimeSpan.FromSeconds(1));
 
-        endpoint.Time.Advance(TimeSpan.FromSeconds(10) - (atEdge ? TimeSpan.Zero : Tick));
+        Advance(endpoint, TimeSpan.FromSeconds(10) - (atEdge ? TimeSpan.Zero : Tick));
+
+        await AssertRequestedAsync(endpoint, connection, atEdge, CloseReason.IdleTimeout);
+    }
+
+    [Theory]
+    [InlineData("computes")]
+    [InlineData("holds a buffer")]
+    public async Task IdleTimeout_HandlerDoesNotWait_IsBusyHoweverLong(string what)
+    {
+        var endpoint = new TestEndpoint(options => options.IdleTimeout = TimeSpan.FromSeconds(10));
+        var connection = endpoint.Serve();
+        if (what == "holds a buffer")
+        {
+            connection.Peer.Send("x");
+            await connection.Input.ReadAsync().WithinLimit();
+        }
+
+        Advance(endpoint, TimeSpan.FromMinutes(1));
+
+        Assert.Equal(1, endpoint.Scope.OpenSweeper.Count);
+        Assert.False(connection.Feature.CloseRequested.IsCancellationRequested);
+        connection.Peer.HalfClose();
+        connection.Return();
+        Assert.Equal(CloseReason.HandlerCompleted, (await connection.EndAsync()).Reason);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task IdleTimeout_HandlerWaitsAgain_CountsFromThere(bool atEdge)
+    {
+        var endpoint = new TestEndpoint(options => options.IdleTimeout = TimeSpan.FromSeconds(10));
+        var connection = endpoint.Serve();
+        Advance(endpoint, TimeSpan.FromMinutes(1));
+        _ = connection.Input.ReadAsync().AsTask();
+
+        Advance(endpoint, TimeSpan.FromSeconds(10) - (atEdge ? TimeSpan.Zero : Tick));
+
+        await AssertRequestedAsync(endpoint, connection, atEdge, CloseReason.IdleTimeout);
+    }
+
+    // A process that did not run for a while must not take its own absence for the peer's silence.
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task IdleTimeout_ClockJumps_GivesOneGrace(bool atEdge)
+    {
+        var endpoint = new TestEndpoint(options => options.IdleTimeout = TimeSpan.FromSeconds(10));
+        var connection = endpoint.Serve();
+        _ = connection.Input.ReadAsync().AsTask();
+
+        endpoint.Time.Advance(TimeSpan.FromHours(1));
+        Assert.Equal(1, endpoint.Scope.OpenSweeper.Count);
+        endpoint.Time.Advance(Closer.Grace - (atEdge ? TimeSpan.Zero : Tick));
 
         await AssertRequestedAsync(endpoint, connection, atEdge, CloseReason.IdleTimeout);
     }
 
     [Fact]
-    public async Task IdleTimeout_ByteArrivedAndNotRead_DoesNotCount()
-    {
-        var endpoint = new TestEndpoint(options => options.IdleTimeout = TimeSpan.FromSeconds(10));
-        var connection = endpoint.Serve();
-        endpoint.Time.Advance(TimeSpan.FromSeconds(5));
-        connection.Peer.Send("x");
-
-        endpoint.Time.Advance(TimeSpan.FromSeconds(5));
-
-        await AssertRequestedAsync(endpoint, connection, requested: true, CloseReason.IdleTimeout);
-    }
-
-    [Fact]
-    public async Task IdleTimeout_HandlerWaitsForInput_EndsItsRead()
+    public async Task IdleTimeout_ByteComesWithinTheGrace_StartsAgain()
     {
         var endpoint = new TestEndpoint(options => options.IdleTimeout = TimeSpan.FromSeconds(10));
         var connection = endpoint.Serve();
         var read = connection.Input.ReadAsync();
+        endpoint.Time.Advance(TimeSpan.FromHours(1));
 
-        endpoint.Time.Advance(TimeSpan.FromSeconds(10));
+        connection.Peer.Send("x");
+        connection.Input.AdvanceTo((await read.WithinLimit()).Buffer.End);
+        _ = connection.Input.ReadAsync().AsTask();
+        Advance(endpoint, TimeSpan.FromSeconds(9));
 
-        Assert.True((await read.WithinLimit()).IsCompleted);
+        Assert.Equal(1, endpoint.Scope.OpenSweeper.Count);
+    }
+
+    // What waits in the kernel came from a peer that is not silent. But nothing holds a connection for ever.
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task IdleTimeout_SomethingUnreadInTheKernel_GivesOneGrace(bool atEdge)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Asks the kernel for the length of its queue.");
+        using var sockets = await SocketPair.ConnectAsync();
+        using var inner = new ScriptedReader();
+        var endpoint = new TestEndpoint(options => options.IdleTimeout = TimeSpan.FromSeconds(10));
+        var probe = new SocketProbe(sockets.Own);
+        var activity = new Activity(endpoint.Time);
+        var events = new RecordingEvents();
+        var input = new InputReader(inner, probe, InputKind.Transport, events, activity, endpoint.Time);
+        _ = input.ReadAsync().AsTask();
+        var transport = new ConnectionTransport(input, new FakeOutput(events, activity), probe, LeftToServerReason.None);
+        var requested = new TaskCompletionSource<CloseReason>(TaskCreationOptions.RunContinuationsAsynchronously);
+        new LifetimeLimits(endpoint.Scope, transport, requested.SetResult, isOver: null).Start();
+        sockets.Peer.Send("x"u8);
+        await TestLimit.UntilAsync(probe.IsBehind);
+
+        Advance(endpoint, TimeSpan.FromSeconds(10));
+        Assert.Equal(1, endpoint.Scope.OpenSweeper.Count);
+        Advance(endpoint, Closer.Grace - (atEdge ? TimeSpan.Zero : Tick));
+
+        Assert.Equal(atEdge ? 0 : 1, endpoint.Scope.OpenSweeper.Count);
+        endpoint.Time.Advance(TimeSpan.FromMilliseconds(1));
+        Assert.Equal(CloseReason.IdleTimeout, await requested.Task.WithinLimit());
+    }
+
+    [Fact]
+    public async Task IdleTimeout_HandlerWaitsForInput_CancelsItsRead()
+    {
+        var endpoint = new TestEndpoint(options => options.IdleTimeout = TimeSpan.FromSeconds(10));
+        var connection = endpoint.Serve();
+        var read = connection.Input.ReadAsync().AsTask();
+
+        Advance(endpoint, TimeSpan.FromSeconds(10));
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => endpoint.Time.UntilAsync(read));
         await AssertRequestedAsync(endpoint, connection, requested: true, CloseReason.IdleTimeout);
     }
 
@@ -149,7 +241,11 @@ public class LifetimeLimitsTests
     [Fact]
     public async Task Limits_CloseRequestedBefore_LeaveTheFirstReason()
     {
-        var endpoint = new TestEndpoint(options => options.IdleTimeout = TimeSpan.FromSeconds(10));
+        var endpoint = new TestEndpoint(options =>
+        {
+            options.MaxConnectionAge = TimeSpan.FromSeconds(10);
+            options.MaxConnectionAgeJitter = 0;
+        });
         var connection = endpoint.Serve();
         connection.Feature.RequestClose(CloseReason.Drain);
 
@@ -185,6 +281,15 @@ public class LifetimeLimitsTests
         endpoint.Serve();
 
         Assert.Equal(0, endpoint.Scope.OpenSweeper.Count);
+    }
+
+    // In steps, as the looks come: one step would be a jump of the clock.
+    private static void Advance(TestEndpoint endpoint, TimeSpan time)
+    {
+        for (var second = TimeSpan.FromSeconds(1); time > TimeSpan.Zero; time -= second)
+        {
+            endpoint.Time.Advance(time < second ? time : second);
+        }
     }
 
     private static async Task AssertRequestedAsync(TestEndpoint endpoint, ServedConnection connection, bool requested, CloseReason reason)

@@ -97,6 +97,7 @@ public class GracefulMetricsTests
         var connection = endpoint.Serve();
 
         connection.Output.Complete(new InvalidTimeZoneException());
+        await endpoint.Time.UntilAsync(() => connection.State == CloseState.Aborted);
         Assert.Equal((0, 0), Counts(endpoint));
         connection.Return();
         await connection.EndAsync();
@@ -154,13 +155,14 @@ public class GracefulMetricsTests
         var tags = new FakeMetricsTags();
         var peer = new InMemoryConnection();
         peer.Features.Set<IConnectionMetricsTagsFeature>(tags);
-        var connection = new TestEndpoint().Serve(peer);
+        var endpoint = new TestEndpoint(options => options.AbortOnHandlerFault = true);
+        var connection = endpoint.Serve(peer);
         peer.HalfClose();
 
         if (faulted)
         {
             connection.Throw(new InvalidTimeZoneException());
-            await Assert.ThrowsAsync<InvalidTimeZoneException>(connection.EndAsync);
+            await Assert.ThrowsAsync<InvalidTimeZoneException>(() => endpoint.Time.UntilAsync(connection.Running));
         }
         else
         {

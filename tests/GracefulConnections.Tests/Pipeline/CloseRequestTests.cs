@@ -1,5 +1,7 @@
 using System.Buffers;
+using System.IO.Pipelines;
 using GracefulConnections.Tests.Support;
+using GracefulConnections.Transport;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.Extensions.Logging;
@@ -125,7 +127,7 @@ public class CloseRequestTests
         connection.Feature.RequestClose();
 
         Assert.Equal(3, ran);
-        Assert.True((await read.WithinLimit()).IsCompleted); // What comes after the callbacks was done all the same.
+        await AssertRefusedAsync(endpoint, connection, read); // What comes after the callbacks was done all the same.
         var entry = Assert.Single(endpoint.Logger.Entries, entry => entry.Id.Name == "CloseRequestCallbackFaulted");
         Assert.Equal(LogLevel.Warning, entry.Level);
         Assert.Equal(3, Assert.IsType<AggregateException>(entry.Exception).InnerExceptions.Count);
@@ -136,7 +138,8 @@ public class CloseRequestTests
     public async Task RequestClose_HandlerThatNeverHeardOfIt_FinishesTheMessageInHandAndIsEnded()
     {
         var peer = new InMemoryConnection();
-        var running = new TestEndpoint().RunAsync(peer, EchoLinesAsync);
+        var endpoint = new TestEndpoint();
+        var running = endpoint.RunAsync(peer, EchoLinesAsync);
         peer.Send("one\ntw");
         Assert.Equal("one\n", peer.Receive());
 
@@ -144,7 +147,7 @@ public class CloseRequestTests
         Assert.False(running.IsCompleted);
         peer.Send("o\n");
 
-        Assert.Equal("two\n", await peer.ReceiveToEndAsync());
+        Assert.Equal("two\n", await endpoint.Time.UntilAsync(peer.ReceiveToEndAsync()));
         peer.HalfClose();
         await running.WithinLimit();
         var end = await peer.Features.Get<IGracefulCloseFeature>()!.Closed;
@@ -152,17 +155,21 @@ public class CloseRequestTests
     }
 
     [Fact]
-    public async Task RequestClose_EndInputTurnedOff_LeavesTheReadAlone()
+    public async Task RequestClose_CancelReadTurnedOff_LeavesTheReadAlone()
     {
         var endpoint = new TestEndpoint(options => options.CancelReadOnCloseRequest = false);
         var connection = endpoint.Serve();
         var read = connection.Input.ReadAsync();
 
         connection.Feature.RequestClose();
-        endpoint.Time.Advance(TimeSpan.FromSeconds(1));
+        for (var look = 0; look < 100; look++)
+        {
+            endpoint.Time.Advance(TimeSpan.FromMilliseconds(250));
+        }
+
         connection.Peer.Send("more");
 
-        // A read that had been ended would have been taken by the discard.
+        // A read that had been cancelled would have been taken by the discard.
         var result = await read.WithinLimit();
         Assert.Equal((4L, false), (result.Buffer.Length, result.IsCompleted));
         connection.Input.AdvanceTo(result.Buffer.End);
@@ -178,7 +185,11 @@ public class CloseRequestTests
         var read = connection.Input.ReadAsync();
 
         connection.Feature.RequestClose(CloseReason.HostStopping);
-        endpoint.Time.Advance(TimeSpan.FromSeconds(1));
+        for (var look = 0; look < 100; look++)
+        {
+            endpoint.Time.Advance(TimeSpan.FromMilliseconds(250));
+        }
+
         connection.Peer.Send("more");
 
         Assert.True(told.IsCancellationRequested);
@@ -191,13 +202,14 @@ public class CloseRequestTests
     [Fact]
     public async Task RequestClose_HandlerOnlyKnowsOurFeature_IsNotAware()
     {
-        var connection = new TestEndpoint().Serve();
+        var endpoint = new TestEndpoint();
+        var connection = endpoint.Serve();
         _ = connection.Feature.CloseRequested;
         var read = connection.Input.ReadAsync();
 
         connection.Feature.RequestClose();
 
-        Assert.True((await read.WithinLimit()).IsCompleted);
+        await AssertRefusedAsync(endpoint, connection, read);
         await AssertEndsAsync(connection, CloseReason.Application);
     }
 
@@ -231,12 +243,13 @@ public class CloseRequestTests
         using var servers = new FakeLifetimeNotification();
         var peer = new InMemoryConnection();
         peer.Features.Set<IConnectionLifetimeNotificationFeature>(servers);
-        var connection = new TestEndpoint().Serve(peer);
+        var endpoint = new TestEndpoint();
+        var connection = endpoint.Serve(peer);
         var read = connection.Input.ReadAsync();
 
         servers.RequestClose();
 
-        Assert.True((await read.WithinLimit()).IsCompleted);
+        await AssertRefusedAsync(endpoint, connection, read);
         Assert.True(connection.Feature.CloseRequested.IsCancellationRequested);
         await AssertEndsAsync(connection, CloseReason.HostStopping);
     }
@@ -249,10 +262,11 @@ public class CloseRequestTests
         var peer = new InMemoryConnection();
         peer.Features.Set<IConnectionLifetimeNotificationFeature>(servers);
 
-        var connection = new TestEndpoint().Serve(peer);
+        var endpoint = new TestEndpoint();
+        var connection = endpoint.Serve(peer);
 
         Assert.True(connection.Feature.CloseRequested.IsCancellationRequested);
-        Assert.True((await connection.Input.ReadAsync().WithinLimit()).IsCompleted);
+        await AssertRefusedAsync(endpoint, connection, connection.Input.ReadAsync());
         await AssertEndsAsync(connection, CloseReason.HostStopping);
     }
 
@@ -268,6 +282,17 @@ public class CloseRequestTests
         servers.RequestClose();
 
         await AssertEndsAsync(connection, CloseReason.HostStopping);
+    }
+
+    // A new connection: nothing for the quiet time, and a second look, because no kernel tells here when it received something.
+    private static async Task AssertRefusedAsync(TestEndpoint endpoint, ServedConnection connection, ValueTask<ReadResult> read)
+    {
+        endpoint.Time.AdvanceInSteps(endpoint.Options.QuietTime - TimeSpan.FromTicks(1));
+        Assert.False(((InputReader)connection.Input).IsRefused); // The read itself completes on the thread pool, later.
+        endpoint.Time.AdvanceInSteps(TimeSpan.FromSeconds(0.5)); // Two looks, each at most as late as a timer is.
+
+        var exception = await Assert.ThrowsAnyAsync<OperationCanceledException>(() => read.WithinLimit());
+        Assert.Equal(connection.Feature.CloseRequested, exception.CancellationToken);
     }
 
     private static async Task AssertEndsAsync(ServedConnection connection, CloseReason reason)

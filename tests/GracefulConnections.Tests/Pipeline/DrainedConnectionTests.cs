@@ -55,6 +55,8 @@ public class DrainedConnectionTests
     public async Task Connection_HandlerThrows_IsCountedUntilItsEnd()
     {
         var running = _endpoint.RunAsync(Peer, _ => throw new InvalidTimeZoneException());
+        Assert.Equal(1, _drain.Coordinator.ConnectionCount);
+        Peer.HalfClose();
 
         await Assert.ThrowsAsync<InvalidTimeZoneException>(() => running.WithinLimit());
 
@@ -155,7 +157,7 @@ public class DrainedConnectionTests
 
         var draining = _drain.Coordinator.DrainAsync(_ => true);
 
-        Assert.Equal("hello\n", await Peer.ReceiveToEndAsync());
+        Assert.Equal("hello\n", await _drain.Time.UntilAsync(Peer.ReceiveToEndAsync()));
         Assert.False(draining.IsCompleted); // It lingers.
         Peer.HalfClose();
         await running.WithinLimit();
@@ -165,12 +167,12 @@ public class DrainedConnectionTests
     }
 
     [Fact]
-    public async Task Drain_ConnectionWithoutAByte_EndsAtOnce()
+    public async Task Drain_ConnectionWithoutAByte_Ends()
     {
         var running = _endpoint.RunAsync(Peer, LineEcho.ServeAsync);
         var stopped = _drain.StopHost();
 
-        Assert.Empty(await Peer.ReceiveToEndAsync());
+        Assert.Empty(await _drain.Time.UntilAsync(Peer.ReceiveToEndAsync()));
         Peer.HalfClose();
 
         await running.WithinLimit();
@@ -190,7 +192,7 @@ public class DrainedConnectionTests
 
         Peer.Send("f\n");
 
-        Assert.Equal("half\n", await Peer.ReceiveToEndAsync());
+        Assert.Equal("half\n", await _drain.Time.UntilAsync(Peer.ReceiveToEndAsync()));
         Peer.HalfClose();
         await running.WithinLimit();
         Assert.Equal(1, (await draining.WithinLimit()).DeliveredCount);
@@ -211,21 +213,21 @@ public class DrainedConnectionTests
 
         gate.SetResult();
 
-        Assert.Equal("one\ntwo\n", await Peer.ReceiveToEndAsync());
+        Assert.Equal("one\ntwo\n", await _drain.Time.UntilAsync(Peer.ReceiveToEndAsync()));
         Peer.HalfClose();
         await running.WithinLimit();
         await draining.WithinLimit();
     }
 
     [Fact]
-    public async Task Drain_ConnectionThatComesLate_IsAskedAtOnce()
+    public async Task Drain_ConnectionThatComesLate_IsAskedToo()
     {
         var draining = _drain.DrainLive();
         await draining.WithinLimit();
 
         var running = _endpoint.RunAsync(Peer, LineEcho.ServeAsync);
 
-        Assert.Empty(await Peer.ReceiveToEndAsync());
+        Assert.Empty(await _drain.Time.UntilAsync(Peer.ReceiveToEndAsync()));
         Peer.HalfClose();
         await running.WithinLimit();
         Assert.Equal(0, _drain.Coordinator.ConnectionCount);
@@ -327,9 +329,7 @@ public class DrainedConnectionTests
         notification.RequestClose();
         var running = _endpoint.RunAsync(Peer, LineEcho.ServeAsync);
 
-        _drain.AdvanceSeconds(0.02);
-
-        Assert.Empty(await Peer.ReceiveToEndAsync());
+        Assert.Empty(await _drain.Time.UntilAsync(Peer.ReceiveToEndAsync()));
         Peer.HalfClose();
         await running.WithinLimit();
     }
@@ -337,7 +337,7 @@ public class DrainedConnectionTests
     [Fact]
     public async Task Linger_Drain_IsNoLongerThanTheDrains()
     {
-        var running = _endpoint.RunAsync(Peer, LineEcho.ServeAsync);
+        var running = _endpoint.RunAsync(Peer, ServeUntilAskedAsync);
         _ = _drain.StopHost();
         await TestLimit.UntilAsync(() => Info.State == CloseState.Lingering);
 
@@ -368,7 +368,7 @@ public class DrainedConnectionTests
     public async Task Linger_EndpointHasLess_IsTheEndpoints()
     {
         var endpoint = new TestEndpoint(options => options.LingerIdleTimeout = TimeSpan.FromSeconds(0.25), _drain);
-        var running = endpoint.RunAsync(Peer, LineEcho.ServeAsync);
+        var running = endpoint.RunAsync(Peer, ServeUntilAskedAsync);
         _ = _drain.StopHost();
         await TestLimit.UntilAsync(() => Info.State == CloseState.Lingering);
 
@@ -385,7 +385,7 @@ public class DrainedConnectionTests
     {
         _drain.Options.LingerIdleTimeout = endpointHasNone ? TimeSpan.FromSeconds(3) : Timeout.InfiniteTimeSpan;
         var endpoint = new TestEndpoint(options => options.LingerIdleTimeout = endpointHasNone ? Timeout.InfiniteTimeSpan : TimeSpan.FromSeconds(3), _drain);
-        var running = endpoint.RunAsync(Peer, LineEcho.ServeAsync);
+        var running = endpoint.RunAsync(Peer, ServeUntilAskedAsync);
         _ = _drain.StopHost();
         await TestLimit.UntilAsync(() => Info.State == CloseState.Lingering);
 
@@ -395,6 +395,14 @@ public class DrainedConnectionTests
 
         await running.WithinLimit();
         Assert.Equal(CloseOutcome.LingerTimedOut, (await OutcomeAsync()).Outcome);
+    }
+
+    private static async Task ServeUntilAskedAsync(ConnectionContext connection)
+    {
+        var asked = new TaskCompletionSource();
+        var feature = connection.Features.Get<IGracefulCloseFeature>()!;
+        await using var registration = feature.CloseRequested.Register(() => asked.TrySetResult());
+        await asked.Task;
     }
 
     private async Task UntilLingersAsync()

@@ -48,11 +48,12 @@ public class GoodbyeTests
     public async Task Goodbye_NothingCanBeWrittenAnyMore_IsNotSaid(string why)
     {
         var said = false;
-        var connection = new TestEndpoint(options => options.Goodbye = (_, _, _) =>
+        var endpoint = new TestEndpoint(options => options.Goodbye = (_, _, _) =>
         {
             said = true;
             return default;
-        }).Serve();
+        });
+        var connection = endpoint.Serve();
         connection.Feature.RequestClose();
 
         switch (why)
@@ -67,12 +68,13 @@ public class GoodbyeTests
                 connection.Return();
                 break;
             default:
+                connection.Peer.HalfClose();
                 connection.Throw(new InvalidTimeZoneException());
                 await Assert.ThrowsAsync<InvalidTimeZoneException>(() => connection.Running.WithinLimit());
                 break;
         }
 
-        await connection.Feature.Closed.WithinLimit();
+        await endpoint.Time.UntilAsync(connection.Feature.Closed);
         Assert.False(said);
     }
 
@@ -254,9 +256,10 @@ public class GoodbyeTests
         connection.Return();
 
         endpoint.Time.Advance(endpoint.Options.GoodbyeTimeout);
+        await endpoint.Time.UntilAsync(() => connection.State == CloseState.Flushing);
 
+        Assert.Equal("goodbye", await connection.Peer.ReceiveToEndAsync()); // What it had flushed.
         Assert.Equal(CloseOutcome.Graceful, (await connection.EndAsync()).Outcome);
-        Assert.Equal("goodbye", connection.Peer.Receive()); // What it had flushed.
     }
 
     [Fact]

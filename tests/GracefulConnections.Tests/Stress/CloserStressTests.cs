@@ -14,6 +14,8 @@ public class CloserStressTests
 
         await CloserScript.All.SampleAsync(async script => met[await CloserModel.RunAsync(script)] = true, iter: StressRun.Count(40_000));
 
-        Assert.Equal(Enum.GetValues<CloseOutcome>(), met.Keys.Order());
+        // Whose end is left to the server has an output of another kind.
+        Assert.Equal(
+            Enum.GetValues<CloseOutcome>().Where(static outcome => outcome != CloseOutcome.LeftToServer), met.Keys.Order());
     }
 }

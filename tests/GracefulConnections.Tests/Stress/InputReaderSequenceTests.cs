@@ -1,5 +1,6 @@
 using System.IO.Pipelines;
 using GracefulConnections.Tests.Stress.Support;
+using Microsoft.Extensions.Time.Testing;
 
 namespace GracefulConnections.Tests.Stress;
 
@@ -12,7 +13,8 @@ public class InputReaderSequenceTests
         var scheduler = new HeldScheduler();
         await using var connection = new MemoryConnection(scheduler);
         var handler = new TaskCompletionSource();
-        var middleware = MemoryServer.RunAsync(connection, _ => handler.Task);
+        var time = new FakeTimeProvider();
+        var middleware = MemoryServer.RunAsync(connection, _ => handler.Task, time: time);
         var input = connection.Transport.Input;
         var read = Pattern.Read(input);
         connection.Send(10);
@@ -25,11 +27,25 @@ public class InputReaderSequenceTests
         Assert.Equal(10, result.Buffer.Length);
         input.AdvanceTo(result.Buffer.End);
         var boundary = Pattern.Read(input);
-        await StressRun.UntilAsync(() => boundary.IsCompleted, "the read at the boundary");
-        Assert.True(boundary.GetResult().IsCompleted);
+        await StressRun.UntilAsync(
+            () =>
+            {
+                time.Advance(TimeSpan.FromMilliseconds(10));
+                return boundary.IsCompleted;
+            },
+            "the read at the boundary");
+        Assert.ThrowsAny<OperationCanceledException>(() => boundary.GetResult());
         connection.HalfClose();
         handler.SetResult();
-        await middleware.InTimeAsync();
+        await StressRun.UntilAsync(
+            () =>
+            {
+                time.Advance(TimeSpan.FromMilliseconds(10)); // Nobody has answered the bytes, so an RST tells of it, in a while.
+                return middleware.IsCompleted;
+            },
+            "the middleware");
+        await middleware;
+        Assert.Equal(CloseOutcome.Aborted, (await connection.Feature().Closed.InTimeAsync()).Outcome);
     }
 
     [Fact]

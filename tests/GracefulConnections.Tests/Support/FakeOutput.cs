@@ -50,6 +50,9 @@ internal sealed class FakeOutput(ITransportEvents events, Activity? activity = n
         Events.OnFinSent();
     }
 
+    /// <summary>The kernel takes everything, and no FIN of ours follows.</summary>
+    public void SendAll() => Events.OnAllSent();
+
     protected override ValueTask<FlushResult> FlushCore(CancellationToken cancellationToken) =>
         Writer.FlushAsync(cancellationToken);
 

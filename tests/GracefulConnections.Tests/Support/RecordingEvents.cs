@@ -23,6 +23,8 @@ internal sealed class RecordingEvents : ITransportEvents
         return SendsFinBehindFault;
     }
 
+    public void OnWaiting() => _told.Enqueue(nameof(OnWaiting));
+
     public void OnAllSent() => _told.Enqueue(nameof(OnAllSent));
 
     public void OnFinSent() => _told.Enqueue(nameof(OnFinSent));

@@ -1,5 +1,6 @@
 using System.IO.Pipelines;
 using System.Text;
+using Microsoft.AspNetCore.Connections;
 
 namespace GracefulConnections.Tests.Support;
 
@@ -11,7 +12,11 @@ internal sealed class ServedConnection
     public ServedConnection(TestEndpoint endpoint, InMemoryConnection peer)
     {
         Peer = peer;
-        Running = endpoint.RunAsync(peer, _ => _handler.Task);
+        Running = endpoint.RunAsync(peer, context =>
+        {
+            Context = context;
+            return _handler.Task;
+        });
         Feature = peer.Features.Get<IGracefulCloseFeature>()!;
         Input = peer.Transport.Input;
         Output = peer.Transport.Output;
@@ -19,6 +24,9 @@ internal sealed class ServedConnection
 
     /// <summary>Gets the connection, to act on it as its peer.</summary>
     public InMemoryConnection Peer { get; }
+
+    /// <summary>Gets the connection as the handler has it; with a drain only once the handler runs.</summary>
+    public ConnectionContext? Context { get; private set; }
 
     /// <summary>Gets what the server awaits.</summary>
     public Task Running { get; }

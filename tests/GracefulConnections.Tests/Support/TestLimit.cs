@@ -3,7 +3,8 @@ namespace GracefulConnections.Tests.Support;
 /// <summary>The limit of every wait: far beyond what any of them needs, so that reaching it is a failure and not a slow machine.</summary>
 internal static class TestLimit
 {
-    private static readonly TimeSpan Longest = TimeSpan.FromSeconds(60);
+    /// <summary>The limit itself.</summary>
+    public static readonly TimeSpan Longest = TimeSpan.FromSeconds(60);
 
     public static Task WithinLimit(this Task task) => task.WaitAsync(Longest);
 

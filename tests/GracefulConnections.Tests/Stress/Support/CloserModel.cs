@@ -234,9 +234,15 @@ internal sealed class CloserModel : IAsyncDisposable
         Settle();
         Do(new CloserStep(CloserAct.Advance, (int)LongestPoll.TotalMilliseconds)); // A look, which sees what happened last.
         Settle();
-        Do(new CloserStep(CloserAct.Advance, (int)FlushStallTimeout.TotalMilliseconds));
-        Settle();
-        BrokenInvariantException.ThrowIf(!CloseTransitions.IsFinal(_closer.State), $"nothing has happened for {FlushStallTimeout}, and the state is {_closer.State}");
+        var longest = FlushStallTimeout + Closer.Grace;
+        for (var waited = TimeSpan.Zero; waited < longest; waited += LongestPoll)
+        {
+            Do(new CloserStep(CloserAct.Advance, (int)LongestPoll.TotalMilliseconds)); // In steps, or it would be a jump.
+            Settle();
+        }
+
+        BrokenInvariantException.ThrowIf(
+            !CloseTransitions.IsFinal(_closer.State), $"nothing has happened for {longest}, and the state is {_closer.State}");
         await _closing!;
         var result = _closer.Result!.Value;
         BrokenInvariantException.ThrowIf(result != await _closer.Closed, "the close returned another result than Closed");
@@ -252,7 +258,14 @@ internal sealed class CloserModel : IAsyncDisposable
             _expectedReason = result.Outcome == CloseOutcome.PeerReset ? CloseReason.PeerReset : CloseReason.Application;
         }
 
-        var closed = result.Outcome is CloseOutcome.Graceful or CloseOutcome.Acknowledged;
+        // A limit is no abort once all output and our FIN are in the kernel.
+        var isLimit = result.Outcome is CloseOutcome.FlushTimedOut
+            or CloseOutcome.LingerTimedOut
+            or CloseOutcome.LingerLimitExceeded
+            or CloseOutcome.LingerEvicted
+            or CloseOutcome.CloseTimedOut;
+        var closed = result.Outcome is CloseOutcome.Graceful or CloseOutcome.Acknowledged
+            || (isLimit && _returned && _output.FinSent);
         BrokenInvariantException.ThrowIf(result.Reason != _expectedReason, $"the first cause was {_expectedReason}: {result}");
         BrokenInvariantException.ThrowIf(_closer.State != (closed ? CloseState.Closed : CloseState.Aborted), $"the state is {_closer.State}: {result}");
         BrokenInvariantException.ThrowIf(_output.Aborted == closed || (_connection.Aborts > 0) == closed, $"{_connection.Aborts} aborts: {result}");
@@ -267,7 +280,7 @@ internal sealed class CloserModel : IAsyncDisposable
             CloseOutcome.LingerTimedOut => _output.IsDelivered && Passed(LingerIdleTimeout, _deliveredAt, _lastByteAt),
             CloseOutcome.LingerLimitExceeded => _finSeen && _discards && result.DiscardedBytes > _script.MaxLingerBytes,
             CloseOutcome.LingerEvicted => _anotherLingered && _output.IsDelivered,
-            CloseOutcome.CloseTimedOut => _returned && Passed(CloseTimeout, _returnedAt),
+            CloseOutcome.CloseTimedOut => _output.IsDelivered && Passed(CloseTimeout, _deliveredAt),
             CloseOutcome.PeerReset => _reset,
             CloseOutcome.Aborted => _aborted,
             _ => false,

@@ -2,6 +2,7 @@ using System.IO.Pipelines;
 using GracefulConnections.Closing;
 using GracefulConnections.Diagnostics;
 using GracefulConnections.Pipeline;
+using GracefulConnections.Transport;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -37,13 +38,13 @@ internal sealed class MemoryModel : IAsyncDisposable
     private long _flushed;
     private long _consumed;
     private long _held;
-    private long _sentAtRequest;
     private bool _outputCompleted;
-    private bool _outputFailed;
+    private bool _outputFailed; // And our FIN does not follow.
     private bool _inputCompleted;
     private bool _unflushedMayBeMissing;
     private bool _cutOff;
     private bool _unflushedCutOff;
+    private bool _inputCutOff;
     private volatile bool _returned;
     private volatile bool _threw;
     private volatile bool _requested;
@@ -73,6 +74,10 @@ internal sealed class MemoryModel : IAsyncDisposable
 
     public ValueTask DisposeAsync() => _connection.DisposeAsync();
 
+    private InputReader Reader => (InputReader)_transport.Input;
+
+    private bool IsRefused => Reader.IsRefused;
+
     private static CloseState Forward(CloseState last, CloseState state)
     {
         BrokenInvariantException.ThrowIf(state < last || (last == CloseState.Closed && state != last), $"the state went back from {last} to {state}");
@@ -91,6 +96,8 @@ internal sealed class MemoryModel : IAsyncDisposable
             LingerIdleTimeout = TimeSpan.FromSeconds(2),
             CloseTimeout = CloseTimeout,
             GoodbyeTimeout = GoodbyeTimeout,
+            QuietTime = TimeSpan.FromMilliseconds(100),
+            MessageGap = TimeSpan.FromMilliseconds(500),
             Goodbye = _script.Goodbye == GoodbyeKind.None ? null : SayGoodbyeAsync,
         };
         var scope = new CloseScope(options, _time, NullLogger.Instance, Metrics);
@@ -107,6 +114,7 @@ internal sealed class MemoryModel : IAsyncDisposable
     private async ValueTask SayGoodbyeAsync(ConnectionContext connection, CloseReason reason, CancellationToken cancellationToken)
     {
         BrokenInvariantException.ThrowIf(!_requested, "a goodbye was said that nobody asked for");
+        BrokenInvariantException.ThrowIf(_threw, "a goodbye was said behind what a handler that threw had written");
         if (_script.Goodbye == GoodbyeKind.WaitsForItsToken)
         {
             _unflushedMayBeMissing = true;
@@ -188,9 +196,18 @@ internal sealed class MemoryModel : IAsyncDisposable
             case Act.FailOutput:
                 if (!_outputCompleted && !_returned)
                 {
-                    _expectedReason ??= CloseReason.HandlerFaulted;
+                    // Behind the peer's FIN, and behind a refused read with nothing unanswered, it is an end like any other.
+                    var input = Reader;
+                    var isEnd = input.EndHanded
+                        || (input.IsRefused && !input.IsCutOff)
+                        || ((input.IsRefused || _inputCompleted) && _connection.PeerSentFin);
                     _outputCompleted = true;
-                    _outputFailed = true;
+                    _outputFailed = !isEnd;
+                    _unflushedMayBeMissing |= isEnd;
+                    if (!isEnd)
+                    {
+                        _expectedReason ??= CloseReason.HandlerFaulted;
+                    }
                 }
 
                 _transport.Output.Complete(_fault);
@@ -294,9 +311,9 @@ internal sealed class MemoryModel : IAsyncDisposable
 
     private void Read(int amount)
     {
-        if (_read is not null)
+        if (_read is not null || IsRefused)
         {
-            return;
+            return; // What later reads do has tests of its own.
         }
 
         _readAmount = amount;
@@ -357,8 +374,8 @@ internal sealed class MemoryModel : IAsyncDisposable
         {
             var all = _connection.PeerSentFin ? _connection.SentBytes : long.MaxValue;
             BrokenInvariantException.ThrowIf(
-                _consumed + buffer.Length != all && !(_requested && _script.CancelReadOnCloseRequest && _consumed + buffer.Length >= Volatile.Read(ref _sentAtRequest)),
-                $"the input ended after {_consumed + buffer.Length} bytes; {_connection.SentBytes} were sent, {_sentAtRequest} of them before the close request");
+                _consumed + buffer.Length != all,
+                $"the input ended after {_consumed + buffer.Length} bytes; {_connection.SentBytes} were sent");
         }
 
         var consumed = Math.Min(_readAmount, buffer.Length);
@@ -374,7 +391,8 @@ internal sealed class MemoryModel : IAsyncDisposable
             ObjectDisposedException => _returned,
             InvalidOperationException => _inputCompleted,
             ConnectionResetException => _reset,
-            ConnectionAbortedException => _connection.Aborts > 0,
+            ConnectionAbortedException => _connection.Aborts > 0, // Before the next one, from which it derives.
+            OperationCanceledException => _returned || _inputCompleted || IsRefused,
             _ => false,
         };
         if (!documented)
@@ -405,6 +423,7 @@ internal sealed class MemoryModel : IAsyncDisposable
         }
 
         _threw = !normal;
+        _inputCutOff = Reader.IsCutOff;
         _returned = true;
         if (exception is null)
         {
@@ -421,7 +440,6 @@ internal sealed class MemoryModel : IAsyncDisposable
         // A request after the return or the end does nothing.
         if (!_requested && ((!_returned && !CloseTransitions.IsFinal(_feature.State))))
         {
-            Volatile.Write(ref _sentAtRequest, _connection.SentBytes);
             _requested = true;
             _expectedReason ??= reason;
         }
@@ -446,9 +464,11 @@ internal sealed class MemoryModel : IAsyncDisposable
             PollPending();
         }
 
-        if (_read is not null && _requested && _script.CancelReadOnCloseRequest && _held == 0 && !final)
+        if (_read is not null && IsRefused)
         {
-            await StressRun.UntilAsync(() => _read.IsCompleted, "a read at a message boundary, after a close request");
+            BrokenInvariantException.ThrowIf(!_requested || !_script.CancelReadOnCloseRequest, "a read was refused that nobody asked for");
+            BrokenInvariantException.ThrowIf(_held > 0, "a read was refused in the middle of a message");
+            await StressRun.UntilAsync(() => _read.IsCompleted, "a read that a close request cancelled");
             PollPending();
         }
 
@@ -466,10 +486,17 @@ internal sealed class MemoryModel : IAsyncDisposable
             await DrainAsync();
         }
 
-        if (_script.Goodbye != GoodbyeKind.WaitsForItsToken)
+        if (_script.Goodbye == GoodbyeKind.None) // Before a goodbye the thread pool has a part in it.
         {
-            _time.Advance(CloseTimeout + TimeSpan.FromMilliseconds(1));
-            BrokenInvariantException.ThrowIf(!CloseTransitions.IsFinal(_feature.State), $"{CloseTimeout} after the handler's return the state is {_feature.State}");
+            for (var look = 0; look < 64 && !CloseTransitions.IsFinal(_feature.State); look++)
+            {
+                _time.Advance(TimeSpan.FromMilliseconds(250)); // In steps, as the looks come.
+                await Task.Yield();
+            }
+
+            BrokenInvariantException.ThrowIf(
+                !CloseTransitions.IsFinal(_feature.State),
+                $"every limit after the handler's return is over, and the state is {_feature.State}");
         }
 
         var started = TimeProvider.System.GetTimestamp();
@@ -548,20 +575,27 @@ internal sealed class MemoryModel : IAsyncDisposable
     private void CheckResult(CloseState state, CloseResult result)
     {
         var gracefully = result.Outcome is CloseOutcome.Graceful or CloseOutcome.Acknowledged;
-        BrokenInvariantException.ThrowIf(state != (gracefully ? CloseState.Closed : CloseState.Aborted), $"the state is {state}, the result is {result}");
-        BrokenInvariantException.ThrowIf(!gracefully && _connection.Aborts == 0, $"no RST, and the result is {result}");
-        BrokenInvariantException.ThrowIf(gracefully && _connection.Aborts != 0 && !_aborted, $"RST, and the result is {result}");
+
+        // A limit is no abort once our FIN is in the kernel. On a pipe it is there when it was sent, unless an RST is to follow.
+        var mayReset = _outputFailed || _inputCutOff || (_threw && _script.AbortOnHandlerFault);
+        var isLimit = result.Outcome is CloseOutcome.LingerTimedOut or CloseOutcome.LingerLimitExceeded or CloseOutcome.CloseTimedOut;
+        var closed = gracefully || (isLimit && !(mayReset && state == CloseState.Aborted));
+        BrokenInvariantException.ThrowIf(state != (closed ? CloseState.Closed : CloseState.Aborted), $"the state is {state}, the result is {result}");
+        BrokenInvariantException.ThrowIf(!closed && _connection.Aborts == 0, $"no RST, and the result is {result}");
+        BrokenInvariantException.ThrowIf(closed && _connection.Aborts != 0 && !_aborted, $"RST, and the result is {result}");
         BrokenInvariantException.ThrowIf(gracefully && !_connection.PeerSentFin, $"the peer sent no FIN, and the result is {result}");
         _cutOff |= _unflushedCutOff && !_threw && !_unflushedMayBeMissing;
         BrokenInvariantException.ThrowIf(gracefully && _cutOff, $"the connection was cut off with output under way, and the result is {result}");
         BrokenInvariantException.ThrowIf(gracefully && _outputFailed, $"the handler failed its output, and the result is {result}");
-        BrokenInvariantException.ThrowIf(gracefully && _threw && _script.AbortOnHandlerFault, $"the handler threw, and the result is {result}");
+        BrokenInvariantException.ThrowIf(
+            gracefully && !_outputCompleted && ((_threw && _script.AbortOnHandlerFault) || _inputCutOff),
+            $"a part may be missing, and the result is {result}");
         BrokenInvariantException.ThrowIf(result.Outcome == CloseOutcome.Acknowledged, "acknowledgements cannot be seen on a pipe");
         BrokenInvariantException.ThrowIf(result.UnacknowledgedBytes is not null, "what is unacknowledged cannot be known on a pipe");
         var cannotTell = _aborted && _connection.PeerSentFin; // The input ended before the abort, and the output only tells that it was cut off.
         BrokenInvariantException.ThrowIf(result.Outcome == CloseOutcome.PeerReset && !_reset && !cannotTell, $"no peer reset it, and the result is {result}");
         BrokenInvariantException.ThrowIf(
-            result.Outcome == CloseOutcome.Aborted && !_aborted && !_outputFailed && !_threw, $"nobody aborted it, and the result is {result}");
+            result.Outcome == CloseOutcome.Aborted && !_aborted && !mayReset, $"nobody aborted it, and the result is {result}");
         BrokenInvariantException.ThrowIf(result.Outcome == CloseOutcome.LingerLimitExceeded && _script.MaxLingerBytes is null, $"there is no limit, and the result is {result}");
         BrokenInvariantException.ThrowIf(result.Reason != _expectedReason, $"the first cause was {_expectedReason}, and the result is {result}");
     }
@@ -575,7 +609,7 @@ internal sealed class MemoryModel : IAsyncDisposable
         }
 
         BrokenInvariantException.ThrowIf(!_connection.PeerSawFin, $"the peer saw no FIN, and the result is {result}");
-        var required = _threw || _unflushedMayBeMissing ? _flushed : _written;
+        var required = _unflushedMayBeMissing ? _flushed : _written; // Also what a handler wrote that threw.
         BrokenInvariantException.ThrowIf(
             _connection.ReceivedBytes < required, $"{required} bytes were to be delivered, {_connection.ReceivedBytes} were received, and the result is {result}");
         BrokenInvariantException.ThrowIf(
