@@ -28,8 +28,9 @@ internal sealed class RespHandler(CommandTable commands, Settings settings) : Gr
         }
     }
 
-    // The read does not get the token: when a close is requested while we wait between two commands, the library ends the input, and this loop is a plain one.
-    // The token is for the client that never pauses: what had arrived is served, of half a command we wait for the rest, and what comes later is not read.
+    // The read does not get the token: when a close is requested while we wait between two commands, the library cancels
+    // the read, which ends this loop as a return does. The token is for the client that never pauses: what had arrived is
+    // served, of half a command we wait for the rest, and what comes later is not read.
     private async Task ServeAsync(PipeReader input, Session session, CancellationToken closeRequested)
     {
         var request = new Request();
