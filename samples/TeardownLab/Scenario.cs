@@ -18,7 +18,7 @@ internal sealed class Scenario
     /// <summary>Gets what the peer does.</summary>
     public required Func<Peer, LabServer, Task> Peer { get; init; }
 
-    /// <summary>Gets whether bytes are lost because the peer or the handler wants it so.</summary>
+    /// <summary>Gets whether bytes are lost because the peer wants it so.</summary>
     public bool LosesByIntent { get; init; }
 
     public Action<GracefulCloseOptions> Configure { get; init; } = static _ => { };

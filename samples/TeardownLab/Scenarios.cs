@@ -97,7 +97,6 @@ internal static class Scenarios
                 await HearOfTheEndLateAsync(server);
                 await peer.ReadToEndAsync();
             },
-            LosesByIntent = true,
         },
         new()
         {

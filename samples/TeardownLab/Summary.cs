@@ -4,7 +4,7 @@ namespace TeardownLab;
 internal static class Summary
 {
     public const string Footnote =
-        "* Loses by intent: the peer resets itself; a handler that throws resets, so that no peer takes a part for the whole.";
+        "* Loses by intent: the peer resets itself.";
 
     public static string Of(IReadOnlyList<Run> runs)
     {

@@ -72,9 +72,16 @@ public sealed class CloseOutcomeOverTcpTests : CloseOutcomeTests
     public async Task PeerReset_WhileLingering()
     {
         const int replyBytes = 100_000;
-        await using var server = await TestServer.StartAsync(connection => connection.SendAsync(replyBytes));
+        var connected = new TaskCompletionSource<IGracefulCloseFeature>();
+        await using var server = await TestServer.StartAsync(connection =>
+        {
+            connected.SetResult(connection.Graceful());
+            return connection.SendAsync(replyBytes);
+        });
         await using var peer = await server.ConnectAsync();
         Assert.Equal((replyBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
+        var closing = await connected.Task.InTimeAsync();
+        await Eventually.IsTrueAsync(() => closing.State == CloseState.Lingering);
 
         peer.Reset();
 

@@ -90,7 +90,8 @@ public abstract class CloseOutcomeTests
 
         var (received, end) = await peer.ReadToEndAsync();
         Assert.Equal(AbortLooksLike, end);
-        AssertEqual(CloseReason.HandlerCompleted, CloseOutcome.FlushTimedOut, discarded: 0, unacknowledged: KnowsUnacknowledgedOfStuckSend ? StuckReplyBytes - received : null, result);
+        AssertEqual(CloseReason.HandlerCompleted, CloseOutcome.FlushTimedOut, discarded: 0, unacknowledged: result.UnacknowledgedBytes, result);
+        AssertMissed(StuckReplyBytes - received, result.UnacknowledgedBytes);
     }
 
     [Fact]
@@ -102,7 +103,7 @@ public abstract class CloseOutcomeTests
         Assert.Equal((ReplyBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
 
         AssertEqual(CloseReason.HandlerCompleted, CloseOutcome.LingerTimedOut, discarded: 0, unacknowledged: 0, await server.NextResultAsync());
-        await peer.SendUntilResetAsync();
+        await peer.SendUntilResetAsync(); // The kernel's answer: nobody has the socket any more.
     }
 
     [Fact]
@@ -230,21 +231,29 @@ public abstract class CloseOutcomeTests
 
         var (received, end) = await peer.ReadToEndAsync();
         Assert.Equal(AbortLooksLike, end);
-        AssertEqual(CloseReason.HandlerCompleted, CloseOutcome.CloseTimedOut, discarded: 0, unacknowledged: KnowsUnacknowledgedOfStuckSend ? StuckReplyBytes - received : null, result);
+        AssertEqual(CloseReason.HandlerCompleted, CloseOutcome.CloseTimedOut, discarded: 0, unacknowledged: result.UnacknowledgedBytes, result);
+        AssertMissed(StuckReplyBytes - received, result.UnacknowledgedBytes);
     }
 
     [Fact]
-    public async Task Aborted_HandlerThrows()
+    public async Task Graceful_HandlerThrows()
     {
-        await using var server = await StartAsync(async connection =>
-        {
-            await connection.ReadExactlyAsync(1);
-            throw new InvalidOperationException("The handler's own.");
-        });
+        await using var server = await StartAsync(SendThenThrowAsync);
         await using var peer = await server.ConnectAsync();
-        await peer.SendAsync(new byte[1]);
 
-        Assert.Equal((0, AbortLooksLike), await peer.ReadToEndAsync());
+        Assert.Equal((ReplyBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
+        peer.HalfClose();
+
+        AssertEqual(CloseReason.HandlerFaulted, CloseOutcome.Graceful, discarded: 0, unacknowledged: 0, await server.NextResultAsync());
+    }
+
+    [Fact]
+    public async Task Aborted_HandlerThrowsWithAbortOnHandlerFault()
+    {
+        await using var server = await StartAsync(SendThenThrowAsync, options => options.AbortOnHandlerFault = true);
+        await using var peer = await server.ConnectAsync();
+
+        Assert.Equal((ReplyBytes, AbortLooksLike), await peer.ReadToEndAsync());
 
         AssertEqual(CloseReason.HandlerFaulted, CloseOutcome.Aborted, discarded: 0, unacknowledged: 0, await server.NextResultAsync());
     }
@@ -301,6 +310,24 @@ public abstract class CloseOutcomeTests
 
         AssertEqual(CloseReason.HandlerCompleted, CloseOutcome.Aborted, discarded: 0, unacknowledged: 0, await server.NextResultAsync());
         await peer.SendUntilResetAsync();
+    }
+
+    private static async Task SendThenThrowAsync(ConnectionContext connection)
+    {
+        await connection.SendAsync(ReplyBytes);
+        throw new InvalidOperationException("The handler's own.");
+    }
+
+    private void AssertMissed(long missed, long? unacknowledged)
+    {
+        if (!KnowsUnacknowledgedOfStuckSend)
+        {
+            Assert.Null(unacknowledged);
+            return;
+        }
+
+        Assert.NotNull(unacknowledged);
+        Assert.InRange(unacknowledged.Value, missed, missed + TestServer.LargestSend);
     }
 
     private protected static void AssertEqual(CloseReason reason, CloseOutcome outcome, long discarded, long? unacknowledged, CloseResult actual) =>

@@ -11,29 +11,33 @@ public class HandlerFaultTests
     private const int UnflushedBytes = 500;
 
     [Fact]
-    public async Task Throw_AfterWriting_ResetsAndTellsWhatWasNotDelivered()
+    public async Task Throw_AfterWriting_DeliversFlushedAndUnflushedThenFin()
     {
-        await using var server = await TestServer.StartAsync(connection => WriteThenThrowAsync(connection));
+        await using var server = await TestServer.StartAsync(WriteThenThrowAsync);
         await using var peer = await server.ConnectAsync();
-        await peer.ReadExactlyAsync(FlushedBytes);
         await peer.SendAsync(new byte[1]);
 
-        Assert.Equal((0, PeerSaw.Reset), await peer.ReadToEndAsync());
+        Assert.Equal((FlushedBytes + UnflushedBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
+        peer.HalfClose();
         var result = await server.NextResultAsync();
-        Assert.Equal((CloseReason.HandlerFaulted, CloseOutcome.Aborted, UnflushedBytes), (result.Reason, result.Outcome, result.UnacknowledgedBytes));
+        Assert.Equal(
+            (CloseReason.HandlerFaulted, CloseOutcome.Graceful, 0),
+            (result.Reason, result.Outcome, result.UnacknowledgedBytes));
     }
 
     [Fact]
-    public async Task Throw_AbortOnHandlerFaultIsOff_DeliversWhatWasFlushedAndNothingElse()
+    public async Task Throw_AbortOnHandlerFault_DeliversFlushedAndUnflushedThenRst()
     {
-        await using var server = await TestServer.StartAsync(WriteThenThrowAsync, options => options.AbortOnHandlerFault = false);
+        await using var server = await TestServer.StartAsync(
+            WriteThenThrowAsync, options => options.AbortOnHandlerFault = true);
         await using var peer = await server.ConnectAsync();
         await peer.SendAsync(new byte[1]);
 
-        Assert.Equal((FlushedBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
-        peer.HalfClose();
+        Assert.Equal((FlushedBytes + UnflushedBytes, PeerSaw.Reset), await peer.ReadToEndAsync());
         var result = await server.NextResultAsync();
-        Assert.Equal((CloseReason.HandlerFaulted, CloseOutcome.Graceful, UnflushedBytes), (result.Reason, result.Outcome, result.UnacknowledgedBytes));
+        Assert.Equal(
+            (CloseReason.HandlerFaulted, CloseOutcome.Aborted, 0),
+            (result.Reason, result.Outcome, result.UnacknowledgedBytes));
     }
 
     [Fact]
@@ -50,7 +54,7 @@ public class HandlerFaultTests
     }
 
     [Fact]
-    public async Task CompleteWithException_WhileTheHandlerGoesOn_ResetsAtOnce()
+    public async Task CompleteWithException_WhileTheHandlerGoesOn_Resets()
     {
         var peerIsDone = new TaskCompletionSource();
         await using var server = await TestServer.StartAsync(async connection =>
@@ -134,7 +138,7 @@ public class HandlerFaultTests
     }
 
     [Fact]
-    public async Task Read_StillPendingWhenTheHandlerReturns_EndsWithItsException()
+    public async Task Read_StillPendingWhenTheHandlerReturns_IsCancelled()
     {
         var pending = new TaskCompletionSource<Task<ReadResult>>();
         await using var server = await TestServer.StartAsync(connection =>
@@ -146,7 +150,8 @@ public class HandlerFaultTests
         Assert.Equal((0, PeerSaw.Eof), await peer.ReadToEndAsync());
 
         var read = await pending.Task.InTimeAsync();
-        await Assert.ThrowsAsync<ObjectDisposedException>(() => read.InTimeAsync());
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => read.InTimeAsync());
+        Assert.True(read.IsCanceled); // Not faulted, so that nobody must observe it.
         peer.HalfClose();
         Assert.Equal(CloseOutcome.Graceful, (await server.NextResultAsync()).Outcome);
     }

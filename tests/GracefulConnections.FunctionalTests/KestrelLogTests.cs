@@ -75,8 +75,9 @@ public class KestrelLogTests
         {
             await using var peer = await server.ConnectAsync();
             await peer.SendAsync(new byte[1]);
-            Assert.Equal((0, PeerSaw.Reset), await peer.ReadToEndAsync());
-            Assert.Equal(CloseOutcome.Aborted, (await server.NextResultAsync()).Outcome);
+            Assert.Equal((0, PeerSaw.Eof), await peer.ReadToEndAsync());
+            peer.HalfClose();
+            Assert.Equal(CloseOutcome.Graceful, (await server.NextResultAsync()).Outcome);
             await server.StopAsync();
         }
 

@@ -108,8 +108,24 @@ public class ManyClosesTests
         async peer =>
         {
             await peer.SendAsync(new byte[MessageBytes]);
+            Assert.Equal((0, PeerSaw.Eof), await peer.ReadToEndAsync());
+        },
+        CloseOutcome.Graceful);
+
+    [Fact]
+    public Task HandlerThrowsWithAbortOnHandlerFault_LeavesNothing() => CloseAsync(
+        async connection =>
+        {
+            await connection.ReadExactlyAsync(MessageBytes);
+            throw new InvalidOperationException("The handler's own.");
+        },
+        async peer =>
+        {
+            await peer.SendAsync(new byte[MessageBytes]);
+            peer.HalfClose(); // Who has ended needs no time to read what came before the RST.
             Assert.Equal((0, PeerSaw.Reset), await peer.ReadToEndAsync());
         },
+        options => options.AbortOnHandlerFault = true,
         CloseOutcome.Aborted);
 
     // Sends once and then looks: peers that send all the time keep the processors from the server, which is to time out.

@@ -85,13 +85,28 @@ public sealed class OutgoingConnectionTests : IDisposable
     }
 
     [Fact]
-    public async Task HandlerThrows_PeerSeesReset()
+    public async Task HandlerThrows_PeerSeesFin()
     {
         await using var connection = await ConnectAsync();
         await using var peer = await AcceptAsync();
 
-        await Assert.ThrowsAsync<InvalidTimeZoneException>(() => connection.RunGracefullyAsync(_ => throw new InvalidTimeZoneException()).InTimeAsync());
+        var running = connection.RunGracefullyAsync(_ => throw new InvalidTimeZoneException());
 
+        Assert.Equal((0, PeerSaw.Eof), await peer.ReadToEndAsync());
+        peer.HalfClose();
+        await Assert.ThrowsAsync<InvalidTimeZoneException>(() => running.InTimeAsync());
+    }
+
+    [Fact]
+    public async Task HandlerThrows_AbortOnHandlerFault_PeerSeesReset()
+    {
+        await using var connection = await ConnectAsync();
+        await using var peer = await AcceptAsync();
+
+        var running = connection.RunGracefullyAsync(
+            _ => throw new InvalidTimeZoneException(), new GracefulCloseOptions { AbortOnHandlerFault = true });
+
+        await Assert.ThrowsAsync<InvalidTimeZoneException>(() => running.InTimeAsync());
         Assert.Equal((0, PeerSaw.Reset), await peer.ReadToEndAsync());
     }
 
@@ -109,7 +124,7 @@ public sealed class OutgoingConnectionTests : IDisposable
     }
 
     [Fact]
-    public async Task PeerKeepsItsSideOpen_IsResetAfterTheLinger()
+    public async Task PeerKeepsItsSideOpen_EndsAfterTheLinger()
     {
         await using var connection = await ConnectAsync();
         await using var peer = await AcceptAsync();
@@ -118,6 +133,7 @@ public sealed class OutgoingConnectionTests : IDisposable
         Assert.Equal((RequestBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
 
         Assert.Equal(CloseOutcome.LingerTimedOut, (await running.InTimeAsync()).Outcome);
+        await connection.DisposeAsync(); // The caller's own.
         await peer.SendUntilResetAsync();
     }
 

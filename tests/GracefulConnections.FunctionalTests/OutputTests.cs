@@ -65,21 +65,23 @@ public class OutputTests
     }
 
     [Fact]
-    public async Task TwoFlushesAwaitedAtATime_CostTheConnectionAndNobodyElseAnything()
+    public async Task TwoFlushesAwaitedAtATime_TheSecondFailsAndLosesNothing()
     {
-        var awaited = new TaskCompletionSource();
+        var second = new TaskCompletionSource<Exception?>();
         await using var server = await TestServer.StartAsync(async connection =>
         {
-            _ = connection.Transport.Output.WriteAsync(Pattern(0, LargeBytes)).AsTask();
-            _ = connection.Transport.Output.WriteAsync(Pattern(0, LargeBytes)).AsTask();
-            awaited.SetResult();
-            await connection.ReadToEndAsync();
+            var first = connection.Transport.Output.WriteAsync(Pattern(0, LargeBytes)).AsTask();
+            second.SetResult(await Record.ExceptionAsync(
+                async () => await connection.Transport.Output.WriteAsync(Pattern(LargeBytes, LargeBytes))));
+            await first;
         });
         await using var peer = await server.ConnectAsync();
-        await awaited.Task.InTimeAsync(); // It reads only now, so that both are blocked.
 
-        Assert.Equal(PeerSaw.Reset, (await peer.ReadToEndAsync()).End);
-        Assert.Equal(CloseOutcome.Aborted, (await server.NextResultAsync()).Outcome);
+        // The peer reads only now, so that both are blocked.
+        Assert.IsType<InvalidOperationException>(await second.Task.InTimeAsync());
+        await AssertPatternThenEofAsync(peer, 2 * LargeBytes);
+        peer.HalfClose();
+        AssertAllDelivered(await server.NextResultAsync());
     }
 
     [Fact]

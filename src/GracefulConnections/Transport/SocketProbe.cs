@@ -80,7 +80,9 @@ internal sealed class SocketProbe
         isAllSent |= finSent || writtenBytes == sentBytes;
         if (!TryGetSendQueueLength(out var queued) && _kind != Kind.Unix)
         {
-            return new DeliveryStatus(sentBytes, IsDelivered: false, IsReset: false, null, IsGone: true);
+            // What was sent on a Unix domain socket is at the peer, whatever became of the socket.
+            long? missing = _kind == Kind.Unix && writtenBytes == sentBytes ? 0 : null;
+            return new DeliveryStatus(sentBytes, IsDelivered: false, IsReset: false, missing, IsGone: true);
         }
 
         if (_kind == Kind.Unix)

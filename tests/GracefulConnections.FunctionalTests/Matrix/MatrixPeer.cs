@@ -16,9 +16,11 @@ internal abstract class MatrixPeer : IAsyncDisposable
 
     public abstract void Reset();
 
-    /// <summary>After its end of the stream: waits for what comes behind it on the wire.</summary>
+    /// <summary>
+    /// After its end of the stream, and the server's close: tells what came behind it on the wire.
+    /// </summary>
     /// <returns>Empty where the end was the last thing to come.</returns>
-    public abstract Task<string> ReceiveWhatFollowsAsync(string end, bool expectReset);
+    public abstract Task<string> ReceiveWhatFollowsAsync(string end);
 
     public abstract ValueTask DisposeAsync();
 }

@@ -61,7 +61,7 @@ internal sealed class MatrixRun(MatrixCase cell)
         }
 
         var result = await server.NextResultAsync();
-        return Describe(bytes, end + await peer.ReceiveWhatFollowsAsync(end, expectReset: false), result);
+        return Describe(bytes, end + await peer.ReceiveWhatFollowsAsync(end), result);
     }
 
     private async Task<string> ServerAbortsAsync(TestServer server, MatrixPeer peer)
@@ -78,8 +78,13 @@ internal sealed class MatrixRun(MatrixCase cell)
         await SendHalfAsync(peer);
         _serverEnds.SetResult();
         var result = await server.NextResultAsync();
+        if (cell.Transport is MatrixTransport.Plain or MatrixTransport.TlsInside or MatrixTransport.TlsOutside)
+        {
+            await server.SocketsClosedAsync(); // What an RST would come from.
+        }
+
         var (bytes, end) = await peer.ReceiveToEndAsync();
-        return Describe(bytes, end + await peer.ReceiveWhatFollowsAsync(end, expectReset: true), result);
+        return Describe(bytes, end + await peer.ReceiveWhatFollowsAsync(end), result);
     }
 
     private static async Task<string> PeerResetsAsync(TestServer server, MatrixPeer peer)
@@ -120,6 +125,11 @@ internal sealed class MatrixRun(MatrixCase cell)
         {
             if (cell.Activity == MatrixActivity.Sending)
             {
+                if (cell.End == MatrixEnd.Stall)
+                {
+                    connection.Graceful().RequestClose(); // A handler that is blocked in its write is not idle.
+                }
+
                 await connection.SendAsync(WholeReplyBytes);
             }
 
@@ -134,10 +144,11 @@ internal sealed class MatrixRun(MatrixCase cell)
 
     private void Configure(GracefulCloseOptions options)
     {
+        TestServer.BecomeQuietSoon(options);
         var stalls = cell.End == MatrixEnd.Stall;
         options.LingerIdleTimeout = stalls ? Short : 2 * TestServer.TestLimit; // A slow machine is no silent peer.
         options.FlushStallTimeout = stalls ? Short : 2 * TestServer.TestLimit;
-        options.IdleTimeout = stalls && !ServerEnds ? Short : null;
+        options.IdleTimeout = stalls && !ServerEnds && cell.Activity != MatrixActivity.Sending ? Short : null;
     }
 
     private Task<TestServer> StartAsync(PipeTransport pipes) => cell.Transport switch

@@ -44,16 +44,8 @@ internal sealed class PipeMatrixPeer(PipeConnection connection) : MatrixPeer
         connection.ToPeer.Complete();
     }
 
-    public override async Task<string> ReceiveWhatFollowsAsync(string end, bool expectReset)
-    {
-        if (end == "RST" || !expectReset)
-        {
-            return string.Empty;
-        }
-
-        await connection.Aborted.InTimeAsync();
-        return ", then RST";
-    }
+    public override Task<string> ReceiveWhatFollowsAsync(string end) =>
+        Task.FromResult(end != "RST" && connection.Aborted.IsCompleted ? ", then RST" : string.Empty);
 
     public override async ValueTask DisposeAsync()
     {

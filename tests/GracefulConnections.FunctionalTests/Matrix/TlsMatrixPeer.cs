@@ -32,17 +32,11 @@ internal sealed class TlsMatrixPeer(TlsPeer peer) : MatrixPeer
 
     public override void Reset() => peer.Tcp.Reset();
 
-    public override async Task<string> ReceiveWhatFollowsAsync(string end, bool expectReset)
+    public override async Task<string> ReceiveWhatFollowsAsync(string end)
     {
         if (end == "RST")
         {
             return string.Empty;
-        }
-
-        if (expectReset)
-        {
-            await peer.Tcp.SendUntilResetAsync();
-            return ", then RST";
         }
 
         var (_, tcpEnd) = await peer.Tcp.ReadToEndAsync();

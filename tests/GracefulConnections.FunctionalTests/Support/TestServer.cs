@@ -18,6 +18,14 @@ internal sealed class TestServer : IAsyncDisposable
     /// <summary>The limit of every wait: far beyond what any of them needs, so that reaching it is a failure and not a slow machine.</summary>
     public static readonly TimeSpan TestLimit = WaitLimit.Longest;
 
+    /// <summary>
+    /// What a report of undelivered bytes may be too high by: how much of a send that is under way the kernel has taken
+    /// is known only at its end. A send gathers 256 blocks of 4 KiB.
+    /// </summary>
+    public const int LargestSend = 256 * 4096;
+
+    private static readonly TimeSpan SoonQuiet = TimeSpan.FromMilliseconds(50);
+
     private WebApplication _app = null!;
     private readonly Channel<CloseResult> _results = Channel.CreateUnbounded<CloseResult>();
 
@@ -40,11 +48,17 @@ internal sealed class TestServer : IAsyncDisposable
     /// <summary>Gets what drains the host, on a server with <c>AddGracefulShutdown()</c>.</summary>
     public IDrainCoordinator Drain => Services.GetRequiredService<IDrainCoordinator>();
 
-    /// <summary>Starts a server that closes by <c>UseGracefulShutdown()</c>.</summary>
-    public static Task<TestServer> StartAsync(Func<ConnectionContext, Task> handler, Action<GracefulCloseOptions>? configure = null, Action<WebApplicationBuilder>? build = null) =>
+    /// <summary>Starts a server that closes by <c>UseGracefulShutdown()</c>, and soon takes a peer to be quiet.</summary>
+    public static Task<TestServer> StartAsync(
+        Func<ConnectionContext, Task> handler,
+        Action<GracefulCloseOptions>? configure = null,
+        Action<WebApplicationBuilder>? build = null) =>
         StartAsync(
             new IPEndPoint(IPAddress.Loopback, 0),
-            (server, endpoint) => endpoint.UseGracefulShutdown(options => configure?.Invoke(options)).Use(server.ObserveResults).Run(context => handler(context)),
+            (server, endpoint) => endpoint
+                .UseGracefulShutdown(options => Configure(options, configure))
+                .Use(server.ObserveResults)
+                .Run(context => handler(context)),
             build);
 
     /// <summary>
@@ -68,7 +82,11 @@ internal sealed class TestServer : IAsyncDisposable
     public static void AddPatientDrain(WebApplicationBuilder builder, Action<ServerDrainOptions>? drain = null)
     {
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = 2 * TestLimit); // What the drain leaves undone must hang the test, and not end after the host's 30 s.
-        builder.Services.Configure<GracefulCloseOptions>(options => options.LingerIdleTimeout = 2 * TestLimit);
+        builder.Services.Configure<GracefulCloseOptions>(options =>
+        {
+            BecomeQuietSoon(options);
+            options.LingerIdleTimeout = 2 * TestLimit;
+        });
         builder.Services.AddGracefulShutdown(options =>
         {
             options.DrainTimeout = 2 * TestLimit;
@@ -85,7 +103,10 @@ internal sealed class TestServer : IAsyncDisposable
     public static Task<TestServer> StartUnixAsync(Func<ConnectionContext, Task> handler, Action<GracefulCloseOptions>? configure = null) =>
         StartAsync(
             new UnixDomainSocketEndPoint(Path.Combine(Path.GetTempPath(), $"graceful-{Guid.NewGuid():N}.sock")),
-            (server, endpoint) => endpoint.UseGracefulShutdown(options => configure?.Invoke(options)).Use(server.ObserveResults).Run(context => handler(context)));
+            (server, endpoint) => endpoint
+                .UseGracefulShutdown(options => Configure(options, configure))
+                .Use(server.ObserveResults)
+                .Run(context => handler(context)));
 
     /// <summary>Starts a server with TLS. With both placements the result is that of the outer one.</summary>
     public static Task<TestServer> StartTlsAsync(
@@ -100,17 +121,17 @@ internal sealed class TestServer : IAsyncDisposable
             {
                 if (placement is TlsPlacement.Outside or TlsPlacement.Both)
                 {
-                    endpoint.UseGracefulShutdown(options => configure?.Invoke(options)).Use(server.ObserveResults);
+                    endpoint.UseGracefulShutdown(options => Configure(options, configure)).Use(server.ObserveResults);
                 }
 
                 endpoint.UseHttps(TestCertificate.Server, options => tls?.Invoke(options));
                 if (placement is TlsPlacement.Inside)
                 {
-                    endpoint.UseGracefulShutdown(options => configure?.Invoke(options)).Use(server.ObserveResults);
+                    endpoint.UseGracefulShutdown(options => Configure(options, configure)).Use(server.ObserveResults);
                 }
                 else if (placement is TlsPlacement.Both)
                 {
-                    endpoint.UseGracefulShutdown(options => configure?.Invoke(options));
+                    endpoint.UseGracefulShutdown(options => Configure(options, configure));
                 }
 
                 endpoint.Run(context => handler(context));
@@ -167,6 +188,12 @@ internal sealed class TestServer : IAsyncDisposable
         async Task CollectAsync(Task<CloseResult> closed) => _results.Writer.TryWrite(await closed);
     };
 
+    /// <summary>
+    /// Lets a close request cancel a read after a short silence, for everything that does not test how long it must be.
+    /// </summary>
+    public static void BecomeQuietSoon(GracefulCloseOptions options) =>
+        (options.QuietTime, options.MessageGap) = (SoonQuiet, SoonQuiet);
+
     /// <summary>Waits for the next connection to end.</summary>
     public async Task<CloseResult> NextResultAsync()
     {
@@ -185,6 +212,10 @@ internal sealed class TestServer : IAsyncDisposable
         await Eventually.IsTrueAsync(() => Drain.GetConnections().Any(connection => peer.IsPeerOf(connection)));
         return peer;
     }
+
+    /// <summary>Waits until the server has closed its sockets, and the kernel finishes on its own.</summary>
+    public Task SocketsClosedAsync() => Eventually.IsTrueAsync(() =>
+        KernelSocket.OnPort(Port).All(socket => socket is { State: KernelSocket.Listen } or { HasDescriptor: false }));
 
     /// <summary>Stops the host as SIGTERM would.</summary>
     public Task StopAsync() => StopWhilePatientAsync(CancellationToken.None);
@@ -216,5 +247,11 @@ internal sealed class TestServer : IAsyncDisposable
         // fail a test and not hang it.
         await Task.Run(() => _app.DisposeAsync().AsTask()).WaitAsync(TestLimit);
         Memory.ThrowIfViolated();
+    }
+
+    private static void Configure(GracefulCloseOptions options, Action<GracefulCloseOptions>? configure)
+    {
+        BecomeQuietSoon(options);
+        configure?.Invoke(options);
     }
 }

@@ -47,7 +47,8 @@ public class MiddlewareOrderTests
 
         await EndAsync(server, Plaintext.Return, Plaintext.Greeting + Plaintext.LastWords);
         await EndAsync(server, Plaintext.RequestClose, Plaintext.Greeting + Plaintext.LastWords + (isInside ? Plaintext.Goodbye : ""));
-        await EndAsync(server, Plaintext.AwaitDrain, Plaintext.Greeting + Plaintext.LastWords + (isInside ? Plaintext.Goodbye : ""));
+        var served = Plaintext.Greeting + Plaintext.Greeting + Plaintext.LastWords;
+        await EndAsync(server, Plaintext.AwaitDrain, served + (isInside ? Plaintext.Goodbye : ""));
         await EndAsync(server, Plaintext.Abort, null);
         await EndAsync(server, Plaintext.Throw, null);
     }

@@ -96,14 +96,17 @@ public sealed class OpensslTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Placements))]
-    public async Task HandlerThrows_ClientSeesThatSomethingIsMissing(TlsPlacement placement, string protocol, string mode)
+    public async Task HandlerThrowsWithAbortOnHandlerFault_ClientSeesThatSomethingIsMissing(TlsPlacement placement, string protocol, string mode)
     {
-        await using var server = await StartAsync(placement, async connection =>
-        {
-            await connection.SendAsync(1000);
-            await connection.ReadExactlyAsync(1);
-            throw new InvalidOperationException("A part of a reply.");
-        });
+        await using var server = await StartAsync(
+            placement,
+            async connection =>
+            {
+                await connection.SendAsync(1000);
+                await connection.ReadExactlyAsync(1);
+                throw new InvalidOperationException("A part of a reply.");
+            },
+            abortOnHandlerFault: true);
         await using var client = Start(server.Port, protocol, mode);
         await client.WriteInputAsync("request\n"u8.ToArray());
 
@@ -131,8 +134,13 @@ public sealed class OpensslTests : IDisposable
         return data;
     }
 
-    private static Task<TestServer> StartAsync(TlsPlacement placement, Func<ConnectionContext, Task> handler) =>
-        TestServer.StartTlsAsync(placement, handler, options => options.LingerIdleTimeout = 2 * TestServer.TestLimit);
+    private static Task<TestServer> StartAsync(
+        TlsPlacement placement, Func<ConnectionContext, Task> handler, bool abortOnHandlerFault = false) =>
+        TestServer.StartTlsAsync(placement, handler, options =>
+        {
+            options.LingerIdleTimeout = 2 * TestServer.TestLimit;
+            options.AbortOnHandlerFault = abortOnHandlerFault;
+        });
 
     private static async Task AssertGracefulAsync(TestServer server)
     {

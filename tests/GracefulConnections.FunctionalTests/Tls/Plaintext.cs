@@ -30,7 +30,12 @@ internal static class Plaintext
                 connection.Graceful().RequestClose();
                 break;
             case AwaitDrain:
-                await connection.ReadToEndAsync();
+                // It answers: what a cancelled read leaves unanswered ends by RST.
+                await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(Greeting));
+
+                // Outside of TLS the cancelled read is TLS's own, and the handler inside is told of an error.
+                var end = await Record.ExceptionAsync(() => connection.ReadToEndAsync());
+                Assert.True(end is OperationCanceledException or IOException, $"The read ended by {end}.");
                 break;
             case Abort:
                 connection.Abort();

@@ -95,14 +95,17 @@ public sealed class PythonSslTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Placements))]
-    public async Task HandlerThrows_ClientSeesThatSomethingIsMissing(TlsPlacement placement)
+    public async Task HandlerThrowsWithAbortOnHandlerFault_ClientSeesThatSomethingIsMissing(TlsPlacement placement)
     {
-        await using var server = await StartAsync(placement, async connection =>
-        {
-            await connection.SendAsync(1000);
-            await connection.ReadExactlyAsync(1);
-            throw new InvalidOperationException("A part of a reply.");
-        });
+        await using var server = await StartAsync(
+            placement,
+            async connection =>
+            {
+                await connection.SendAsync(1000);
+                await connection.ReadExactlyAsync(1);
+                throw new InvalidOperationException("A part of a reply.");
+            },
+            abortOnHandlerFault: true);
         await using var client = Start("reads", server.Port);
 
         Assert.EndsWith(" cut off", await client.ReadLineAsync(), StringComparison.Ordinal);
@@ -116,8 +119,13 @@ public sealed class PythonSslTests : IDisposable
         await Reply.SendAsync(connection);
     }
 
-    private static Task<TestServer> StartAsync(TlsPlacement placement, Func<ConnectionContext, Task> handler) =>
-        TestServer.StartTlsAsync(placement, handler, options => options.LingerIdleTimeout = 2 * TestServer.TestLimit);
+    private static Task<TestServer> StartAsync(
+        TlsPlacement placement, Func<ConnectionContext, Task> handler, bool abortOnHandlerFault = false) =>
+        TestServer.StartTlsAsync(placement, handler, options =>
+        {
+            options.LingerIdleTimeout = 2 * TestServer.TestLimit;
+            options.AbortOnHandlerFault = abortOnHandlerFault;
+        });
 
     private static async Task AssertEndedAsync(CloseOutcome outcome, TestServer server, ChildProcess client)
     {

@@ -143,7 +143,7 @@ public class TlsBadInputTests
     [Theory]
     [InlineData(TlsPlacement.Outside)]
     [InlineData(TlsPlacement.Both)]
-    public async Task Handshake_PeerIsSilentAndStays_OutsideOrBoth_IsAbortedAfterLingerIdleTimeout(TlsPlacement placement)
+    public async Task Handshake_PeerIsSilentAndStays_OutsideOrBoth_EndsAfterLingerIdleTimeout(TlsPlacement placement)
     {
         await using var server = await BadInputServer.StartAsync(placement, static tls => tls.HandshakeTimeout = Short, lingerIdleTimeout: Short);
         await using var peer = await server.ConnectAsync();

@@ -93,7 +93,7 @@ public class TlsCloseTests
 
     [Theory]
     [MemberData(nameof(Placements))]
-    public async Task ServerEnds_PeerNeverAnswers_IsAbortedAfterLingerIdleTimeout(TlsPlacement placement)
+    public async Task ServerEnds_PeerNeverAnswers_EndsAfterLingerIdleTimeout(TlsPlacement placement)
     {
         await using var server = await StartAsync(placement, connection => connection.SendAsync(ReplyBytes), options => options.LingerIdleTimeout = Short);
         await using var peer = await TlsPeer.ConnectAsync(server);
@@ -105,7 +105,7 @@ public class TlsCloseTests
     }
 
     [Fact]
-    public async Task ServerEnds_Both_PeerAnswersCloseNotifyAndStays_IsAbortedAfterLingerIdleTimeout()
+    public async Task ServerEnds_Both_PeerAnswersCloseNotifyAndStays_EndsAfterLingerIdleTimeout()
     {
         await using var server = await StartAsync(TlsPlacement.Both, connection => connection.SendAsync(ReplyBytes), options => options.LingerIdleTimeout = Short);
         await using var peer = await TlsPeer.ConnectAsync(server);
@@ -241,23 +241,26 @@ public class TlsCloseTests
 
     [Theory]
     [MemberData(nameof(Placements))]
-    public async Task HandlerThrows_PeerSeesReset(TlsPlacement placement)
+    public async Task HandlerThrows_WithAbortOnHandlerFault_PeerGetsEverythingAndSeesReset(TlsPlacement placement)
     {
-        await using var server = await StartAsync(placement, async connection =>
-        {
-            await connection.SendAsync(100);
-            throw new InvalidOperationException("A part of a reply.");
-        });
+        await using var server = await StartAsync(
+            placement,
+            async connection =>
+            {
+                await connection.SendAsync(100);
+                throw new InvalidOperationException("A part of a reply.");
+            },
+            options => options.AbortOnHandlerFault = true);
         await using var peer = await TlsPeer.ConnectAsync(server);
 
-        Assert.Equal(TlsPeerSaw.Reset, (await peer.ReadToEndAsync()).End);
+        Assert.Equal((100, TlsPeerSaw.Reset), await peer.ReadToEndAsync());
         var result = await server.NextResultAsync();
         Assert.Equal((CloseReason.HandlerFaulted, CloseOutcome.Aborted), (result.Reason, result.Outcome));
     }
 
     [Theory]
     [MemberData(nameof(Placements))]
-    public async Task HandlerThrows_WithoutAbort_PeerGetsWhatWasFlushedAndTheEnd(TlsPlacement placement)
+    public async Task HandlerThrows_PeerGetsEverythingAndTheEnd(TlsPlacement placement)
     {
         await using var server = await StartAsync(
             placement,
@@ -265,8 +268,7 @@ public class TlsCloseTests
             {
                 await connection.SendAsync(100);
                 throw new InvalidOperationException("A whole reply, and then something else.");
-            },
-            options => options.AbortOnHandlerFault = false);
+            });
         await using var peer = await TlsPeer.ConnectAsync(server);
 
         Assert.Equal((100, EndOf(placement)), await peer.ReadToEndAsync());

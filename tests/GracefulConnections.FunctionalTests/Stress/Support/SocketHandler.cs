@@ -11,6 +11,7 @@ internal sealed class SocketHandler(SocketScript script)
     private ConnectionContext? _connection;
     private long _written;
     private long _consumed;
+    private long _unflushed;
     private bool _outputCompleted;
     private bool _inputCompleted;
 
@@ -23,6 +24,15 @@ internal sealed class SocketHandler(SocketScript script)
     public long WrittenBytes => Volatile.Read(ref _written);
 
     public long ConsumedBytes => Volatile.Read(ref _consumed);
+
+    /// <summary>Gets the bytes that it had not flushed when it completed its output with an exception.</summary>
+    public long LeftOutBytes { get; private set; }
+
+    /// <summary>Gets whether it came to aborting the connection.</summary>
+    public bool HasAborted { get; private set; }
+
+    /// <summary>Gets whether a close request cancelled its read.</summary>
+    public bool WasCancelled { get; private set; }
 
     /// <summary>Gets what reached the handler and is not documented.</summary>
     public string? Violation { get; private set; }
@@ -55,6 +65,11 @@ internal sealed class SocketHandler(SocketScript script)
         {
             throw;
         }
+        catch (OperationCanceledException) when (feature.CloseRequested.IsCancellationRequested)
+        {
+            WasCancelled = true;
+            throw;
+        }
         catch (Exception exception)
         {
             Violation = $"the handler got {exception}";
@@ -74,13 +89,24 @@ internal sealed class SocketHandler(SocketScript script)
         {
             case SocketAct.Write when !_outputCompleted:
                 Volatile.Write(ref _written, _written + step.Bytes);
+                _unflushed = 0;
                 return !(await output.WriteAsync(Bytes.At(_written - step.Bytes, step.Bytes), CancellationToken.None)).IsCompleted;
             case SocketAct.Buffer when !_outputCompleted:
                 Bytes.At(_written, step.Bytes).CopyTo(output.GetMemory(step.Bytes));
                 output.Advance(step.Bytes);
+                _unflushed += step.Bytes;
                 Volatile.Write(ref _written, _written + step.Bytes);
                 break;
-            case SocketAct.ReadOnce when !_inputCompleted:
+            case SocketAct.ReadOnce when !_inputCompleted && !MayWaitForEver():
+                if (_unflushed > 0 && !_outputCompleted)
+                {
+                    _unflushed = 0;
+                    if ((await output.FlushAsync(CancellationToken.None)).IsCompleted)
+                    {
+                        return false;
+                    }
+                }
+
                 var result = await connection.Transport.Input.ReadAsync();
                 if (!Bytes.Match(_consumed, result.Buffer))
                 {
@@ -95,6 +121,7 @@ internal sealed class SocketHandler(SocketScript script)
                 await output.CompleteAsync();
                 break;
             case SocketAct.FailOutput:
+                LeftOutBytes = _outputCompleted ? 0 : _unflushed;
                 await output.CompleteAsync(new InvalidTimeZoneException());
                 break;
             case SocketAct.CompleteInput:
@@ -105,6 +132,7 @@ internal sealed class SocketHandler(SocketScript script)
                 feature.RequestClose();
                 break;
             case SocketAct.Abort:
+                HasAborted = true;
                 connection.Abort(new ConnectionAbortedException());
                 break;
             case SocketAct.Throw:
@@ -115,4 +143,7 @@ internal sealed class SocketHandler(SocketScript script)
 
         return true;
     }
+
+    // Only a handler whose output has left may be cancelled in its read, and this peer takes nothing before the end.
+    private bool MayWaitForEver() => script.End == PeerEnd.StallsUntilTheServerHasClosed && _written > 0;
 }
