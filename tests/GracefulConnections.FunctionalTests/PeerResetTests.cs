@@ -36,7 +36,7 @@ public class PeerResetTests
             await peer.ReadExactlyAsync(100_000 + (i * 1000));
             peer.Reset();
             Assert.Equal(CloseOutcome.PeerReset, (await server.NextResultAsync()).Outcome);
-            Assert.Equal("reset", await ends.Reader.ReadAsync().AsTask().InTimeAsync());
+            Assert.Equal("reset", await ends.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask().InTimeAsync());
         }
     }
 
