@@ -26,7 +26,7 @@ public class CloseMatrixTests
             }
         });
 
-        Assert.Empty(differences);
+        Assert.True(differences.IsEmpty, string.Join(Environment.NewLine, differences));
     }
 
     [Fact]

@@ -10,6 +10,7 @@ namespace GracefulConnections.FunctionalTests.Stress;
 /// Random sequences over real sockets: both ends keep books and compare. A failure prints the shortest sequence found and the seed that makes it again (set it in the variable
 /// <c>CsCheck_Seed</c>). <c>GRACEFUL_STRESS_FACTOR</c> multiplies the number of sequences, for soak runs.
 /// </summary>
+[Collection(SerialTests.Name)]
 public class SocketStressTests
 {
     private const int Concurrency = 64; // Most of them wait for a timeout at any time.

@@ -169,7 +169,8 @@ public class TlsBadInputTests
 
     [Theory]
     [MemberData(nameof(Placements))]
-    public async Task Handshake_RandomFirstBytes_EndAsStock(TlsPlacement placement) => Assert.Equal(await StockSaw.Value, await SendRandomAsync(placement));
+    public async Task Handshake_RandomFirstBytes_EndAsStock(TlsPlacement placement) =>
+        Assert.Equal(await StockSaw.Value, await SendRandomAsync(placement));
 
     private static async Task AssertAsStockAsync(TlsPlacement placement, Func<ScriptedPeer, Task<string>> act, Action<HttpsConnectionAdapterOptions>? tls = null) =>
         Assert.Equal(await ActAsync(null, act, tls), await ActAsync(placement, act, tls));
