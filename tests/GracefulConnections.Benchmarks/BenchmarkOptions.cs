@@ -66,5 +66,6 @@ internal sealed record BenchmarkOptions(bool IsShort, string? Only, int Rounds, 
     }
 
     public override string ToString() =>
-        $"{Rounds} pairs of {Window.TotalSeconds:0.0} s after {WarmUp.TotalSeconds:0.0} s of warm-up, new processes every {RoundsPerProcess} pairs";
+        $"{Rounds} pairs of {Window.TotalSeconds:0.0} s after {WarmUp.TotalSeconds:0.0} s of warm-up, " +
+        $"new processes every {RoundsPerProcess} pairs";
 }

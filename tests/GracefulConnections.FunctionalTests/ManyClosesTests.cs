@@ -135,7 +135,8 @@ public class ManyClosesTests
         {
             await peer.SendAsync(new byte[MessageBytes]);
         }
-        catch (SocketException exception) when (exception.SocketErrorCode is SocketError.ConnectionReset or SocketError.Shutdown)
+        catch (SocketException exception)
+            when (exception.SocketErrorCode is SocketError.ConnectionReset or SocketError.Shutdown)
         {
             return; // The server's timeout was first.
         }

@@ -36,7 +36,8 @@ public class PeerResetTests
             await peer.ReadExactlyAsync(100_000 + (i * 1000));
             peer.Reset();
             Assert.Equal(CloseOutcome.PeerReset, (await server.NextResultAsync()).Outcome);
-            Assert.Equal("reset", await ends.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask().InTimeAsync());
+            var end = await ends.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask().InTimeAsync();
+            Assert.Equal("reset", end);
         }
     }
 

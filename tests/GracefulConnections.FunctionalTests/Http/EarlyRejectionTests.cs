@@ -5,8 +5,8 @@ using Microsoft.AspNetCore.Http;
 namespace GracefulConnections.FunctionalTests.Http;
 
 /// <summary>
-/// Real clients that upload what the server rejects at once. With <c>UseGracefulShutdown()</c> every one reads its answer.
-/// How many read it from stock Kestrel is luck: one client shows that some are lost, and the benchmarks count all of them.
+/// Real clients that upload what the server rejects at once. With <c>UseGracefulShutdown()</c> every one reads its
+/// answer. How many read it from stock Kestrel is luck: one client shows that some are lost, and the benchmarks count.
 /// </summary>
 public class EarlyRejectionTests
 {

@@ -16,13 +16,15 @@ public class CloseMatrixTests
         var cells = MatrixTable.Read().Where(static entry => entry.Case.Exists).ToList();
         Assert.NotEmpty(cells);
 
-        await Parallel.ForEachAsync(cells, new ParallelOptions { MaxDegreeOfParallelism = CellsAtATime }, async (entry, _) =>
+        var parallel = new ParallelOptions { MaxDegreeOfParallelism = CellsAtATime };
+        await Parallel.ForEachAsync(cells, parallel, async (entry, _) =>
         {
             var saw = "";
             var failure = await Record.ExceptionAsync(async () => saw = await new MatrixRun(entry.Case).RunAsync());
             if (failure is not null || saw != entry.Says)
             {
-                differences.Enqueue($"{entry.Case}: the README says {entry.Says}, but it was {failure?.ToString() ?? saw}");
+                var was = failure?.ToString() ?? saw;
+                differences.Enqueue($"{entry.Case}: the README says {entry.Says}, but it was {was}");
             }
         });
 
