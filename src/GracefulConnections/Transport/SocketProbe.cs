@@ -78,11 +78,11 @@ internal sealed class SocketProbe
     public DeliveryStatus GetDelivery(long writtenBytes, long sentBytes, bool finSent, bool isAllSent = false)
     {
         isAllSent |= finSent || writtenBytes == sentBytes;
-        if (!TryGetSendQueueLength(out var queued) && _kind != Kind.Unix)
+        if (!TryGetSendQueueLength(out var queued))
         {
             // What was sent on a Unix domain socket is at the peer, whatever became of the socket.
-            long? missing = _kind == Kind.Unix && writtenBytes == sentBytes ? 0 : null;
-            return new DeliveryStatus(sentBytes, IsDelivered: false, IsReset: false, missing, IsGone: true);
+            long? left = _kind == Kind.Unix && writtenBytes == sentBytes ? 0 : null;
+            return new DeliveryStatus(sentBytes, IsDelivered: false, IsReset: false, left, IsGone: true);
         }
 
         if (_kind == Kind.Unix)
