@@ -283,7 +283,8 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
 
         // One that has closed gracefully inside of TLS was told to, although its handler threw.
         var resets = IsCutOff || (_scope.Options.AbortOnHandlerFault && _inner is not { State: CloseState.Closed });
-        return CloseAsync(reason, resets, exception, saysGoodbye: false); // Nobody knows in the middle of what it threw.
+        // No goodbye: nobody knows in the middle of what it threw.
+        return CloseAsync(reason, resets, exception, saysGoodbye: false);
     }
 
     /// <summary>The handler disposes its connection: it ends as that of one that returns, although the handler goes on.</summary>

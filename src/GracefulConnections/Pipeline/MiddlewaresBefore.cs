@@ -48,7 +48,8 @@ internal static class MiddlewaresBefore
         return true;
     }
 
-    // Run() and UseConnectionHandler() never call what comes after them. Both keep what they run in a closure of this class.
+    // Run() and UseConnectionHandler() never call what comes after them. Both keep what they run in a closure of this class,
+    // which also keeps the delegate that is made of it.
     private static void ThrowIfTerminal(ConnectionDelegate first)
     {
         ConnectionDelegate? current = first;
@@ -56,7 +57,7 @@ internal static class MiddlewaresBefore
         {
             var kept = GetFields(middleware).ToList();
             if (middleware.GetType().DeclaringType == typeof(ConnectionBuilderExtensions)
-                && !kept.OfType<ConnectionDelegate>().Any(other => other != current) // The closure keeps itself as well.
+                && !kept.OfType<ConnectionDelegate>().Any(other => other != current)
                 && kept.OfType<Func<ConnectionContext, Task>>().Any())
             {
                 throw new InvalidOperationException(
