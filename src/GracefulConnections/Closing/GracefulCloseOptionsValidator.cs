@@ -1,4 +1,5 @@
 using System.Globalization;
+using GracefulConnections.Diagnostics;
 using Microsoft.Extensions.Options;
 
 namespace GracefulConnections.Closing;
@@ -54,7 +55,7 @@ internal static class GracefulCloseOptionsValidator
         CheckTime(IsSilence(options.MessageGap), NotNegative, options.MessageGap, nameof(options.MessageGap));
         CheckTime(
             !isQuiet || !IsSilence(options.MessageGap) || options.MessageGap >= options.QuietTime,
-            $"must be at least QuietTime ({Spell(options.QuietTime)})",
+            $"must be at least QuietTime ({OptionText.Spell(options.QuietTime)})",
             options.MessageGap,
             nameof(options.MessageGap));
         CheckTime(
@@ -75,14 +76,14 @@ internal static class GracefulCloseOptionsValidator
         CheckTime(options.GoodbyeTimeout > TimeSpan.Zero, PositiveAndFinite, options.GoodbyeTimeout, nameof(options.GoodbyeTimeout));
         return failures.Build();
 
-        void CheckTime(bool isValid, string rule, TimeSpan? value, string property) => Check(isValid, rule, Spell(value), property);
+        void CheckTime(bool isValid, string rule, TimeSpan? value, string property) => Check(isValid, rule, OptionText.Spell(value), property);
 
         void Check<T>(bool isValid, string rule, T value, string property)
         {
             if (!isValid)
             {
                 failures.AddError(
-                    string.Create(CultureInfo.InvariantCulture, $"{owner}: {property} {rule}, but was {value}."), property);
+                    string.Create(CultureInfo.InvariantCulture, $"{owner}: {property} {rule}, but was {value}."));
             }
         }
     }
@@ -90,12 +91,4 @@ internal static class GracefulCloseOptionsValidator
     private static bool IsPositiveOrInfinite(TimeSpan value) => value > TimeSpan.Zero || value == Timeout.InfiniteTimeSpan;
 
     private static bool IsSilence(TimeSpan value) => value >= TimeSpan.Zero && value <= LongestSilence;
-
-    // Timeout.InfiniteTimeSpan is -1 ms, which nobody wrote.
-    private static string Spell(TimeSpan? value) => value switch
-    {
-        null => "null",
-        { } time when time == Timeout.InfiniteTimeSpan => "no limit (Timeout.InfiniteTimeSpan)",
-        { } time => time.ToString("c", CultureInfo.InvariantCulture),
-    };
 }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using GracefulConnections.Diagnostics;
 using Microsoft.Extensions.Options;
 
 namespace GracefulConnections.Draining;
@@ -30,7 +31,7 @@ internal sealed class ServerDrainOptionsValidator : IValidateOptions<ServerDrain
         {
             failures.AddError(string.Create(
                 CultureInfo.InvariantCulture,
-                $"AnnounceDelay {options.AnnounceDelay:c} + DrainTimeout {options.DrainTimeout:c} + {Drain.ExitTime:c} for aborted connections and the exit must be at most {LongestTotal:c}, the longest shutdown timeout a host can have."));
+                $"{nameof(ServerDrainOptions)}: AnnounceDelay {options.AnnounceDelay:c} + DrainTimeout {options.DrainTimeout:c} + {Drain.ExitTime:c} for aborted connections and the exit must be at most {LongestTotal:c}, the longest shutdown timeout a host can have."));
         }
 
         return failures.Build();
@@ -39,7 +40,7 @@ internal sealed class ServerDrainOptionsValidator : IValidateOptions<ServerDrain
         {
             if (!isValid)
             {
-                failures.AddError(string.Create(CultureInfo.InvariantCulture, $"{rule}, but was {value}."), property);
+                failures.AddError($"{nameof(ServerDrainOptions)}: {property} {rule}, but was {OptionText.Spell(value)}.");
             }
 
             return isValid;

@@ -286,7 +286,8 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
                 : end;
         }
 
-        return CloseAsync(reason, end, exception, saysGoodbye: false); // Nobody knows in the middle of what it threw.
+        // No goodbye: nobody knows in the middle of what it threw.
+        return CloseAsync(reason, end, exception, saysGoodbye: false);
     }
 
     /// <summary>The handler disposes its connection: it ends as that of one that returns, although the handler goes on.</summary>

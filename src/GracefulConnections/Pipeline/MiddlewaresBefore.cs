@@ -21,8 +21,9 @@ internal static class MiddlewaresBefore
     /// <exception cref="InvalidOperationException">One of them ends the pipeline, so that nothing added later ever runs.</exception>
     public static bool Look(IConnectionBuilder builder)
     {
-        ConnectionDelegate end = new End(builder).RunAsync;
-        builder.Use(next => ReferenceEquals(_looksFor, end) ? end : next);
+        var here = new Here();
+        ConnectionDelegate end = here.GoOnAsync;
+        builder.Use(next => ReferenceEquals(_looksFor, end) ? end : here.Next = next);
         var outer = _looksFor;
         _looksFor = end;
         ConnectionDelegate? first;
@@ -48,7 +49,8 @@ internal static class MiddlewaresBefore
         return true;
     }
 
-    // Run() and UseConnectionHandler() never call what comes after them. Both keep what they run in a closure of this class.
+    // Run() and UseConnectionHandler() never call what comes after them. Both keep what they run in a closure of this class,
+    // which also keeps the delegate that is made of it.
     private static void ThrowIfTerminal(ConnectionDelegate first)
     {
         ConnectionDelegate? current = first;
@@ -56,7 +58,7 @@ internal static class MiddlewaresBefore
         {
             var kept = GetFields(middleware).ToList();
             if (middleware.GetType().DeclaringType == typeof(ConnectionBuilderExtensions)
-                && !kept.OfType<ConnectionDelegate>().Any(other => other != current) // The closure keeps itself as well.
+                && !kept.OfType<ConnectionDelegate>().Any(other => other != current)
                 && kept.OfType<Func<ConnectionContext, Task>>().Any())
             {
                 throw new InvalidOperationException(
@@ -75,10 +77,14 @@ internal static class MiddlewaresBefore
             .GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic)
             .Select(field => field.GetValue(middleware));
 
-    // Where what we look at ends: an object of its own for each look, so that no other's end is taken for it.
-    private sealed class End(IConnectionBuilder builder)
+    // Where what we look at ends: an object of its own for each look, so that no other's end is taken for it. A middleware may keep
+    // the first one that it gets to call, so calls go on to the pipeline that the server builds.
+    private sealed class Here
     {
-        public Task RunAsync(ConnectionContext connection) => throw new InvalidOperationException(
-            $"The connection {connection.ConnectionId} came to a pipeline of {builder} that was built to be looked at.");
+        public ConnectionDelegate? Next { get; set; }
+
+        public Task GoOnAsync(ConnectionContext connection) => Next?.Invoke(connection)
+            ?? throw new InvalidOperationException(
+                $"The connection {connection.ConnectionId} came before the endpoint's pipeline was built.");
     }
 }

@@ -38,7 +38,7 @@ public sealed class HostStartTests : IDisposable
         Assert.Equal(LogLevel.Information, entry.Level);
         Assert.Equal(
             "HostOptions.ShutdownTimeout was raised from 10 s, which the drain does not fit into: " +
-            "AnnounceDelay 2.5 s + DrainTimeout 20 s + 1 s for aborted connections and the exit = 23.5 s.",
+            "ServerDrainOptions: AnnounceDelay 2.5 s + DrainTimeout 20 s + 1 s for aborted connections and the exit = 23.5 s.",
             entry.Message);
         await StopAsync(host);
     }
@@ -100,7 +100,7 @@ public sealed class HostStartTests : IDisposable
         Assert.Equal(LogLevel.Warning, entry.Level);
         Assert.Equal(
             "The drain does not fit into TERMINATION_GRACE_PERIOD_SECONDS, 20.5 s, after which the process is killed: " +
-            "AnnounceDelay 0 s + DrainTimeout 20 s + 1 s for aborted connections and the exit = 21 s. Raise the grace period, or lower DrainTimeout or AnnounceDelay.",
+            "ServerDrainOptions: AnnounceDelay 0 s + DrainTimeout 20 s + 1 s for aborted connections and the exit = 21 s. Raise the grace period, or lower DrainTimeout or AnnounceDelay.",
             entry.Message);
         await StopAsync(host);
     }
@@ -140,8 +140,8 @@ public sealed class HostStartTests : IDisposable
 
         Assert.Equal(
             [
-                "Property ReportInterval: must be positive, or Timeout.InfiniteTimeSpan for no reports, but was 00:00:00.",
-                "Property SpreadWindow: must be less than DrainTimeout (00:00:05), or the last connections are aborted before they are asked to close, but was 00:00:05.",
+                "ServerDrainOptions: ReportInterval must be positive, or Timeout.InfiniteTimeSpan for no reports, but was 00:00:00.",
+                "ServerDrainOptions: SpreadWindow must be less than DrainTimeout (00:00:05), or the last connections are aborted before they are asked to close, but was 00:00:05.",
             ],
             exception.Failures);
         Assert.False(service.IsStarted);

@@ -191,7 +191,7 @@ public class GracefulCloseOptionsValidatorTests
         var checkable = typeof(GracefulCloseOptions).GetProperties()
             .Where(property => property.PropertyType != typeof(bool) && !property.PropertyType.IsAssignableTo(typeof(Delegate)))
             .Select(property => property.Name);
-        Assert.Equal(checkable.Order(), exception.Failures.Select(failure => failure.Split(": ")[0]["Property ".Length..]).Order());
+        Assert.Equal(checkable.Order(), exception.Failures.Select(failure => failure.Split(' ')[1]).Order());
     }
 
     [Fact]

@@ -11,40 +11,40 @@ public class ServerDrainOptionsValidatorTests
 
     public static TheoryData<Action<ServerDrainOptions>, string> BadValues => new()
     {
-        { options => options.AnnounceDelay = -Tick, "Property AnnounceDelay: must be zero or more, and finite, but was -00:00:00.0000001." },
-        { options => options.AnnounceDelay = Timeout.InfiniteTimeSpan, "Property AnnounceDelay: must be zero or more, and finite, but was -00:00:00.0010000." },
-        { options => options.DrainTimeout = TimeSpan.Zero, "Property DrainTimeout: must be positive and finite, but was 00:00:00." },
-        { options => options.DrainTimeout = TimeSpan.FromSeconds(-20), "Property DrainTimeout: must be positive and finite, but was -00:00:20." },
-        { options => options.DrainTimeout = Timeout.InfiniteTimeSpan, "Property DrainTimeout: must be positive and finite, but was -00:00:00.0010000." },
-        { options => options.SpreadWindow = -Tick, "Property SpreadWindow: must be zero or more, and finite, but was -00:00:00.0000001." },
-        { options => options.SpreadWindow = Timeout.InfiniteTimeSpan, "Property SpreadWindow: must be zero or more, and finite, but was -00:00:00.0010000." },
+        { options => options.AnnounceDelay = -Tick, "ServerDrainOptions: AnnounceDelay must be zero or more, and finite, but was -00:00:00.0000001." },
+        { options => options.AnnounceDelay = Timeout.InfiniteTimeSpan, "ServerDrainOptions: AnnounceDelay must be zero or more, and finite, but was no limit (Timeout.InfiniteTimeSpan)." },
+        { options => options.DrainTimeout = TimeSpan.Zero, "ServerDrainOptions: DrainTimeout must be positive and finite, but was 00:00:00." },
+        { options => options.DrainTimeout = TimeSpan.FromSeconds(-20), "ServerDrainOptions: DrainTimeout must be positive and finite, but was -00:00:20." },
+        { options => options.DrainTimeout = Timeout.InfiniteTimeSpan, "ServerDrainOptions: DrainTimeout must be positive and finite, but was no limit (Timeout.InfiniteTimeSpan)." },
+        { options => options.SpreadWindow = -Tick, "ServerDrainOptions: SpreadWindow must be zero or more, and finite, but was -00:00:00.0000001." },
+        { options => options.SpreadWindow = Timeout.InfiniteTimeSpan, "ServerDrainOptions: SpreadWindow must be zero or more, and finite, but was no limit (Timeout.InfiniteTimeSpan)." },
         {
             options => options.SpreadWindow = options.DrainTimeout,
-            "Property SpreadWindow: must be less than DrainTimeout (00:00:20), or the last connections are aborted before they are asked to close, but was 00:00:20."
+            "ServerDrainOptions: SpreadWindow must be less than DrainTimeout (00:00:20), or the last connections are aborted before they are asked to close, but was 00:00:20."
         },
         {
             options => options.SpreadWindow = TimeSpan.MaxValue,
-            "Property SpreadWindow: must be less than DrainTimeout (00:00:20), or the last connections are aborted before they are asked to close, but was 10675199.02:48:05.4775807."
+            "ServerDrainOptions: SpreadWindow must be less than DrainTimeout (00:00:20), or the last connections are aborted before they are asked to close, but was 10675199.02:48:05.4775807."
         },
-        { options => options.LingerIdleTimeout = TimeSpan.Zero, "Property LingerIdleTimeout: must be positive, or Timeout.InfiniteTimeSpan for the endpoint's own, but was 00:00:00." },
-        { options => options.LingerIdleTimeout = TimeSpan.FromSeconds(-5), "Property LingerIdleTimeout: must be positive, or Timeout.InfiniteTimeSpan for the endpoint's own, but was -00:00:05." },
-        { options => options.ReportInterval = TimeSpan.Zero, "Property ReportInterval: must be positive, or Timeout.InfiniteTimeSpan for no reports, but was 00:00:00." },
-        { options => options.ReportInterval = TimeSpan.MinValue, "Property ReportInterval: must be positive, or Timeout.InfiniteTimeSpan for no reports, but was -10675199.02:48:05.4775808." },
+        { options => options.LingerIdleTimeout = TimeSpan.Zero, "ServerDrainOptions: LingerIdleTimeout must be positive, or Timeout.InfiniteTimeSpan for the endpoint's own, but was 00:00:00." },
+        { options => options.LingerIdleTimeout = TimeSpan.FromSeconds(-5), "ServerDrainOptions: LingerIdleTimeout must be positive, or Timeout.InfiniteTimeSpan for the endpoint's own, but was -00:00:05." },
+        { options => options.ReportInterval = TimeSpan.Zero, "ServerDrainOptions: ReportInterval must be positive, or Timeout.InfiniteTimeSpan for no reports, but was 00:00:00." },
+        { options => options.ReportInterval = TimeSpan.MinValue, "ServerDrainOptions: ReportInterval must be positive, or Timeout.InfiniteTimeSpan for no reports, but was -10675199.02:48:05.4775808." },
         {
             options => options.AnnounceDelay = TimeSpan.FromDays(50),
-            "AnnounceDelay 50.00:00:00 + DrainTimeout 00:00:20 + 00:00:01 for aborted connections and the exit must be at most 49.17:02:47.2940000, the longest shutdown timeout a host can have."
+            "ServerDrainOptions: AnnounceDelay 50.00:00:00 + DrainTimeout 00:00:20 + 00:00:01 for aborted connections and the exit must be at most 49.17:02:47.2940000, the longest shutdown timeout a host can have."
         },
         {
             options => options.DrainTimeout = TimeSpan.MaxValue,
-            "AnnounceDelay 00:00:00 + DrainTimeout 10675199.02:48:05.4775807 + 00:00:01 for aborted connections and the exit must be at most 49.17:02:47.2940000, the longest shutdown timeout a host can have."
+            "ServerDrainOptions: AnnounceDelay 00:00:00 + DrainTimeout 10675199.02:48:05.4775807 + 00:00:01 for aborted connections and the exit must be at most 49.17:02:47.2940000, the longest shutdown timeout a host can have."
         },
         {
             options => (options.AnnounceDelay, options.DrainTimeout) = (TimeSpan.MaxValue, TimeSpan.MaxValue),
-            "AnnounceDelay 10675199.02:48:05.4775807 + DrainTimeout 10675199.02:48:05.4775807 + 00:00:01 for aborted connections and the exit must be at most 49.17:02:47.2940000, the longest shutdown timeout a host can have."
+            "ServerDrainOptions: AnnounceDelay 10675199.02:48:05.4775807 + DrainTimeout 10675199.02:48:05.4775807 + 00:00:01 for aborted connections and the exit must be at most 49.17:02:47.2940000, the longest shutdown timeout a host can have."
         },
         {
             options => (options.AnnounceDelay, options.DrainTimeout) = (Tick, Longest),
-            "AnnounceDelay 00:00:00.0000001 + DrainTimeout 49.17:02:46.2940000 + 00:00:01 for aborted connections and the exit must be at most 49.17:02:47.2940000, the longest shutdown timeout a host can have."
+            "ServerDrainOptions: AnnounceDelay 00:00:00.0000001 + DrainTimeout 49.17:02:46.2940000 + 00:00:01 for aborted connections and the exit must be at most 49.17:02:47.2940000, the longest shutdown timeout a host can have."
         },
     };
 
@@ -115,8 +115,8 @@ public class ServerDrainOptionsValidatorTests
 
         Assert.Collection(
             result.Failures!,
-            failure => Assert.StartsWith("Property SpreadWindow: must be less than DrainTimeout", failure, StringComparison.Ordinal),
-            failure => Assert.StartsWith("AnnounceDelay 50.00:00:00 + DrainTimeout", failure, StringComparison.Ordinal));
+            failure => Assert.StartsWith("ServerDrainOptions: SpreadWindow must be less than DrainTimeout", failure, StringComparison.Ordinal),
+            failure => Assert.StartsWith("ServerDrainOptions: AnnounceDelay 50.00:00:00 + DrainTimeout", failure, StringComparison.Ordinal));
     }
 
     [Fact]
@@ -124,6 +124,6 @@ public class ServerDrainOptionsValidatorTests
     {
         var options = new ServerDrainOptions { DrainTimeout = TimeSpan.Zero, SpreadWindow = TimeSpan.FromSeconds(1) };
 
-        Assert.Equal(["Property DrainTimeout: must be positive and finite, but was 00:00:00."], new ServerDrainOptionsValidator().Validate(null, options).Failures);
+        Assert.Equal(["ServerDrainOptions: DrainTimeout must be positive and finite, but was 00:00:00."], new ServerDrainOptionsValidator().Validate(null, options).Failures);
     }
 }

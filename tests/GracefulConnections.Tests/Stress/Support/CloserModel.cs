@@ -17,7 +17,7 @@ internal sealed class CloserModel : IAsyncDisposable
     private static readonly GracefulMetrics Metrics = new(null);
     private static readonly TimeSpan FlushStallTimeout = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan LingerIdleTimeout = TimeSpan.FromSeconds(2);
-    private static readonly TimeSpan CloseTimeout = TimeSpan.FromSeconds(9);
+    private static readonly TimeSpan CloseTimeout = TimeSpan.FromSeconds(4); // Counts from delivery: short enough for random sequences to meet it.
     private static readonly TimeSpan LongestPoll = TimeSpan.FromMilliseconds(250);
 
     private readonly CloserScript _script;
