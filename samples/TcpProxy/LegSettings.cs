@@ -19,16 +19,22 @@ internal sealed class LegSettings(IConfigurationSection section)
         try
         {
             // As an endpoint checks it, which is what reads these options later.
-            new ConnectionBuilder(new ServiceCollection().BuildServiceProvider()).UseGracefulShutdown(Apply);
+            new LegBuilder(section.Path).UseGracefulShutdown(Apply);
         }
         catch (OptionsValidationException exception)
         {
-            errors.AddRange(exception.Failures.Select(failure => $"{section.Path}: {failure}"));
+            errors.AddRange(exception.Failures);
         }
         catch (InvalidOperationException exception)
         {
             // A value that cannot be read, or a name that does not exist: the message has the key and the value, the inner one tells what is wrong with it.
             errors.Add($"{section.Path}: {exception.Message} {exception.InnerException?.Message} Use the names and values of {nameof(GracefulCloseOptions)}.");
         }
+    }
+
+    // Its name stands in the messages.
+    private sealed class LegBuilder(string name) : ConnectionBuilder(new ServiceCollection().BuildServiceProvider())
+    {
+        public override string ToString() => name;
     }
 }

@@ -212,7 +212,7 @@ public abstract class CloseOutcomeTests
     }
 
     [Fact]
-    public async Task CloseTimedOut_PeerNeverReads_TellsWhatItMissed()
+    public async Task FlushTimedOut_CloseTimeoutIsTheShorterLimit_TellsWhatItMissed()
     {
         await using var server = await StartAsync(
             connection =>
@@ -231,7 +231,7 @@ public abstract class CloseOutcomeTests
 
         var (received, end) = await peer.ReadToEndAsync();
         Assert.Equal(AbortLooksLike, end);
-        AssertEqual(CloseReason.HandlerCompleted, CloseOutcome.CloseTimedOut, discarded: 0, unacknowledged: result.UnacknowledgedBytes, result);
+        AssertEqual(CloseReason.HandlerCompleted, CloseOutcome.FlushTimedOut, discarded: 0, unacknowledged: result.UnacknowledgedBytes, result);
         AssertMissed(StuckReplyBytes - received, result.UnacknowledgedBytes);
     }
 
