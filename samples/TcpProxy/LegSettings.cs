@@ -4,7 +4,9 @@ using Microsoft.Extensions.Options;
 
 namespace TcpProxy;
 
-/// <summary>How the connections of one leg close: a section with the names of <see cref="GracefulCloseOptions"/>.</summary>
+/// <summary>
+/// How the connections of one leg close: a section with the names of <see cref="GracefulCloseOptions"/>.
+/// </summary>
 internal sealed class LegSettings(IConfigurationSection section)
 {
     public void Apply(GracefulCloseOptions options)
@@ -27,7 +29,8 @@ internal sealed class LegSettings(IConfigurationSection section)
         }
         catch (InvalidOperationException exception)
         {
-            // A value that cannot be read, or a name that does not exist: the message has the key and the value, the inner one tells what is wrong with it.
+            // A value that cannot be read, or a name that does not exist: the message has the key and the value, the
+            // inner one tells what is wrong with it.
             errors.Add($"{section.Path}: {exception.Message} {exception.InnerException?.Message} Use the names and values of {nameof(GracefulCloseOptions)}.");
         }
     }

@@ -4,7 +4,9 @@ using Microsoft.AspNetCore.Connections;
 
 namespace GracefulConnections.FunctionalTests;
 
-/// <summary>10,000 closes of each kind leave nothing behind: no descriptor, no socket that only a descriptor keeps, no object.</summary>
+/// <summary>
+/// 10,000 closes of each kind leave nothing behind: no descriptor, no socket that only a descriptor keeps, no object.
+/// </summary>
 [Collection(SerialTests.Name)]
 public class ManyClosesTests
 {
@@ -80,7 +82,8 @@ public class ManyClosesTests
     public Task PeerNeverCloses_LeavesNothing() => CloseAsync(
         async connection =>
         {
-            await connection.ReadExactlyAsync(MessageBytes); // Otherwise the reset may come before the peer knows that it is connected.
+            // Otherwise the reset may come before the peer knows that it is connected.
+            await connection.ReadExactlyAsync(MessageBytes);
             await connection.SendAsync(MessageBytes);
         },
         async peer =>
@@ -127,10 +130,13 @@ public class ManyClosesTests
         options => options.AbortOnHandlerFault = true,
         CloseOutcome.Aborted);
 
-    private static Task CloseAsync(Func<ConnectionContext, Task> handler, Func<ScriptedPeer, Task> act, params CloseOutcome[] outcomes) =>
+    private static Task CloseAsync(
+        Func<ConnectionContext, Task> handler, Func<ScriptedPeer, Task> act, params CloseOutcome[] outcomes) =>
         CloseAsync(handler, act, _ => { }, outcomes);
 
-    private static async Task CloseAsync(Func<ConnectionContext, Task> handler, Func<ScriptedPeer, Task> act, Action<GracefulCloseOptions> configure, params CloseOutcome[] outcomes)
+    private static async Task CloseAsync(
+        Func<ConnectionContext, Task> handler, Func<ScriptedPeer, Task> act, Action<GracefulCloseOptions> configure,
+        params CloseOutcome[] outcomes)
     {
         var connections = new ConcurrentQueue<WeakReference<IGracefulCloseFeature>>();
         await using var server = await TestServer.StartAsync(
@@ -146,7 +152,9 @@ public class ManyClosesTests
         await RunAsync(CloseCount);
 
         await Eventually.IsTrueAsync(() => KernelSocket.CountDescriptors() <= descriptors);
-        Assert.DoesNotContain(KernelSocket.OnPort(server.Port), socket => socket is { State: KernelSocket.CloseWait or KernelSocket.FinWait2, HasDescriptor: true });
+        Assert.DoesNotContain(
+            KernelSocket.OnPort(server.Port),
+            socket => socket is { State: KernelSocket.CloseWait or KernelSocket.FinWait2, HasDescriptor: true });
         Assert.Equal(CloseCount + AtATime, connections.Count);
         await Eventually.IsTrueAsync(() => CountAlive(connections) == 0);
 

@@ -180,7 +180,8 @@ internal sealed class SocketProbe
     /// </summary>
     public bool IsBehind() =>
         GetUnreadLength() > 0
-        || (TryGetTcpInfo(out var info) && info.State is not (TcpInfo.Established or TcpInfo.FinWait1 or TcpInfo.FinWait2));
+        || (TryGetTcpInfo(out var info)
+            && info.State is not (TcpInfo.Established or TcpInfo.FinWait1 or TcpInfo.FinWait2));
 
     /// <summary>
     /// Gets the time since bytes of the peer's arrived, or since it connected; <see langword="null"/> where that cannot
@@ -222,7 +223,9 @@ internal sealed class SocketProbe
         }
     }
 
-    /// <summary>Makes the next close of the socket send RST, also after our FIN and whatever the transport sets.</summary>
+    /// <summary>
+    /// Makes the next close of the socket send RST, also after our FIN and whatever the transport sets.
+    /// </summary>
     public void ResetOnClose()
     {
         try
