@@ -8,19 +8,22 @@ using RespServer.Protocol;
 namespace RespServer;
 
 /// <summary>
-/// Serves one client. What a client that goes on reading can rely on, also when the server stops: replies are whole and in order, every command that was executed gets
-/// its reply, and a command without a reply was not executed.
+/// Serves one client. What a client that goes on reading can rely on, also when the server stops: replies are whole and
+/// in order, every command that was executed gets its reply, and a command without a reply was not executed.
 /// </summary>
 internal sealed class RespHandler(CommandTable commands, Settings settings) : GracefulConnectionHandler
 {
     private static readonly byte[] Goodbye = "-SHUTDOWN the server is stopping, reconnect\r\n"u8.ToArray();
 
     protected override Task ServeAsync(ConnectionContext connection, CancellationToken closeRequested) =>
-        ServeAsync(connection.Transport.Input, new Session(new ReplyWriter(connection.Transport.Output)), closeRequested);
+        ServeAsync(
+            connection.Transport.Input, new Session(new ReplyWriter(connection.Transport.Output)), closeRequested);
 
-    // Off by default: RESP2 knows no message but replies, so a client that is waiting for nothing would take this for the reply to its next command. Real Redis just closes, and
-    // clients reconnect on that. Turn it on for clients that should log why.
-    protected override async ValueTask SayGoodbyeAsync(ConnectionContext connection, CloseReason reason, CancellationToken cancellationToken)
+    // Off by default: RESP2 knows no message but replies, so a client that is waiting for nothing would take this for
+    // the reply to its next command. Real Redis just closes, and clients reconnect on that. Turn it on for clients that
+    // should log why.
+    protected override async ValueTask SayGoodbyeAsync(
+        ConnectionContext connection, CloseReason reason, CancellationToken cancellationToken)
     {
         if (settings.Goodbye)
         {
@@ -52,7 +55,8 @@ internal sealed class RespHandler(CommandTable commands, Settings settings) : Gr
         }
     }
 
-    private async ValueTask<ReadOnlySequence<byte>> ExecuteAsync(ReadOnlySequence<byte> buffer, Request request, Session session, bool onlyOne)
+    private async ValueTask<ReadOnlySequence<byte>> ExecuteAsync(
+        ReadOnlySequence<byte> buffer, Request request, Session session, bool onlyOne)
     {
         try
         {
@@ -65,7 +69,8 @@ internal sealed class RespHandler(CommandTable commands, Settings settings) : Gr
 
                 await commands.ExecuteAsync(request, session);
 
-                // A few bytes can ask for megabytes. So the replies are sent as they come, and no faster than the client reads.
+                // A few bytes can ask for megabytes. So the replies are sent as they come, and no faster than the
+                // client reads.
                 if (onlyOne || (session.Reply.IsFlushDue && !await session.Reply.FlushAsync()))
                 {
                     session.End();

@@ -8,8 +8,9 @@ internal sealed class Scenario
 {
     public required string Name { get; init; }
 
-    /// <summary>Gets what the handler writes. More than a receive window, so that some of it is on its way when the handler returns; less than window and send buffer
-    /// together, so that the handler does return, whatever the peer does.</summary>
+    /// <summary>Gets what the handler writes. More than a receive window, so that some of it is on its way when the
+    /// handler returns; less than window and send buffer together, so that the handler does return, whatever the peer
+    /// does.</summary>
     public int WrittenBytes { get; init; } = 1_500_000;
 
     /// <summary>Gets the handler, the same for both servers.</summary>

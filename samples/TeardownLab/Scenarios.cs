@@ -118,5 +118,6 @@ internal static class Scenarios
         await Task.Delay(Moment);
     }
 
-    private static async Task ReplyAsync(ConnectionContext connection, int bytes) => await connection.Transport.Output.WriteAsync(new byte[bytes]);
+    private static async Task ReplyAsync(ConnectionContext connection, int bytes) =>
+        await connection.Transport.Output.WriteAsync(new byte[bytes]);
 }

@@ -30,7 +30,9 @@ public sealed class CloseOutcomeOverTcpTests : CloseOutcomeTests
         peer.Reset();
 
         Assert.IsType<ConnectionResetException>(await readEnded.Task.InTimeAsync());
-        AssertEqual(CloseReason.PeerReset, CloseOutcome.PeerReset, discarded: 0, unacknowledged: 0, await server.NextResultAsync());
+        AssertEqual(
+            CloseReason.PeerReset, CloseOutcome.PeerReset, discarded: 0, unacknowledged: 0,
+            await server.NextResultAsync());
     }
 
     [Fact]
@@ -41,7 +43,9 @@ public sealed class CloseOutcomeOverTcpTests : CloseOutcomeTests
 
         peer.Reset();
 
-        AssertEqual(CloseReason.PeerReset, CloseOutcome.PeerReset, discarded: 0, unacknowledged: 0, await server.NextResultAsync());
+        AssertEqual(
+            CloseReason.PeerReset, CloseOutcome.PeerReset, discarded: 0, unacknowledged: 0,
+            await server.NextResultAsync());
     }
 
     [Fact]
@@ -63,7 +67,9 @@ public sealed class CloseOutcomeOverTcpTests : CloseOutcomeTests
         peer.Reset();
 
         var result = await server.NextResultAsync();
-        Assert.Equal((CloseReason.HandlerCompleted, CloseOutcome.PeerReset, 0), (result.Reason, result.Outcome, result.DiscardedBytes));
+        Assert.Equal(
+            (CloseReason.HandlerCompleted, CloseOutcome.PeerReset, 0),
+            (result.Reason, result.Outcome, result.DiscardedBytes));
         Assert.NotNull(result.UnacknowledgedBytes);
         Assert.InRange(result.UnacknowledgedBytes.Value, 1, replyBytes - 1);
     }
@@ -85,9 +91,12 @@ public sealed class CloseOutcomeOverTcpTests : CloseOutcomeTests
 
         peer.Reset();
 
-        AssertEqual(CloseReason.HandlerCompleted, CloseOutcome.PeerReset, discarded: 0, unacknowledged: 0, await server.NextResultAsync());
+        AssertEqual(
+            CloseReason.HandlerCompleted, CloseOutcome.PeerReset, discarded: 0, unacknowledged: 0,
+            await server.NextResultAsync());
     }
 
-    private protected override Task<TestServer> StartAsync(Func<ConnectionContext, Task> handler, Action<GracefulCloseOptions>? configure = null) =>
+    private protected override Task<TestServer> StartAsync(
+        Func<ConnectionContext, Task> handler, Action<GracefulCloseOptions>? configure = null) =>
         TestServer.StartAsync(handler, configure);
 }

@@ -18,7 +18,8 @@ public abstract class CloseOutcomeTests
 
     private protected abstract bool KnowsUnacknowledgedOfStuckSend { get; }
 
-    private protected abstract Task<TestServer> StartAsync(Func<ConnectionContext, Task> handler, Action<GracefulCloseOptions>? configure = null);
+    private protected abstract Task<TestServer> StartAsync(
+        Func<ConnectionContext, Task> handler, Action<GracefulCloseOptions>? configure = null);
 
     [Fact]
     public async Task Graceful_PeerReadsAllAndCloses()
@@ -29,7 +30,9 @@ public abstract class CloseOutcomeTests
         Assert.Equal((ReplyBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
         peer.HalfClose();
 
-        AssertEqual(CloseReason.HandlerCompleted, CloseOutcome.Graceful, discarded: 0, unacknowledged: 0, await server.NextResultAsync());
+        AssertEqual(
+            CloseReason.HandlerCompleted, CloseOutcome.Graceful, discarded: 0, unacknowledged: 0,
+            await server.NextResultAsync());
     }
 
     [Fact]
@@ -46,7 +49,9 @@ public abstract class CloseOutcomeTests
         peer.HalfClose();
 
         Assert.Equal((ReplyBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
-        AssertEqual(CloseReason.HandlerCompleted, CloseOutcome.Graceful, discarded: 0, unacknowledged: 0, await server.NextResultAsync());
+        AssertEqual(
+            CloseReason.HandlerCompleted, CloseOutcome.Graceful, discarded: 0, unacknowledged: 0,
+            await server.NextResultAsync());
     }
 
     [Fact]
@@ -60,18 +65,24 @@ public abstract class CloseOutcomeTests
         peer.HalfClose();
 
         Assert.Equal((ReplyBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
-        AssertEqual(CloseReason.HandlerCompleted, CloseOutcome.Graceful, discarded: uploadBytes, unacknowledged: 0, await server.NextResultAsync());
+        AssertEqual(
+            CloseReason.HandlerCompleted, CloseOutcome.Graceful, discarded: uploadBytes, unacknowledged: 0,
+            await server.NextResultAsync());
     }
 
     [Fact]
     public async Task Acknowledged_PeerKeepsItsSideOpen()
     {
-        await using var server = await StartAsync(connection => connection.SendAsync(ReplyBytes), options => options.LingerUntil = LingerUntil.OutputAcknowledged);
+        await using var server = await StartAsync(
+            connection => connection.SendAsync(ReplyBytes),
+            options => options.LingerUntil = LingerUntil.OutputAcknowledged);
         await using var peer = await server.ConnectAsync();
 
         Assert.Equal((ReplyBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
 
-        AssertEqual(CloseReason.HandlerCompleted, CloseOutcome.Acknowledged, discarded: 0, unacknowledged: 0, await server.NextResultAsync());
+        AssertEqual(
+            CloseReason.HandlerCompleted, CloseOutcome.Acknowledged, discarded: 0, unacknowledged: 0,
+            await server.NextResultAsync());
     }
 
     [Fact]
@@ -90,19 +101,24 @@ public abstract class CloseOutcomeTests
 
         var (received, end) = await peer.ReadToEndAsync();
         Assert.Equal(AbortLooksLike, end);
-        AssertEqual(CloseReason.HandlerCompleted, CloseOutcome.FlushTimedOut, discarded: 0, unacknowledged: result.UnacknowledgedBytes, result);
+        AssertEqual(
+            CloseReason.HandlerCompleted, CloseOutcome.FlushTimedOut, discarded: 0,
+            unacknowledged: result.UnacknowledgedBytes, result);
         AssertMissed(StuckReplyBytes - received, result.UnacknowledgedBytes);
     }
 
     [Fact]
     public async Task LingerTimedOut_PeerIsSilentAfterDelivery()
     {
-        await using var server = await StartAsync(connection => connection.SendAsync(ReplyBytes), options => options.LingerIdleTimeout = Short);
+        await using var server = await StartAsync(
+            connection => connection.SendAsync(ReplyBytes), options => options.LingerIdleTimeout = Short);
         await using var peer = await server.ConnectAsync();
 
         Assert.Equal((ReplyBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
 
-        AssertEqual(CloseReason.HandlerCompleted, CloseOutcome.LingerTimedOut, discarded: 0, unacknowledged: 0, await server.NextResultAsync());
+        AssertEqual(
+            CloseReason.HandlerCompleted, CloseOutcome.LingerTimedOut, discarded: 0, unacknowledged: 0,
+            await server.NextResultAsync());
         await peer.SendUntilResetAsync(); // The kernel's answer: nobody has the socket any more.
     }
 
@@ -110,7 +126,8 @@ public abstract class CloseOutcomeTests
     public async Task LingerLimitExceeded_PeerSendsForEver()
     {
         const int limit = 300_000;
-        await using var server = await StartAsync(connection => connection.SendAsync(ReplyBytes), options => options.MaxLingerBytes = limit);
+        await using var server =
+            await StartAsync(connection => connection.SendAsync(ReplyBytes), options => options.MaxLingerBytes = limit);
         await using var peer = await server.ConnectAsync();
 
         Assert.Equal((ReplyBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
@@ -118,22 +135,28 @@ public abstract class CloseOutcomeTests
         await peer.UploadPassesOrEndsAsync(long.MaxValue);
 
         var result = await server.NextResultAsync();
-        Assert.Equal((CloseReason.HandlerCompleted, CloseOutcome.LingerLimitExceeded, 0), (result.Reason, result.Outcome, result.UnacknowledgedBytes));
-        Assert.InRange(result.DiscardedBytes, limit + 1, limit + (1024 * 1024)); // One more than allowed, and at most what Kestrel's pipe holds.
+        Assert.Equal(
+            (CloseReason.HandlerCompleted, CloseOutcome.LingerLimitExceeded, 0),
+            (result.Reason, result.Outcome, result.UnacknowledgedBytes));
+        // One more than allowed, and at most what Kestrel's pipe holds.
+        Assert.InRange(result.DiscardedBytes, limit + 1, limit + (1024 * 1024));
     }
 
     [Fact]
     public async Task LingerLimitExceeded_ExactlyTheLimit_IsGraceful()
     {
         const int limit = 300_000;
-        await using var server = await StartAsync(connection => connection.SendAsync(ReplyBytes), options => options.MaxLingerBytes = limit);
+        await using var server =
+            await StartAsync(connection => connection.SendAsync(ReplyBytes), options => options.MaxLingerBytes = limit);
         await using var peer = await server.ConnectAsync();
 
         Assert.Equal((ReplyBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
         await peer.SendAsync(new byte[limit]);
         peer.HalfClose();
 
-        AssertEqual(CloseReason.HandlerCompleted, CloseOutcome.Graceful, discarded: limit, unacknowledged: 0, await server.NextResultAsync());
+        AssertEqual(
+            CloseReason.HandlerCompleted, CloseOutcome.Graceful, discarded: limit, unacknowledged: 0,
+            await server.NextResultAsync());
     }
 
     [Fact]
@@ -151,7 +174,8 @@ public abstract class CloseOutcomeTests
         var peers = new List<ScriptedPeer>();
         var closed = new List<Task<CloseResult>>();
 
-        // Each eviction tells that its cause has its place. Who of the first few took theirs in which order nobody can see.
+        // Each eviction tells that its cause has its place. Who of the first few took theirs in which order nobody can
+        // see.
         for (var count = 1; count <= 4 * places; count++)
         {
             var peer = await server.ConnectAsync();
@@ -161,7 +185,9 @@ public abstract class CloseOutcomeTests
             closed.Add(ended);
             if (count > places)
             {
-                AssertEqual(CloseReason.HandlerCompleted, CloseOutcome.LingerEvicted, discarded: 0, unacknowledged: 0, await server.NextResultAsync());
+                AssertEqual(
+                    CloseReason.HandlerCompleted, CloseOutcome.LingerEvicted, discarded: 0, unacknowledged: 0,
+                    await server.NextResultAsync());
             }
 
             if (count > 2 * places)
@@ -185,7 +211,8 @@ public abstract class CloseOutcomeTests
     [Fact]
     public async Task LingerEvicted_PlaceIsFreeAgainAfterAGracefulClose()
     {
-        await using var server = await StartAsync(connection => connection.SendAsync(ReplyBytes), options => options.MaxLingeringConnections = 1);
+        await using var server = await StartAsync(
+            connection => connection.SendAsync(ReplyBytes), options => options.MaxLingeringConnections = 1);
         for (var count = 0; count < 3; count++)
         {
             await using var peer = await server.ConnectAsync();
@@ -198,7 +225,8 @@ public abstract class CloseOutcomeTests
     [Fact]
     public async Task CloseTimedOut_PeerSendsForEver()
     {
-        await using var server = await StartAsync(connection => connection.SendAsync(ReplyBytes), options => options.CloseTimeout = Short);
+        await using var server =
+            await StartAsync(connection => connection.SendAsync(ReplyBytes), options => options.CloseTimeout = Short);
         await using var peer = await server.ConnectAsync();
 
         peer.StartUpload(); // Before the close begins: on a busy machine its time could be over first.
@@ -206,13 +234,16 @@ public abstract class CloseOutcomeTests
         await peer.UploadPassesOrEndsAsync(long.MaxValue);
 
         var result = await server.NextResultAsync();
-        Assert.Equal((CloseReason.HandlerCompleted, CloseOutcome.CloseTimedOut, 0), (result.Reason, result.Outcome, result.UnacknowledgedBytes));
+        Assert.Equal(
+            (CloseReason.HandlerCompleted, CloseOutcome.CloseTimedOut, 0),
+            (result.Reason, result.Outcome, result.UnacknowledgedBytes));
         Assert.True(result.Duration >= Short, $"{result.Duration} is too early.");
-        Assert.InRange(result.DiscardedBytes, 1, peer.UploadedBytes + ScriptedPeer.UploadChunkBytes); // The upload's last send was taken in part.
+        // The upload's last send was taken in part.
+        Assert.InRange(result.DiscardedBytes, 1, peer.UploadedBytes + ScriptedPeer.UploadChunkBytes);
     }
 
     [Fact]
-    public async Task CloseTimedOut_PeerNeverReads_TellsWhatItMissed()
+    public async Task FlushTimedOut_CloseTimeoutIsTheShorterLimit_TellsWhatItMissed()
     {
         await using var server = await StartAsync(
             connection =>
@@ -231,7 +262,9 @@ public abstract class CloseOutcomeTests
 
         var (received, end) = await peer.ReadToEndAsync();
         Assert.Equal(AbortLooksLike, end);
-        AssertEqual(CloseReason.HandlerCompleted, CloseOutcome.CloseTimedOut, discarded: 0, unacknowledged: result.UnacknowledgedBytes, result);
+        AssertEqual(
+            CloseReason.HandlerCompleted, CloseOutcome.FlushTimedOut, discarded: 0,
+            unacknowledged: result.UnacknowledgedBytes, result);
         AssertMissed(StuckReplyBytes - received, result.UnacknowledgedBytes);
     }
 
@@ -244,7 +277,9 @@ public abstract class CloseOutcomeTests
         Assert.Equal((ReplyBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
         peer.HalfClose();
 
-        AssertEqual(CloseReason.HandlerFaulted, CloseOutcome.Graceful, discarded: 0, unacknowledged: 0, await server.NextResultAsync());
+        AssertEqual(
+            CloseReason.HandlerFaulted, CloseOutcome.Graceful, discarded: 0, unacknowledged: 0,
+            await server.NextResultAsync());
     }
 
     [Fact]
@@ -255,7 +290,9 @@ public abstract class CloseOutcomeTests
 
         Assert.Equal((ReplyBytes, AbortLooksLike), await peer.ReadToEndAsync());
 
-        AssertEqual(CloseReason.HandlerFaulted, CloseOutcome.Aborted, discarded: 0, unacknowledged: 0, await server.NextResultAsync());
+        AssertEqual(
+            CloseReason.HandlerFaulted, CloseOutcome.Aborted, discarded: 0, unacknowledged: 0,
+            await server.NextResultAsync());
     }
 
     [Fact]
@@ -271,7 +308,9 @@ public abstract class CloseOutcomeTests
 
         Assert.Equal((0, AbortLooksLike), await peer.ReadToEndAsync());
 
-        AssertEqual(CloseReason.HandlerFaulted, CloseOutcome.Aborted, discarded: 0, unacknowledged: 0, await server.NextResultAsync());
+        AssertEqual(
+            CloseReason.HandlerFaulted, CloseOutcome.Aborted, discarded: 0, unacknowledged: 0,
+            await server.NextResultAsync());
     }
 
     [Fact]
@@ -289,7 +328,9 @@ public abstract class CloseOutcomeTests
 
         Assert.Equal((0, AbortLooksLike), await peer.ReadToEndAsync());
 
-        AssertEqual(CloseReason.HandlerCompleted, CloseOutcome.Aborted, discarded: 0, unacknowledged: KnowsUnacknowledgedAfterApplicationAbort ? 0 : null, await server.NextResultAsync());
+        AssertEqual(
+            CloseReason.HandlerCompleted, CloseOutcome.Aborted, discarded: 0,
+            unacknowledged: KnowsUnacknowledgedAfterApplicationAbort ? 0 : null, await server.NextResultAsync());
     }
 
     [Fact]
@@ -308,7 +349,9 @@ public abstract class CloseOutcomeTests
 
         lingering.Abort();
 
-        AssertEqual(CloseReason.HandlerCompleted, CloseOutcome.Aborted, discarded: 0, unacknowledged: 0, await server.NextResultAsync());
+        AssertEqual(
+            CloseReason.HandlerCompleted, CloseOutcome.Aborted, discarded: 0, unacknowledged: 0,
+            await server.NextResultAsync());
         await peer.SendUntilResetAsync();
     }
 
@@ -330,6 +373,7 @@ public abstract class CloseOutcomeTests
         Assert.InRange(unacknowledged.Value, missed, missed + TestServer.LargestSend);
     }
 
-    private protected static void AssertEqual(CloseReason reason, CloseOutcome outcome, long discarded, long? unacknowledged, CloseResult actual) =>
+    private protected static void AssertEqual(
+        CloseReason reason, CloseOutcome outcome, long discarded, long? unacknowledged, CloseResult actual) =>
         Assert.Equal(new CloseResult(reason, outcome, actual.Duration, discarded, unacknowledged), actual);
 }

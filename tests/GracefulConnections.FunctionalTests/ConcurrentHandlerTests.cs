@@ -5,14 +5,17 @@ using Microsoft.AspNetCore.Connections;
 
 namespace GracefulConnections.FunctionalTests;
 
-/// <summary>Handlers that read on one thread and write on another while a third asks for the close, 10,000 times.</summary>
+/// <summary>
+/// Handlers that read on one thread and write on another while a third asks for the close, 10,000 times.
+/// </summary>
 [Collection(SerialTests.Name)]
 public class ConcurrentHandlerTests
 {
     private const int ConnectionCount = 10_000;
     private const int AtATime = 16;
     private const int PieceBytes = 1000;
-    private const int MostPieces = 50; // The request may be late on a busy machine, and the test is not about megabytes.
+    // The request may be late on a busy machine, and the test is not about megabytes.
+    private const int MostPieces = 50;
 
     [Fact]
     public Task CloseRequest_ReaderAndWriterOnTheirOwnThreads_LosesNothing() => RunAsync(
@@ -80,12 +83,15 @@ public class ConcurrentHandlerTests
         await using var server = await TestServer.StartAsync(async connection =>
         {
             var meeting = meetings.GetOrAdd(((IPEndPoint)connection.RemoteEndPoint!).Port, _ => new Meeting());
-            await meeting.PeerConnected.Task.InTimeAsync(); // Otherwise an abort may come before the peer knows that it is connected.
-            ThreadPool.UnsafeQueueUserWorkItem(static graceful => graceful.RequestClose(), connection.Graceful(), preferLocal: false);
+            // Otherwise an abort may come before the peer knows that it is connected.
+            await meeting.PeerConnected.Task.InTimeAsync();
+            ThreadPool.UnsafeQueueUserWorkItem(
+                static graceful => graceful.RequestClose(), connection.Graceful(), preferLocal: false);
             meeting.HandlerWrote.SetResult(await handler(connection, exceptions));
         });
 
-        await Parallel.ForAsync(0, ConnectionCount, new ParallelOptions { MaxDegreeOfParallelism = AtATime }, async (_, _) =>
+        await Parallel.ForAsync(
+            0, ConnectionCount, new ParallelOptions { MaxDegreeOfParallelism = AtATime }, async (_, _) =>
         {
             await using var peer = await server.ConnectAsync();
             var port = ((IPEndPoint)peer.Socket.LocalEndPoint!).Port;
@@ -101,14 +107,18 @@ public class ConcurrentHandlerTests
             Assert.Contains((await server.NextResultAsync()).Outcome, outcomes);
         }
 
-        Assert.All(exceptions, exception => Assert.True(exception is null || documented.Contains(exception.GetType()), exception?.ToString()));
+        Assert.All(
+            exceptions,
+            exception => Assert.True(
+                exception is null || documented.Contains(exception.GetType()), exception?.ToString()));
     }
 
     private sealed class Meeting
     {
         public TaskCompletionSource PeerConnected { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-        public TaskCompletionSource<long> HandlerWrote { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        public TaskCompletionSource<long> HandlerWrote { get; } =
+            new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 
     private static async Task<long> WriteUntilCloseRequestedAsync(ConnectionContext connection)

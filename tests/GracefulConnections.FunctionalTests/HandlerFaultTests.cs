@@ -69,7 +69,9 @@ public class HandlerFaultTests
         Assert.Equal((0, PeerSaw.Reset), await peer.ReadToEndAsync());
         peerIsDone.SetResult();
         var result = await server.NextResultAsync();
-        Assert.Equal((CloseReason.HandlerFaulted, CloseOutcome.Aborted, TimeSpan.Zero), (result.Reason, result.Outcome, result.Duration));
+        Assert.Equal(
+            (CloseReason.HandlerFaulted, CloseOutcome.Aborted, TimeSpan.Zero),
+            (result.Reason, result.Outcome, result.Duration));
     }
 
     [Fact]
@@ -92,7 +94,10 @@ public class HandlerFaultTests
         await using var peer = await server.ConnectAsync();
 
         Assert.Equal((FlushedBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
-        Assert.All(await exceptions.Task.InTimeAsync(), exception => Assert.Contains("Output.Complete()", Assert.IsType<InvalidOperationException>(exception).Message));
+        Assert.All(
+            await exceptions.Task.InTimeAsync(),
+            exception => Assert.Contains(
+                "Output.Complete()", Assert.IsType<InvalidOperationException>(exception).Message));
         peer.HalfClose();
         Assert.Equal(CloseOutcome.Graceful, (await server.NextResultAsync()).Outcome);
     }
@@ -106,7 +111,9 @@ public class HandlerFaultTests
         {
             var input = connection.Transport.Input;
             await input.CompleteAsync();
-            exceptions.SetResult([await Record.ExceptionAsync(() => connection.ReadToEndAsync()), Record.Exception(() => input.TryRead(out _))]);
+            exceptions.SetResult(
+                [await Record.ExceptionAsync(() => connection.ReadToEndAsync()),
+                Record.Exception(() => input.TryRead(out _))]);
             await connection.SendAsync(FlushedBytes);
         });
         await using var peer = await server.ConnectAsync();
@@ -114,7 +121,8 @@ public class HandlerFaultTests
         peer.HalfClose();
 
         Assert.Equal((FlushedBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
-        Assert.All(await exceptions.Task.InTimeAsync(), exception => Assert.IsType<InvalidOperationException>(exception));
+        Assert.All(
+            await exceptions.Task.InTimeAsync(), exception => Assert.IsType<InvalidOperationException>(exception));
         var result = await server.NextResultAsync();
         Assert.Equal((CloseOutcome.Graceful, uploadBytes), (result.Outcome, result.DiscardedBytes));
     }

@@ -86,10 +86,14 @@ public class KestrelLogTests
         Assert.StartsWith("Microsoft.AspNetCore.Server.Kestrel", error.Category, StringComparison.Ordinal);
     }
 
-    private static Task<TestServer> StartAsync(CapturedLog log, Func<ConnectionContext, Task> handler, Action<GracefulCloseOptions>? configure = null) =>
-        TestServer.StartAsync(handler, configure, builder => builder.Logging.SetMinimumLevel(LogLevel.Trace).AddProvider(log));
+    private static Task<TestServer> StartAsync(
+        CapturedLog log, Func<ConnectionContext, Task> handler, Action<GracefulCloseOptions>? configure = null) =>
+        TestServer.StartAsync(
+            handler, configure, builder => builder.Logging.SetMinimumLevel(LogLevel.Trace).AddProvider(log));
 
-    private static async Task AssertQuietAsync(Func<ConnectionContext, Task> handler, Func<ScriptedPeer, Task> act, Action<GracefulCloseOptions>? configure = null)
+    private static async Task AssertQuietAsync(
+        Func<ConnectionContext, Task> handler, Func<ScriptedPeer, Task> act, Action<GracefulCloseOptions>? configure =
+        null)
     {
         using var log = new CapturedLog();
         await using (var server = await StartAsync(log, handler, configure))
@@ -103,8 +107,14 @@ public class KestrelLogTests
             await server.StopAsync(); // Kestrel has logged all it has to say of the connection.
         }
 
-        Assert.Contains(log.Entries, entry => entry.Category == "GracefulConnections" && entry.Message.Contains(" closed: ", StringComparison.Ordinal));
+        Assert.Contains(
+            log.Entries,
+            entry => entry.Category == "GracefulConnections"
+                && entry.Message.Contains(" closed: ", StringComparison.Ordinal));
         Assert.DoesNotContain(log.Entries, entry => entry.Level > LogLevel.Information);
-        Assert.DoesNotContain(log.Entries, entry => entry.Level == LogLevel.Information && entry.Category.StartsWith("Microsoft.AspNetCore.Server.Kestrel", StringComparison.Ordinal));
+        Assert.DoesNotContain(
+            log.Entries,
+            entry => entry.Level == LogLevel.Information
+            && entry.Category.StartsWith("Microsoft.AspNetCore.Server.Kestrel", StringComparison.Ordinal));
     }
 }

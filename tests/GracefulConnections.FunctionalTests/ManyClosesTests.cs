@@ -5,7 +5,9 @@ using Microsoft.AspNetCore.Connections;
 
 namespace GracefulConnections.FunctionalTests;
 
-/// <summary>10,000 closes of each kind leave nothing behind: no descriptor, no socket that only a descriptor keeps, no object.</summary>
+/// <summary>
+/// 10,000 closes of each kind leave nothing behind: no descriptor, no socket that only a descriptor keeps, no object.
+/// </summary>
 [Collection(SerialTests.Name)]
 public class ManyClosesTests
 {
@@ -81,7 +83,8 @@ public class ManyClosesTests
     public Task PeerNeverCloses_LeavesNothing() => CloseAsync(
         async connection =>
         {
-            await connection.ReadExactlyAsync(MessageBytes); // Otherwise the reset may come before the peer knows that it is connected.
+            // Otherwise the reset may come before the peer knows that it is connected.
+            await connection.ReadExactlyAsync(MessageBytes);
             await connection.SendAsync(MessageBytes);
         },
         async peer =>
@@ -144,10 +147,13 @@ public class ManyClosesTests
         await Eventually.IsTrueAsync(() => peer.Socket.Poll(0, SelectMode.SelectError));
     }
 
-    private static Task CloseAsync(Func<ConnectionContext, Task> handler, Func<ScriptedPeer, Task> act, params CloseOutcome[] outcomes) =>
+    private static Task CloseAsync(
+        Func<ConnectionContext, Task> handler, Func<ScriptedPeer, Task> act, params CloseOutcome[] outcomes) =>
         CloseAsync(handler, act, _ => { }, outcomes);
 
-    private static async Task CloseAsync(Func<ConnectionContext, Task> handler, Func<ScriptedPeer, Task> act, Action<GracefulCloseOptions> configure, params CloseOutcome[] outcomes)
+    private static async Task CloseAsync(
+        Func<ConnectionContext, Task> handler, Func<ScriptedPeer, Task> act, Action<GracefulCloseOptions> configure,
+        params CloseOutcome[] outcomes)
     {
         var connections = new ConcurrentQueue<WeakReference<IGracefulCloseFeature>>();
         await using var server = await TestServer.StartAsync(
@@ -163,7 +169,9 @@ public class ManyClosesTests
         await RunAsync(CloseCount);
 
         await Eventually.IsTrueAsync(() => KernelSocket.CountDescriptors() <= descriptors);
-        Assert.DoesNotContain(KernelSocket.OnPort(server.Port), socket => socket is { State: KernelSocket.CloseWait or KernelSocket.FinWait2, HasDescriptor: true });
+        Assert.DoesNotContain(
+            KernelSocket.OnPort(server.Port),
+            socket => socket is { State: KernelSocket.CloseWait or KernelSocket.FinWait2, HasDescriptor: true });
         Assert.Equal(CloseCount + AtATime, connections.Count);
         await Eventually.IsTrueAsync(() => CountAlive(connections) == 0);
 

@@ -14,7 +14,8 @@ public sealed class OutgoingConnectionTests : IDisposable
     private const long UploadBytes = 20_000_000;
 
     private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-    private readonly SocketConnectionContextFactory _factory = new(new SocketConnectionFactoryOptions(), NullLogger.Instance);
+    private readonly SocketConnectionContextFactory _factory =
+        new(new SocketConnectionFactoryOptions(), NullLogger.Instance);
 
     public OutgoingConnectionTests()
     {
@@ -40,7 +41,9 @@ public sealed class OutgoingConnectionTests : IDisposable
         Assert.False(running.IsCompleted); // The peer's FIN is missing.
         peer.HalfClose();
         var result = await running.InTimeAsync();
-        Assert.Equal((CloseReason.HandlerCompleted, CloseOutcome.Graceful, 0L), (result.Reason, result.Outcome, result.UnacknowledgedBytes));
+        Assert.Equal(
+            (CloseReason.HandlerCompleted, CloseOutcome.Graceful, 0L),
+            (result.Reason, result.Outcome, result.UnacknowledgedBytes));
     }
 
     // What costs most of the request with a plain close.
@@ -58,7 +61,9 @@ public sealed class OutgoingConnectionTests : IDisposable
         await peer.SendAsync(new byte[UploadBytes]); // After our FIN.
         peer.HalfClose();
         var result = await running.InTimeAsync();
-        Assert.Equal((CloseOutcome.Graceful, 2 * UploadBytes, 0L), (result.Outcome, result.DiscardedBytes, result.UnacknowledgedBytes));
+        Assert.Equal(
+            (CloseOutcome.Graceful, 2 * UploadBytes, 0L),
+            (result.Outcome, result.DiscardedBytes, result.UnacknowledgedBytes));
     }
 
     [Fact]
@@ -128,7 +133,9 @@ public sealed class OutgoingConnectionTests : IDisposable
     {
         await using var connection = await ConnectAsync();
         await using var peer = await AcceptAsync();
-        var running = connection.RunGracefullyAsync(connection => connection.SendAsync(RequestBytes), new GracefulCloseOptions { LingerIdleTimeout = TimeSpan.FromMilliseconds(200) });
+        var running = connection.RunGracefullyAsync(
+            connection => connection.SendAsync(RequestBytes),
+            new GracefulCloseOptions { LingerIdleTimeout = TimeSpan.FromMilliseconds(200) });
 
         Assert.Equal((RequestBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
 

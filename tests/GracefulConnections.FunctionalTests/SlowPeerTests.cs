@@ -15,7 +15,8 @@ public class SlowPeerTests
     [Fact]
     public async Task Close_PeerReadsAtATrickle_GetsEveryByte()
     {
-        var timeout = TimeSpan.FromSeconds(1); // Many times the pause between two reads of the peer, and a part of the whole trickle.
+        // Many times the pause between two reads of the peer, and a part of the whole trickle.
+        var timeout = TimeSpan.FromSeconds(1);
         await using var server = await TestServer.StartAsync(
             connection =>
             {
@@ -107,7 +108,8 @@ public class SlowPeerTests
         await using var server = await TestServer.StartAsync(
             connection =>
             {
-                connection.Features.Get<IConnectionSocketFeature>()!.Socket.SendBufferSize = 64 * 1024; // Else the kernel may take the whole reply, and the handler returns first.
+                // Else the kernel may take the whole reply, and the handler returns first.
+                connection.Features.Get<IConnectionSocketFeature>()!.Socket.SendBufferSize = 64 * 1024;
                 connected.SetResult(connection.Graceful());
                 return connection.SendAsync(ReplyBytes);
             },
@@ -120,7 +122,9 @@ public class SlowPeerTests
 
         Assert.Equal(ReplyBytes, received);
         var result = await server.NextResultAsync();
-        Assert.Equal((CloseReason.Application, CloseOutcome.Graceful, 0), (result.Reason, result.Outcome, result.UnacknowledgedBytes));
+        Assert.Equal(
+            (CloseReason.Application, CloseOutcome.Graceful, 0),
+            (result.Reason, result.Outcome, result.UnacknowledgedBytes));
     }
 
     private static void SmallWindow(Socket socket) => socket.ReceiveBufferSize = 64 * 1024;

@@ -77,7 +77,8 @@ public class WireTests
         var wire = await capture.StopAsync();
         Assert.Equal(["server FIN", "peer FIN"], Endings(wire, server));
         var afterFin = wire.SkipWhile(segment => !(segment.IsFin && segment.SourcePort == server.Port)).ToList();
-        Assert.Equal(uploadBytes, afterFin.Sum(segment => segment.SourcePort == server.Port ? 0 : segment.PayloadBytes));
+        Assert.Equal(
+            uploadBytes, afterFin.Sum(segment => segment.SourcePort == server.Port ? 0 : segment.PayloadBytes));
     }
 
     [Fact]
@@ -139,7 +140,8 @@ public class WireTests
 
         Assert.Equal(CloseOutcome.FlushTimedOut, (await server.NextResultAsync()).Outcome);
 
-        // To data that another processor brings to it a moment later than our RST, the peer's kernel answers with its own. Before ours there is none, and no FIN at all.
+        // To data that another processor brings to it a moment later than our RST, the peer's kernel answers with its
+        // own. Before ours there is none, and no FIN at all.
         var endings = Endings(await capture.StopAsync(), server).ToList();
         Assert.Equal("server RST", endings[0]);
         Assert.All(endings.Skip(1), static ending => Assert.Equal("peer RST", ending));
@@ -148,7 +150,8 @@ public class WireTests
     [Fact]
     public async Task LingerTimeout_PeerIsSilent_SendsNothingBehindFin()
     {
-        await using var server = await TestServer.StartAsync(connection => connection.SendAsync(ReplyBytes), options => options.LingerIdleTimeout = Short);
+        await using var server = await TestServer.StartAsync(
+            connection => connection.SendAsync(ReplyBytes), options => options.LingerIdleTimeout = Short);
         await using var capture = await WireCapture.StartAsync(server.Port);
         await using var peer = await server.ConnectAsync();
         Assert.Equal((ReplyBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
@@ -161,7 +164,8 @@ public class WireTests
     [Fact]
     public async Task LingerLimit_PeerStillUploading_AnswersWithResetBehindFin()
     {
-        await using var server = await TestServer.StartAsync(connection => connection.SendAsync(ReplyBytes), options => options.MaxLingerBytes = 0);
+        await using var server = await TestServer.StartAsync(
+            connection => connection.SendAsync(ReplyBytes), options => options.MaxLingerBytes = 0);
         await using var capture = await WireCapture.StartAsync(server.Port);
         await using var peer = await server.ConnectAsync();
         Assert.Equal((ReplyBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
@@ -175,7 +179,8 @@ public class WireTests
     [Fact]
     public async Task Eviction_PeerIsSilent_SendsNothingBehindFin()
     {
-        await using var server = await TestServer.StartAsync(connection => connection.SendAsync(ReplyBytes), options => options.MaxLingeringConnections = 1);
+        await using var server = await TestServer.StartAsync(
+            connection => connection.SendAsync(ReplyBytes), options => options.MaxLingeringConnections = 1);
         await using var capture = await WireCapture.StartAsync(server.Port);
         await using var first = await server.ConnectAsync();
         Assert.Equal((ReplyBytes, PeerSaw.Eof), await first.ReadToEndAsync());
@@ -191,7 +196,8 @@ public class WireTests
     [Fact]
     public async Task CloseTimeout_PeerIsSilent_SendsNothingBehindFin()
     {
-        await using var server = await TestServer.StartAsync(connection => connection.SendAsync(ReplyBytes), options => options.CloseTimeout = Short);
+        await using var server = await TestServer.StartAsync(
+            connection => connection.SendAsync(ReplyBytes), options => options.CloseTimeout = Short);
         await using var capture = await WireCapture.StartAsync(server.Port);
         await using var peer = await server.ConnectAsync();
         Assert.Equal((ReplyBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
@@ -226,9 +232,11 @@ public class WireTests
         throw new InvalidOperationException("The handler's own.");
     }
 
-    // One entry for each FIN, sent again or not, and for each RST. A kernel that has nothing left of a connection may answer more than one segment with RST; one is enough to know.
+    // One entry for each FIN, sent again or not, and for each RST. A kernel that has nothing left of a connection may
+    // answer more than one segment with RST; one is enough to know.
     private static IEnumerable<string> Endings(IEnumerable<Segment> wire, TestServer server) => wire
         .Where(segment => segment.IsFin || segment.IsReset)
         .DistinctBy(segment => (segment.SourcePort, segment.DestinationPort, segment.IsReset, segment.Sequence))
-        .Select(segment => $"{(segment.SourcePort == server.Port ? "server" : "peer")} {(segment.IsReset ? "RST" : "FIN")}");
+        .Select(segment =>
+            $"{(segment.SourcePort == server.Port ? "server" : "peer")} {(segment.IsReset ? "RST" : "FIN")}");
 }

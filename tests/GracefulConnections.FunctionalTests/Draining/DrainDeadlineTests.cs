@@ -3,7 +3,9 @@ using Microsoft.Extensions.Logging;
 
 namespace GracefulConnections.FunctionalTests.Draining;
 
-/// <summary>What bounds a drain: its cap on lingering, its deadline, and an operator or a host that has waited long enough.</summary>
+/// <summary>
+/// What bounds a drain: its cap on lingering, its deadline, and an operator or a host that has waited long enough.
+/// </summary>
 public class DrainDeadlineTests
 {
     private const int MessageBytes = 1000;
@@ -13,7 +15,8 @@ public class DrainDeadlineTests
     [Fact]
     public async Task LingerIdleTimeout_PeerKeepsItsSideOpen_EndsLongBeforeTheEndpoints()
     {
-        await using var server = await TestServer.StartDrainingAsync(HandlerSteps.EchoAsync, drain => drain.LingerIdleTimeout = Short);
+        await using var server =
+            await TestServer.StartDrainingAsync(HandlerSteps.EchoAsync, drain => drain.LingerIdleTimeout = Short);
         await using var peer = await server.ConnectTrackedAsync();
 
         var report = await server.StopAndReportAsync();
@@ -26,7 +29,8 @@ public class DrainDeadlineTests
     [Fact]
     public async Task LingerIdleTimeout_ConnectionLingersAlready_IsCappedToo()
     {
-        await using var server = await TestServer.StartDrainingAsync(static connection => connection.SendAsync(MessageBytes), drain => drain.LingerIdleTimeout = Short);
+        await using var server = await TestServer.StartDrainingAsync(
+            static connection => connection.SendAsync(MessageBytes), drain => drain.LingerIdleTimeout = Short);
         await using var peer = await server.ConnectAsync();
         Assert.Equal((MessageBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
         await Eventually.IsTrueAsync(() => server.Drain.GetConnections() is [{ State: CloseState.Lingering }]);
@@ -40,7 +44,8 @@ public class DrainDeadlineTests
     [Fact]
     public async Task LingerIdleTimeout_PeerAcknowledgesAndKeepsItsSideOpen_CountsAsDelivered()
     {
-        await using var server = await TestServer.StartDrainingAsync(HandlerSteps.EchoAsync, configure: options => options.LingerUntil = LingerUntil.OutputAcknowledged);
+        await using var server = await TestServer.StartDrainingAsync(
+            HandlerSteps.EchoAsync, configure: options => options.LingerUntil = LingerUntil.OutputAcknowledged);
         await using var peer = await server.ConnectTrackedAsync();
 
         var report = await server.StopAndReportAsync();
@@ -69,14 +74,18 @@ public class DrainDeadlineTests
 
         AssertOnly(CloseOutcome.Aborted, report);
         var aborted = Assert.Single(report.Aborted);
-        Assert.Equal((CloseState.Open, true, StuckReplyBytes), (aborted.State, aborted.IsPeerWindowClosed, aborted.WrittenBytes));
+        Assert.Equal(
+            (CloseState.Open, true, StuckReplyBytes),
+            (aborted.State, aborted.IsPeerWindowClosed, aborted.WrittenBytes));
         Assert.Equal((0, aborted.UnacknowledgedBytes), (report.UnendedHandlerCount, report.UnacknowledgedBytes));
         var (received, end) = await peer.ReadToEndAsync();
         Assert.Equal(PeerSaw.Reset, end);
         var missed = StuckReplyBytes - received;
         Assert.InRange(report.UnacknowledgedBytes, missed, missed + TestServer.LargestSend);
         var warning = Assert.Single(log.Entries, static entry => entry.Level >= LogLevel.Warning);
-        Assert.StartsWith($"The drain aborted 1 connections, {report.UnacknowledgedBytes} bytes were lost.", warning.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            $"The drain aborted 1 connections, {report.UnacknowledgedBytes} bytes were lost.", warning.Message,
+            StringComparison.Ordinal);
         Assert.Contains(aborted.ConnectionId, warning.Message, StringComparison.Ordinal);
         AssertKestrelAbortedNothing(log);
     }
@@ -101,7 +110,8 @@ public class DrainDeadlineTests
             await busy.SendAsync(new byte[MessageBytes / 2]);
         }
 
-        await Eventually.IsTrueAsync(() => server.Drain.GetConnections().Count(static connection => connection.IsBusy) == count);
+        await Eventually.IsTrueAsync(
+            () => server.Drain.GetConnections().Count(static connection => connection.IsBusy) == count);
         var stopping = server.StopAndReportAsync();
 
         foreach (var idle in peers[..count])
@@ -117,7 +127,9 @@ public class DrainDeadlineTests
         }
 
         var report = await stopping;
-        Assert.Equal((2 * count, count, count), (report.ConnectionCount, report.Outcomes[CloseOutcome.Graceful], report.Outcomes[CloseOutcome.Aborted]));
+        Assert.Equal(
+            (2 * count, count, count),
+            (report.ConnectionCount, report.Outcomes[CloseOutcome.Graceful], report.Outcomes[CloseOutcome.Aborted]));
         Assert.Equal((count, 0), (report.Aborted.Count, report.UnendedHandlerCount));
         AssertKestrelAbortedNothing(log);
     }
@@ -143,7 +155,8 @@ public class DrainDeadlineTests
     public async Task Stop_TokenIsCancelledDuringTheAnnouncement_AbortsNow()
     {
         using var patience = new CancellationTokenSource();
-        await using var server = await TestServer.StartDrainingAsync(HandlerSteps.EchoAsync, drain => drain.AnnounceDelay = 2 * TestServer.TestLimit);
+        await using var server = await TestServer.StartDrainingAsync(
+            HandlerSteps.EchoAsync, drain => drain.AnnounceDelay = 2 * TestServer.TestLimit);
         await using var peer = await server.ConnectTrackedAsync();
         var stopping = server.StopWhilePatientAsync(patience.Token);
         await Eventually.IsTrueAsync(() => server.Drain.Phase == DrainPhase.Announced);
@@ -156,8 +169,13 @@ public class DrainDeadlineTests
     }
 
     private static void AssertOnly(CloseOutcome outcome, DrainReport report) =>
-        Assert.Equal((1, new KeyValuePair<CloseOutcome, int>(outcome, 1)), (report.ConnectionCount, Assert.Single(report.Outcomes)));
+        Assert.Equal(
+            (1, new KeyValuePair<CloseOutcome, int>(outcome, 1)),
+            (report.ConnectionCount, Assert.Single(report.Outcomes)));
 
     private static void AssertKestrelAbortedNothing(CapturedLog log) =>
-        Assert.DoesNotContain(log.Entries, static entry => entry.Message.Contains("failed to close gracefully", StringComparison.OrdinalIgnoreCase) || entry.Message.Contains("failed to abort", StringComparison.OrdinalIgnoreCase));
+        Assert.DoesNotContain(
+            log.Entries,
+            static entry => entry.Message.Contains("failed to close gracefully", StringComparison.OrdinalIgnoreCase)
+            || entry.Message.Contains("failed to abort", StringComparison.OrdinalIgnoreCase));
 }

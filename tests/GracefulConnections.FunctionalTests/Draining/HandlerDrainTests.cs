@@ -5,7 +5,10 @@ using Microsoft.Extensions.Logging;
 
 namespace GracefulConnections.FunctionalTests.Draining;
 
-/// <summary>Every kind of handler at the stop of a host with <c>AddGracefulShutdown()</c>: its end as the peer sees it, and as the report tells it.</summary>
+/// <summary>
+/// Every kind of handler at the stop of a host with <c>AddGracefulShutdown()</c>: its end as the peer sees it, and as
+/// the report tells it.
+/// </summary>
 public class HandlerDrainTests
 {
     private const int MessageBytes = 1000;
@@ -31,7 +34,8 @@ public class HandlerDrainTests
     public async Task Stop_LoopsOnReadsWithHalfAMessage_ServesItWhole()
     {
         var halfRead = new TaskCompletionSource();
-        await using var server = await TestServer.StartDrainingAsync(connection => connection.ServeMessagesAsync(MessageBytes, () => halfRead.TrySetResult()));
+        await using var server = await TestServer.StartDrainingAsync(
+            connection => connection.ServeMessagesAsync(MessageBytes, () => halfRead.TrySetResult()));
         await using var peer = await server.ConnectAsync();
         await peer.SendAsync(new byte[MessageBytes / 2]);
         await halfRead.Task.InTimeAsync();
@@ -73,7 +77,8 @@ public class HandlerDrainTests
                 await goOn.Task.InTimeAsync();
                 await HandlerSteps.EchoAsync(connection);
             },
-            build: builder => builder.WebHost.UseSockets(sockets => sockets.MaxReadBufferSize = 1)); // So that the server reads one block, and the rest stays in the kernel.
+            // So that the server reads one block, and the rest stays in the kernel.
+            build: builder => builder.WebHost.UseSockets(sockets => sockets.MaxReadBufferSize = 1));
         await using var peer = await server.ConnectAsync();
         await peer.SendAsync(new byte[1]);
         await busy.Task.InTimeAsync();
@@ -93,7 +98,8 @@ public class HandlerDrainTests
     public async Task Stop_MessagesThatJustArrivedAtIdleConnections_AreServedFirst()
     {
         const int peerCount = 50;
-        await using var server = await TestServer.StartDrainingAsync(connection => connection.ServeMessagesAsync(MessageBytes));
+        await using var server =
+            await TestServer.StartDrainingAsync(connection => connection.ServeMessagesAsync(MessageBytes));
         var peers = new List<ScriptedPeer>();
         for (var i = 0; i < peerCount; i++)
         {
@@ -139,7 +145,8 @@ public class HandlerDrainTests
     public async Task Stop_PushOnlyHandlerThatWatchesCloseRequested_EndsWithFinAfterItsLastTick()
     {
         long written = 0;
-        await using var server = await TestServer.StartDrainingAsync(async connection => written = await PushUntilCloseRequestedAsync(connection));
+        await using var server = await TestServer.StartDrainingAsync(
+            async connection => written = await PushUntilCloseRequestedAsync(connection));
         await using var peer = await server.ConnectAsync();
         await peer.ReadExactlyAsync(MessageBytes);
 
@@ -256,13 +263,15 @@ public class HandlerDrainTests
         var report = await server.StopAndReportAsync();
 
         Assert.Equal((0, PeerSaw.Reset), await peer.ReadToEndAsync());
-        await AssertEndedAsync(server, report, CloseOutcome.Aborted); // By its handler, and not because its time was up.
+        // By its handler, and not because its time was up.
+        await AssertEndedAsync(server, report, CloseOutcome.Aborted);
     }
 
     [Fact]
     public async Task Stop_BlockedInAWriteToAPeerThatNeverReads_IsResetAtFlushStallTimeout()
     {
-        await using var server = await TestServer.StartDrainingAsync(SendStuckReplyAsync, configure: options => options.FlushStallTimeout = Short);
+        await using var server = await TestServer.StartDrainingAsync(
+            SendStuckReplyAsync, configure: options => options.FlushStallTimeout = Short);
         await using var peer = await server.ConnectAsync(SmallWindow);
         await WriteBlockedAsync(server);
 
@@ -320,9 +329,11 @@ public class HandlerDrainTests
     private static void SmallWindow(System.Net.Sockets.Socket socket) => socket.ReceiveBufferSize = 64 * 1024;
 
     private static Task WriteBlockedAsync(TestServer server) =>
-        Eventually.IsTrueAsync(() => server.Drain.GetConnections() is [{ IsPeerWindowClosed: true, UnacknowledgedBytes: > 0 }]);
+        Eventually.IsTrueAsync(
+            () => server.Drain.GetConnections() is [{ IsPeerWindowClosed: true, UnacknowledgedBytes: > 0 }]);
 
-    private static Task CloseRequestedAsync(TestServer server) => Eventually.IsTrueAsync(() => server.Drain.GetConnections() is [{ IsCloseRequested: true }]);
+    private static Task CloseRequestedAsync(TestServer server) =>
+        Eventually.IsTrueAsync(() => server.Drain.GetConnections() is [{ IsCloseRequested: true }]);
 
     private static async Task AssertEndedAsync(TestServer server, DrainReport report, CloseOutcome outcome)
     {
@@ -340,7 +351,9 @@ public class HandlerDrainTests
     }
 
     private static void AssertAbandoned(CapturedLog log, DrainReport report) => Assert.Single(log.Entries, entry =>
-        entry.Level == LogLevel.Warning && entry.Message.Contains($"\"{report.Aborted[0].ConnectionId}\"", StringComparison.Ordinal) && entry.Message.EndsWith("The host stops without it.", StringComparison.Ordinal));
+        entry.Level == LogLevel.Warning
+            && entry.Message.Contains($"\"{report.Aborted[0].ConnectionId}\"", StringComparison.Ordinal)
+            && entry.Message.EndsWith("The host stops without it.", StringComparison.Ordinal));
 
     private static async Task AssertResultAsync(TestServer server, CloseOutcome outcome)
     {

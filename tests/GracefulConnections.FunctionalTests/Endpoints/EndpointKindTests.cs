@@ -27,8 +27,10 @@ public sealed class EndpointKindTests
     [InlineData(TlsPlacement.Both)]
     public async Task UnixSocket_Tls_PeerStillUploading_GetsTheWholeReply(TlsPlacement placement)
     {
-        var endPoint = new UnixDomainSocketEndPoint(Path.Combine(Path.GetTempPath(), $"graceful-{Guid.NewGuid():N}.sock"));
-        await using var server = await TestServer.StartAsync(endPoint, (server, endpoint) => UseTls(server, endpoint, placement));
+        var endPoint =
+            new UnixDomainSocketEndPoint(Path.Combine(Path.GetTempPath(), $"graceful-{Guid.NewGuid():N}.sock"));
+        await using var server =
+            await TestServer.StartAsync(endPoint, (server, endpoint) => UseTls(server, endpoint, placement));
 
         await WholeReply.AssertArrivesOverTlsAsync(server, endPoint, EndOf(placement));
     }
@@ -38,7 +40,8 @@ public sealed class EndpointKindTests
     public async Task Handle_PeerStillUploading_GetsTheWholeReply()
     {
         var (handle, endPoint) = ListenAndPass();
-        await using var server = await StartAsync((server, kestrel) => kestrel.ListenHandle(handle, endpoint => Use(server, endpoint)));
+        await using var server =
+            await StartAsync((server, kestrel) => kestrel.ListenHandle(handle, endpoint => Use(server, endpoint)));
 
         await WholeReply.AssertArrivesAsync(server, endPoint);
     }
@@ -50,7 +53,8 @@ public sealed class EndpointKindTests
     public async Task Handle_Tls_PeerStillUploading_GetsTheWholeReply(TlsPlacement placement)
     {
         var (handle, endPoint) = ListenAndPass();
-        await using var server = await StartAsync((server, kestrel) => kestrel.ListenHandle(handle, endpoint => UseTls(server, endpoint, placement)));
+        await using var server = await StartAsync(
+            (server, kestrel) => kestrel.ListenHandle(handle, endpoint => UseTls(server, endpoint, placement)));
 
         await WholeReply.AssertArrivesOverTlsAsync(server, endPoint, EndOf(placement));
     }
@@ -59,7 +63,8 @@ public sealed class EndpointKindTests
     public async Task AnyIP_PeerStillUploading_GetsTheWholeReply()
     {
         ListenOptions? any = null;
-        await using var server = await StartAsync((server, kestrel) => kestrel.ListenAnyIP(0, endpoint => Use(server, any = endpoint)));
+        await using var server =
+            await StartAsync((server, kestrel) => kestrel.ListenAnyIP(0, endpoint => Use(server, any = endpoint)));
 
         foreach (var address in LoopbackAddresses())
         {
@@ -143,7 +148,8 @@ public sealed class EndpointKindTests
             await stock.SendUntilResetAsync(); // Nobody lingers.
         }
 
-        void Listen(KestrelServerOptions kestrel, TestServer? server, Action<GracefulCloseOptions>? configure) => kestrel.Listen(IPAddress.Loopback, 0, endpoint =>
+        void Listen(KestrelServerOptions kestrel, TestServer? server, Action<GracefulCloseOptions>? configure) =>
+            kestrel.Listen(IPAddress.Loopback, 0, endpoint =>
         {
             endpoints.Add(endpoint);
             if (server is not null)
@@ -178,10 +184,12 @@ public sealed class EndpointKindTests
             endpoint.Run(static connection => WholeReply.SendAsync(connection));
         });
 
-    private static TlsPeerSaw EndOf(TlsPlacement placement) => placement == TlsPlacement.Outside ? TlsPeerSaw.Eof : TlsPeerSaw.CloseNotify;
+    private static TlsPeerSaw EndOf(TlsPlacement placement) =>
+        placement == TlsPlacement.Outside ? TlsPeerSaw.Eof : TlsPeerSaw.CloseNotify;
 
     private static void Use(TestServer server, ListenOptions endpoint) =>
-        endpoint.UseGracefulShutdown(WholeReply.BePatient).Use(server.ObserveResults).Run(static connection => WholeReply.SendAsync(connection));
+        endpoint.UseGracefulShutdown(WholeReply.BePatient).Use(server.ObserveResults).Run(
+            static connection => WholeReply.SendAsync(connection));
 
     private static void UseTls(TestServer server, ListenOptions endpoint, TlsPlacement placement)
     {
@@ -200,13 +208,15 @@ public sealed class EndpointKindTests
     }
 
     // One endpoint that every server of these tests has, and nobody connects to.
-    private static Task<TestServer> StartAsync(Action<TestServer, KestrelServerOptions> listen) => TestServer.StartAsync(new IPEndPoint(IPAddress.Loopback, 0), (server, endpoint) =>
+    private static Task<TestServer> StartAsync(Action<TestServer, KestrelServerOptions> listen) =>
+        TestServer.StartAsync(new IPEndPoint(IPAddress.Loopback, 0), (server, endpoint) =>
     {
         endpoint.Run(static _ => Task.CompletedTask);
         listen(server, endpoint.KestrelServerOptions);
     });
 
-    // Kestrel takes no port 0 for localhost, which is two addresses. Another process may have taken the port that was free a moment ago.
+    // Kestrel takes no port 0 for localhost, which is two addresses. Another process may have taken the port that was
+    // free a moment ago.
     private static async Task<(TestServer Server, int Port)> StartOnLocalhostAsync()
     {
         for (var attempt = 1; ; attempt++)
@@ -219,7 +229,8 @@ public sealed class EndpointKindTests
 
             try
             {
-                return (await StartAsync((server, kestrel) => kestrel.ListenLocalhost(port, endpoint => Use(server, endpoint))), port);
+                return (await StartAsync(
+                    (server, kestrel) => kestrel.ListenLocalhost(port, endpoint => Use(server, endpoint))), port);
             }
             catch (IOException) when (attempt < 10)
             {
@@ -236,7 +247,8 @@ public sealed class EndpointKindTests
         return socket;
     }
 
-    // Who is passed the handle closes it. The runtime's own socket knows of it no more, and would wait for good if it were disposed.
+    // Who is passed the handle closes it. The runtime's own socket knows of it no more, and would wait for good if it
+    // were disposed.
     private static (ulong Handle, EndPoint EndPoint) ListenAndPass()
     {
         var socket = Listen();
@@ -245,7 +257,8 @@ public sealed class EndpointKindTests
         return passed;
     }
 
-    private static IEnumerable<IPAddress> LoopbackAddresses() => Socket.OSSupportsIPv6 ? [IPAddress.Loopback, IPAddress.IPv6Loopback] : [IPAddress.Loopback];
+    private static IEnumerable<IPAddress> LoopbackAddresses() =>
+        Socket.OSSupportsIPv6 ? [IPAddress.Loopback, IPAddress.IPv6Loopback] : [IPAddress.Loopback];
 
     private static async Task<ScriptedPeer> ConnectAsync(IPAddress address, int port)
     {

@@ -4,7 +4,9 @@ using Microsoft.AspNetCore.Connections;
 
 namespace GracefulConnections.FunctionalTests.Endpoints;
 
-/// <summary>What every endpoint must do: a reply to a peer that is still sending arrives whole, and ends with FIN.</summary>
+/// <summary>
+/// What every endpoint must do: a reply to a peer that is still sending arrives whole, and ends with FIN.
+/// </summary>
 internal static class WholeReply
 {
     public const int Bytes = 1_500_000; // As in LossTests: stock Kestrel would lose most of it.
@@ -16,7 +18,8 @@ internal static class WholeReply
         await connection.SendAsync(Bytes);
     }
 
-    public static void BePatient(GracefulCloseOptions options) => options.LingerIdleTimeout = 2 * TestServer.TestLimit; // A slow machine is no silent peer.
+    // A slow machine is no silent peer.
+    public static void BePatient(GracefulCloseOptions options) => options.LingerIdleTimeout = 2 * TestServer.TestLimit;
 
     /// <summary>Asserts it on a plaintext endpoint.</summary>
     public static async Task AssertArrivesAsync(TestServer server, EndPoint endPoint)
@@ -42,7 +45,8 @@ internal static class WholeReply
     /// <param name="endPoint">Its endpoint.</param>
     /// <param name="end">How the plaintext ends, which depends on where <c>UseGracefulShutdown()</c> stands.</param>
     /// <param name="request">What the peer sends first.</param>
-    public static async Task AssertArrivesOverTlsAsync(TestServer server, EndPoint endPoint, TlsPeerSaw end, ReadOnlyMemory<byte> request = default)
+    public static async Task AssertArrivesOverTlsAsync(
+        TestServer server, EndPoint endPoint, TlsPeerSaw end, ReadOnlyMemory<byte> request = default)
     {
         await using var peer = await TlsPeer.ConnectAsync(endPoint);
         await peer.SendAsync(request);
@@ -62,7 +66,9 @@ internal static class WholeReply
     private static async Task AssertClosedAsync(TestServer server)
     {
         var result = await server.NextResultAsync();
-        Assert.Equal((CloseReason.HandlerCompleted, CloseOutcome.Graceful, 0L), (result.Reason, result.Outcome, result.UnacknowledgedBytes));
+        Assert.Equal(
+            (CloseReason.HandlerCompleted, CloseOutcome.Graceful, 0L),
+            (result.Reason, result.Outcome, result.UnacknowledgedBytes));
         Assert.NotEqual(0, result.DiscardedBytes);
     }
 

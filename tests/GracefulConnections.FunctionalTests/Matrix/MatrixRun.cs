@@ -19,7 +19,12 @@ internal sealed class MatrixRun(MatrixCase cell)
     private readonly TaskCompletionSource _serverEnds = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     // A reply that must not fit into the kernels where the peer does not take it, or not all of it.
-    private int WholeReplyBytes => cell.Activity == MatrixActivity.Sending ? cell.End is MatrixEnd.Fin or MatrixEnd.CloseNotify ? ReplyBytes : StuckReplyBytes : 0;
+    private int WholeReplyBytes => cell switch
+    {
+        { Activity: not MatrixActivity.Sending } => 0,
+        { End: MatrixEnd.Fin or MatrixEnd.CloseNotify } => ReplyBytes,
+        _ => StuckReplyBytes,
+    };
 
     private bool ServerEnds => cell.Side == MatrixSide.Server;
 
@@ -68,7 +73,8 @@ internal sealed class MatrixRun(MatrixCase cell)
     {
         await SendHalfAsync(peer);
         _serverEnds.SetResult();
-        var result = await server.NextResultAsync(); // Before the peer reads: a quick one would have everything before the abort.
+        // Before the peer reads: a quick one would have everything before the abort.
+        var result = await server.NextResultAsync();
         var (bytes, end) = await peer.ReceiveToEndAsync();
         return Describe(bytes, end, result);
     }
@@ -93,7 +99,8 @@ internal sealed class MatrixRun(MatrixCase cell)
         return $"`{(await server.NextResultAsync()).Outcome}`";
     }
 
-    private Task SendHalfAsync(MatrixPeer peer) => cell.Activity == MatrixActivity.Receiving ? peer.SendAsync(MessageBytes / 2) : Task.CompletedTask;
+    private Task SendHalfAsync(MatrixPeer peer) =>
+        cell.Activity == MatrixActivity.Receiving ? peer.SendAsync(MessageBytes / 2) : Task.CompletedTask;
 
     private string Describe(long bytes, string end, CloseResult result) =>
         $"{(bytes == WholeReplyBytes ? "all" : bytes < WholeReplyBytes ? "a part" : "too much")}, {end}: `{result.Outcome}`";
@@ -135,7 +142,8 @@ internal sealed class MatrixRun(MatrixCase cell)
 
             if (cell is { Activity: MatrixActivity.Receiving, End: MatrixEnd.Stall })
             {
-                await connection.Transport.Input.ReadAtLeastAsync(MessageBytes, connection.Graceful().CloseRequested); // Half a message.
+                // Half a message.
+                await connection.Transport.Input.ReadAtLeastAsync(MessageBytes, connection.Graceful().CloseRequested);
             }
 
             await connection.ReadToEndAsync();
@@ -158,14 +166,18 @@ internal sealed class MatrixRun(MatrixCase cell)
         MatrixTransport.Unix => TestServer.StartUnixAsync(HandleAsync, Configure),
         MatrixTransport.NoSocket => TestServer.StartAsync(
             pipes.EndPoint,
-            (server, endpoint) => endpoint.UseGracefulShutdown(Configure).Use(server.ObserveResults).Run(connection => HandleAsync(connection)),
+            (server, endpoint) => endpoint
+                .UseGracefulShutdown(Configure)
+                .Use(server.ObserveResults)
+                .Run(connection => HandleAsync(connection)),
             builder => builder.Services.AddSingleton<IConnectionListenerFactory>(pipes)),
         _ => TestServer.StartAsync(HandleAsync, Configure),
     };
 
     private async Task<MatrixPeer> ConnectAsync(TestServer server, PipeTransport pipes) => cell.Transport switch
     {
-        MatrixTransport.TlsInside or MatrixTransport.TlsOutside => new TlsMatrixPeer(await TlsPeer.ConnectAsync(server)),
+        MatrixTransport.TlsInside or MatrixTransport.TlsOutside =>
+            new TlsMatrixPeer(await TlsPeer.ConnectAsync(server)),
         MatrixTransport.NoSocket => new PipeMatrixPeer(pipes.Connect()),
         _ => new SocketMatrixPeer(await server.ConnectAsync()),
     };

@@ -3,10 +3,14 @@ using Microsoft.AspNetCore.Connections;
 
 namespace GracefulConnections.FunctionalTests.Matrix;
 
-/// <summary>The other end of a transport that is made of two pipes: there a completed pipe is FIN, and one that was completed with an error RST.</summary>
+/// <summary>
+/// The other end of a transport that is made of two pipes: there a completed pipe is FIN, and one that was completed
+/// with an error RST.
+/// </summary>
 internal sealed class PipeMatrixPeer(PipeConnection connection) : MatrixPeer
 {
-    public override async Task SendAsync(int count) => await connection.FromPeer.WriteAsync(new byte[count]).AsTask().InTimeAsync();
+    public override async Task SendAsync(int count) =>
+        await connection.FromPeer.WriteAsync(new byte[count]).AsTask().InTimeAsync();
 
     public override async Task ReceiveExactlyAsync(int count)
     {

@@ -12,10 +12,15 @@ using Microsoft.Extensions.Logging;
 
 namespace GracefulConnections.FunctionalTests.Support;
 
-/// <summary>A real Kestrel with one raw TCP endpoint, or one on a Unix domain socket. Tells how each connection ended.</summary>
+/// <summary>
+/// A real Kestrel with one raw TCP endpoint, or one on a Unix domain socket. Tells how each connection ended.
+/// </summary>
 internal sealed class TestServer : IAsyncDisposable
 {
-    /// <summary>The limit of every wait: far beyond what any of them needs, so that reaching it is a failure and not a slow machine.</summary>
+    /// <summary>
+    /// The limit of every wait: far beyond what any of them needs, so that reaching it is a failure and not a slow
+    /// machine.
+    /// </summary>
     public static readonly TimeSpan TestLimit = WaitLimit.Longest;
 
     /// <summary>
@@ -48,7 +53,9 @@ internal sealed class TestServer : IAsyncDisposable
     /// <summary>Gets what drains the host, on a server with <c>AddGracefulShutdown()</c>.</summary>
     public IDrainCoordinator Drain => Services.GetRequiredService<IDrainCoordinator>();
 
-    /// <summary>Starts a server that closes by <c>UseGracefulShutdown()</c>, and soon takes a peer to be quiet.</summary>
+    /// <summary>
+    /// Starts a server that closes by <c>UseGracefulShutdown()</c>, and soon takes a peer to be quiet.
+    /// </summary>
     public static Task<TestServer> StartAsync(
         Func<ConnectionContext, Task> handler,
         Action<GracefulCloseOptions>? configure = null,
@@ -62,7 +69,8 @@ internal sealed class TestServer : IAsyncDisposable
             build);
 
     /// <summary>
-    /// Starts a server that also drains by <c>AddGracefulShutdown()</c>. Unless the test says so, no time of its drain and no silence of its peers ends before the limit of every wait.
+    /// Starts a server that also drains by <c>AddGracefulShutdown()</c>. Unless the test says so, no time of its drain
+    /// and no silence of its peers ends before the limit of every wait.
     /// </summary>
     public static Task<TestServer> StartDrainingAsync(
         Func<ConnectionContext, Task> handler,
@@ -81,7 +89,8 @@ internal sealed class TestServer : IAsyncDisposable
     /// <summary>Adds the drain of <see cref="StartDrainingAsync"/> to a server with any pipeline.</summary>
     public static void AddPatientDrain(WebApplicationBuilder builder, Action<ServerDrainOptions>? drain = null)
     {
-        builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = 2 * TestLimit); // What the drain leaves undone must hang the test, and not end after the host's 30 s.
+        // What the drain leaves undone must hang the test, and not end after the host's 30 s.
+        builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = 2 * TestLimit);
         builder.Services.Configure<GracefulCloseOptions>(options =>
         {
             BecomeQuietSoon(options);
@@ -100,7 +109,8 @@ internal sealed class TestServer : IAsyncDisposable
         StartAsync(new IPEndPoint(IPAddress.Loopback, 0), (_, endpoint) => endpoint.Run(context => handler(context)));
 
     /// <summary>Starts a server that closes by <c>UseGracefulShutdown()</c> on a Unix domain socket.</summary>
-    public static Task<TestServer> StartUnixAsync(Func<ConnectionContext, Task> handler, Action<GracefulCloseOptions>? configure = null) =>
+    public static Task<TestServer> StartUnixAsync(
+        Func<ConnectionContext, Task> handler, Action<GracefulCloseOptions>? configure = null) =>
         StartAsync(
             new UnixDomainSocketEndPoint(Path.Combine(Path.GetTempPath(), $"graceful-{Guid.NewGuid():N}.sock")),
             (server, endpoint) => endpoint
@@ -138,8 +148,12 @@ internal sealed class TestServer : IAsyncDisposable
             },
             build);
 
-    /// <summary>Starts a server with any pipeline. Put <see cref="ObserveResults"/> inside of <c>UseGracefulShutdown()</c> to see the results.</summary>
-    public static async Task<TestServer> StartAsync(EndPoint endPoint, Action<TestServer, ListenOptions> configure, Action<WebApplicationBuilder>? build = null)
+    /// <summary>
+    /// Starts a server with any pipeline. Put <see cref="ObserveResults"/> inside of <c>UseGracefulShutdown()</c> to
+    /// see the results.
+    /// </summary>
+    public static async Task<TestServer> StartAsync(
+        EndPoint endPoint, Action<TestServer, ListenOptions> configure, Action<WebApplicationBuilder>? build = null)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
@@ -203,9 +217,12 @@ internal sealed class TestServer : IAsyncDisposable
 
     /// <summary>Connects a peer.</summary>
     /// <param name="configure">Changes the socket before it connects, its buffers for example.</param>
-    public Task<ScriptedPeer> ConnectAsync(Action<Socket>? configure = null) => ScriptedPeer.ConnectAsync(EndPoint, configure);
+    public Task<ScriptedPeer> ConnectAsync(Action<Socket>? configure = null) =>
+        ScriptedPeer.ConnectAsync(EndPoint, configure);
 
-    /// <summary>Connects a peer, and waits until the drain knows of it: only an accepted connection can be drained.</summary>
+    /// <summary>
+    /// Connects a peer, and waits until the drain knows of it: only an accepted connection can be drained.
+    /// </summary>
     public async Task<ScriptedPeer> ConnectTrackedAsync(Action<Socket>? configure = null)
     {
         var peer = await ConnectAsync(configure);
@@ -220,8 +237,12 @@ internal sealed class TestServer : IAsyncDisposable
     /// <summary>Stops the host as SIGTERM would.</summary>
     public Task StopAsync() => StopWhilePatientAsync(CancellationToken.None);
 
-    /// <summary>Stops the host, which loses its patience at <paramref name="end"/>, as it does by itself when its timeout is over.</summary>
-    public Task StopWhilePatientAsync(CancellationToken end) => _app.StopAsync(end).WaitAsync(TestLimit, CancellationToken.None);
+    /// <summary>
+    /// Stops the host, which loses its patience at <paramref name="end"/>, as it does by itself when its timeout is
+    /// over.
+    /// </summary>
+    public Task StopWhilePatientAsync(CancellationToken end) =>
+        _app.StopAsync(end).WaitAsync(TestLimit, CancellationToken.None);
 
     /// <summary>Stops the host as SIGTERM would.</summary>
     /// <returns>How the drain went.</returns>
@@ -235,12 +256,14 @@ internal sealed class TestServer : IAsyncDisposable
     public Task<DrainReport> DrainAsync() => Drain.DrainAsync(CancellationToken.None).WaitAsync(TestLimit);
 
     /// <summary>Drains a part while the server goes on.</summary>
-    public Task<DrainReport> DrainAsync(Func<TrackedConnectionInfo, bool> filter) => Drain.DrainAsync(filter, CancellationToken.None).WaitAsync(TestLimit);
+    public Task<DrainReport> DrainAsync(Func<TrackedConnectionInfo, bool> filter) =>
+        Drain.DrainAsync(filter, CancellationToken.None).WaitAsync(TestLimit);
 
     /// <summary>
     /// Disposes the server, and then checks its memory, so that what late code returns and writes meanwhile counts too.
     /// </summary>
-    /// <exception cref="InvalidOperationException">Pooled memory was used after its return, or returned twice.</exception>
+    /// <exception cref="InvalidOperationException">Pooled memory was used after its return, or returned
+    /// twice.</exception>
     public async ValueTask DisposeAsync()
     {
         // On a thread of its own: Kestrel's disposal blocks the one that calls it, and a connection that hangs must

@@ -11,8 +11,8 @@ using Microsoft.Extensions.Logging;
 namespace GracefulConnections.FunctionalTests.Tls;
 
 /// <summary>
-/// Every order of <c>UseGracefulShutdown()</c> (G), <c>UseHttps()</c> (T), <c>UseConnectionLogging()</c> (L) and a middleware that wraps the transport (W): what is on the wire below TLS,
-/// and what the server says at its start.
+/// Every order of <c>UseGracefulShutdown()</c> (G), <c>UseHttps()</c> (T), <c>UseConnectionLogging()</c> (L) and a
+/// middleware that wraps the transport (W): what is on the wire below TLS, and what the server says at its start.
 /// </summary>
 public class MiddlewareOrderTests
 {
@@ -20,7 +20,9 @@ public class MiddlewareOrderTests
     private const int TlsIsInside = 23;
     private const int GoodbyeOutsideTls = 24;
 
-    /// <summary>Gets every order that the server starts with, with the goodbye of the endpoint and with that of the handler.</summary>
+    /// <summary>
+    /// Gets every order that the server starts with, with the goodbye of the endpoint and with that of the handler.
+    /// </summary>
     public static TheoryData<string, bool> LegalOrders
     {
         get
@@ -36,17 +38,22 @@ public class MiddlewareOrderTests
         }
     }
 
-    public static TheoryData<string> IllegalOrders => [.. Orders("GG"), .. Orders("GGL"), .. Orders("GGLW"), .. Orders("GGTLW").Where(static order => !IsLegal(order)), "GTGG", "GGTG", "GTGLG"];
+    public static TheoryData<string> IllegalOrders =>
+        [.. Orders("GG"), .. Orders("GGL"), .. Orders("GGLW"),
+        .. Orders("GGTLW").Where(static order => !IsLegal(order)), "GTGG", "GGTG", "GTGLG"];
 
     [Theory]
     [MemberData(nameof(LegalOrders))]
     public async Task Wire_EveryLegalOrderAndEnd_CarriesNothingButTls(string order, bool isHandlersGoodbye)
     {
-        await using var server = await StartAsync(order, isHandlersGoodbye, builder => TestServer.AddPatientDrain(builder));
+        await using var server =
+            await StartAsync(order, isHandlersGoodbye, builder => TestServer.AddPatientDrain(builder));
         var isInside = isHandlersGoodbye || order.LastIndexOf('G') > order.IndexOf('T');
 
         await EndAsync(server, Plaintext.Return, Plaintext.Greeting + Plaintext.LastWords);
-        await EndAsync(server, Plaintext.RequestClose, Plaintext.Greeting + Plaintext.LastWords + (isInside ? Plaintext.Goodbye : ""));
+        await EndAsync(
+            server, Plaintext.RequestClose,
+            Plaintext.Greeting + Plaintext.LastWords + (isInside ? Plaintext.Goodbye : ""));
         var served = Plaintext.Greeting + Plaintext.Greeting + Plaintext.LastWords;
         await EndAsync(server, Plaintext.AwaitDrain, served + (isInside ? Plaintext.Goodbye : ""));
         await EndAsync(server, Plaintext.Abort, null);
@@ -57,10 +64,13 @@ public class MiddlewareOrderTests
     [MemberData(nameof(IllegalOrders))]
     public async Task Start_TwiceWithoutTlsBetween_FailsAndTellsTheOrderToUse(string order)
     {
-        var exception = await Assert.ThrowsAsync<InvalidOperationException>(() => StartAsync(order, isHandlersGoodbye: false));
+        var exception =
+            await Assert.ThrowsAsync<InvalidOperationException>(() => StartAsync(order, isHandlersGoodbye: false));
 
-        Assert.StartsWith("UseGracefulShutdown() was called twice on one endpoint.", exception.Message, StringComparison.Ordinal);
-        Assert.EndsWith("UseGracefulShutdown(), UseHttps(), UseGracefulShutdown().", exception.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "UseGracefulShutdown() was called twice on one endpoint.", exception.Message, StringComparison.Ordinal);
+        Assert.EndsWith(
+            "UseGracefulShutdown(), UseHttps(), UseGracefulShutdown().", exception.Message, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -71,7 +81,11 @@ public class MiddlewareOrderTests
     public async Task Start_DefaultsAndEndpointWithoutTlsBetween_FailsAndTellsThatDefaultsCount(string order)
     {
         var exception = await Assert.ThrowsAsync<InvalidOperationException>(() =>
-            StartAsync(order, isHandlersGoodbye: false, builder => builder.WebHost.ConfigureKestrel(static kestrel => kestrel.ConfigureEndpointDefaults(static endpoint => endpoint.UseGracefulShutdown()))));
+            StartAsync(
+                order, isHandlersGoodbye: false,
+                builder => builder.WebHost.ConfigureKestrel(
+                static kestrel =>
+                kestrel.ConfigureEndpointDefaults(static endpoint => endpoint.UseGracefulShutdown()))));
 
         Assert.Contains("ConfigureEndpointDefaults counts", exception.Message, StringComparison.Ordinal);
     }
@@ -85,7 +99,8 @@ public class MiddlewareOrderTests
     public async Task Log_Outside_TellsAtTheStartAndOnce(string order)
     {
         using var log = new CapturedLog();
-        await using var server = await StartAsync(order, isHandlersGoodbye: false, builder => builder.Logging.AddProvider(log));
+        await using var server =
+            await StartAsync(order, isHandlersGoodbye: false, builder => builder.Logging.AddProvider(log));
         Assert.Equal([(TlsIsInside, LogLevel.Information)], Told(log));
 
         await EndAsync(server, Plaintext.Return, Plaintext.Greeting + Plaintext.LastWords);
@@ -100,7 +115,8 @@ public class MiddlewareOrderTests
     public async Task Log_GoodbyeOutside_TellsThatItWasNotSaid(string order)
     {
         using var log = new CapturedLog();
-        await using var server = await StartAsync(order, isHandlersGoodbye: false, builder => builder.Logging.AddProvider(log));
+        await using var server =
+            await StartAsync(order, isHandlersGoodbye: false, builder => builder.Logging.AddProvider(log));
 
         await EndAsync(server, Plaintext.RequestClose, Plaintext.Greeting + Plaintext.LastWords);
 
@@ -119,7 +135,8 @@ public class MiddlewareOrderTests
     public async Task Log_InsideOrBoth_TellsNothing(string order, bool isHandlersGoodbye)
     {
         using var log = new CapturedLog();
-        await using var server = await StartAsync(order, isHandlersGoodbye, builder => builder.Logging.AddProvider(log));
+        await using var server =
+            await StartAsync(order, isHandlersGoodbye, builder => builder.Logging.AddProvider(log));
 
         await EndAsync(server, Plaintext.RequestClose, Plaintext.Greeting + Plaintext.LastWords + Plaintext.Goodbye);
 
@@ -138,7 +155,8 @@ public class MiddlewareOrderTests
     public async Task Log_Wrapped_WarnsAtTheFirstConnectionAndOnce(string order)
     {
         using var log = new CapturedLog();
-        await using var server = await StartAsync(order, isHandlersGoodbye: false, builder => builder.Logging.AddProvider(log));
+        await using var server =
+            await StartAsync(order, isHandlersGoodbye: false, builder => builder.Logging.AddProvider(log));
         Assert.Empty(Told(log));
 
         for (var i = 0; i < 2; i++)
@@ -151,28 +169,33 @@ public class MiddlewareOrderTests
             {
                 await using var peer = await server.ConnectAsync();
                 await peer.SendAsync(new[] { Plaintext.Return });
-                Assert.Equal((Plaintext.Greeting.Length + Plaintext.LastWords.Length, PeerSaw.Eof), await peer.ReadToEndAsync());
+                Assert.Equal(
+                    (Plaintext.Greeting.Length + Plaintext.LastWords.Length, PeerSaw.Eof), await peer.ReadToEndAsync());
             }
         }
 
         Assert.Equal([(TransportIsWrapped, LogLevel.Warning)], Told(log));
     }
 
-    private static bool IsLegal(string order) => order.IndexOf('G') < order.IndexOf('T') && order.IndexOf('T') < order.LastIndexOf('G');
+    private static bool IsLegal(string order) =>
+        order.IndexOf('G') < order.IndexOf('T') && order.IndexOf('T') < order.LastIndexOf('G');
 
     private static IEnumerable<string> Orders(string letters) => letters.Length <= 1
         ? [letters]
-        : letters.Distinct().SelectMany(letter => Orders(letters.Remove(letters.IndexOf(letter), 1)).Select(rest => letter + rest));
+        : letters.Distinct().SelectMany(
+            letter => Orders(letters.Remove(letters.IndexOf(letter), 1)).Select(rest => letter + rest));
 
     private static IEnumerable<(int EventId, LogLevel Level)> Told(CapturedLog log) => log.Entries
-        .Where(static entry => entry.Category == "GracefulConnections" && entry.EventId is TransportIsWrapped or TlsIsInside or GoodbyeOutsideTls)
+        .Where(static entry => entry.Category == "GracefulConnections"
+            && entry.EventId is TransportIsWrapped or TlsIsInside or GoodbyeOutsideTls)
         .Select(static entry => (entry.EventId, entry.Level));
 
     /// <param name="expected">The plaintext, where all of it must arrive.</param>
     private static async Task EndAsync(TestServer server, byte command, string? expected)
     {
         await using var peer = await TappedPeer.ConnectAsync(server);
-        await peer.ReadUntilAsync(Plaintext.Greeting); // An abort may take it from a middleware that has not passed it on.
+        // An abort may take it from a middleware that has not passed it on.
+        await peer.ReadUntilAsync(Plaintext.Greeting);
         await peer.SendAsync(new[] { command });
         var draining = command == Plaintext.AwaitDrain ? server.DrainAsync(static _ => true) : Task.CompletedTask;
 
@@ -187,7 +210,8 @@ public class MiddlewareOrderTests
         }
     }
 
-    private static Task<TestServer> StartAsync(string order, bool isHandlersGoodbye, Action<WebApplicationBuilder>? build = null) => TestServer.StartAsync(
+    private static Task<TestServer> StartAsync(
+        string order, bool isHandlersGoodbye, Action<WebApplicationBuilder>? build = null) => TestServer.StartAsync(
         new IPEndPoint(IPAddress.Loopback, 0),
         (_, endpoint) =>
         {
@@ -207,7 +231,8 @@ public class MiddlewareOrderTests
         },
         builder =>
         {
-            builder.Services.Configure<GracefulCloseOptions>(static options => options.LingerIdleTimeout = 2 * TestServer.TestLimit);
+            builder.Services.Configure<GracefulCloseOptions>(
+                static options => options.LingerIdleTimeout = 2 * TestServer.TestLimit);
             build?.Invoke(builder);
         });
 
@@ -216,7 +241,8 @@ public class MiddlewareOrderTests
         switch (letter)
         {
             case 'G':
-                endpoint.UseGracefulShutdown(options => options.Goodbye = isHandlersGoodbye ? null : Plaintext.SayGoodbyeAsync);
+                endpoint.UseGracefulShutdown(
+                    options => options.Goodbye = isHandlersGoodbye ? null : Plaintext.SayGoodbyeAsync);
                 break;
             case 'T':
                 endpoint.UseHttps(TestCertificate.Server);

@@ -6,7 +6,9 @@ using Microsoft.AspNetCore.Hosting;
 
 namespace GracefulConnections.FunctionalTests.Tls;
 
-/// <summary><c>openssl s_client</c>, which names what it misses: an end without close_notify is "unexpected eof while reading".</summary>
+/// <summary>
+/// <c>openssl s_client</c>, which names what it misses: an end without close_notify is "unexpected eof while reading".
+/// </summary>
 public sealed class OpensslTests : IDisposable
 {
     private const string Tls12 = "-tls1_2";
@@ -18,11 +20,14 @@ public sealed class OpensslTests : IDisposable
     private readonly string _authority = TestCertificate.WritePem(TestCertificate.Server);
     private readonly string _messages = Path.Combine(Path.GetTempPath(), $"graceful-{Guid.NewGuid():N}.txt");
 
-    public static TheoryData<TlsPlacement, string, string> WithCloseNotify => Cross([TlsPlacement.Inside, TlsPlacement.Both]);
+    public static TheoryData<TlsPlacement, string, string> WithCloseNotify =>
+        Cross([TlsPlacement.Inside, TlsPlacement.Both]);
 
-    public static TheoryData<TlsPlacement, string, string> Placements => Cross([TlsPlacement.Inside, TlsPlacement.Outside, TlsPlacement.Both]);
+    public static TheoryData<TlsPlacement, string, string> Placements =>
+        Cross([TlsPlacement.Inside, TlsPlacement.Outside, TlsPlacement.Both]);
 
-    public static TheoryData<string, string> ProtocolsAndModes => new() { { Tls12, IgnoreEnd }, { Tls12, Quiet }, { Tls13, IgnoreEnd }, { Tls13, Quiet } };
+    public static TheoryData<string, string> ProtocolsAndModes =>
+        new() { { Tls12, IgnoreEnd }, { Tls12, Quiet }, { Tls13, IgnoreEnd }, { Tls13, Quiet } };
 
     public void Dispose()
     {
@@ -32,7 +37,8 @@ public sealed class OpensslTests : IDisposable
 
     [Theory]
     [MemberData(nameof(WithCloseNotify))]
-    public async Task ServerEnds_InsideOrBoth_ReplyIsWholeAndCloseNotifyGoesBothWays(TlsPlacement placement, string protocol, string mode)
+    public async Task ServerEnds_InsideOrBoth_ReplyIsWholeAndCloseNotifyGoesBothWays(
+        TlsPlacement placement, string protocol, string mode)
     {
         await using var server = await StartAsync(placement, Reply.SendAsync);
         await using var client = Start(server.Port, protocol, mode);
@@ -46,7 +52,8 @@ public sealed class OpensslTests : IDisposable
 
     [Theory]
     [MemberData(nameof(WithCloseNotify))]
-    public async Task ServerEnds_InsideOrBoth_ClientStillSending_ReplyIsWholeAndCloseNotifyArrives(TlsPlacement placement, string protocol, string mode)
+    public async Task ServerEnds_InsideOrBoth_ClientStillSending_ReplyIsWholeAndCloseNotifyArrives(
+        TlsPlacement placement, string protocol, string mode)
     {
         await using var server = await StartAsync(placement, async connection =>
         {
@@ -96,7 +103,8 @@ public sealed class OpensslTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Placements))]
-    public async Task HandlerThrowsWithAbortOnHandlerFault_ClientSeesThatSomethingIsMissing(TlsPlacement placement, string protocol, string mode)
+    public async Task HandlerThrowsWithAbortOnHandlerFault_ClientSeesThatSomethingIsMissing(
+        TlsPlacement placement, string protocol, string mode)
     {
         await using var server = await StartAsync(
             placement,
@@ -145,7 +153,9 @@ public sealed class OpensslTests : IDisposable
     private static async Task AssertGracefulAsync(TestServer server)
     {
         var result = await server.NextResultAsync();
-        Assert.Equal((CloseReason.HandlerCompleted, CloseOutcome.Graceful, 0L), (result.Reason, result.Outcome, result.UnacknowledgedBytes));
+        Assert.Equal(
+            (CloseReason.HandlerCompleted, CloseOutcome.Graceful, 0L),
+            (result.Reason, result.Outcome, result.UnacknowledgedBytes));
     }
 
     private static void AssertIsWhole(string mode, byte[] output)
@@ -156,17 +166,23 @@ public sealed class OpensslTests : IDisposable
             return;
         }
 
-        Assert.True(output.AsSpan().IndexOf(Reply.Bytes) >= 0, $"Not the whole reply is in {output.Length} bytes of output.");
+        Assert.True(
+            output.AsSpan().IndexOf(Reply.Bytes) >= 0, $"Not the whole reply is in {output.Length} bytes of output.");
     }
 
     // It tells on its standard error that the certificate is good.
     private static (int ExitCode, string Errors) WithoutVerification((int ExitCode, string Errors) exit) => (
         exit.ExitCode,
-        string.Join('\n', exit.Errors.Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(static line => !line.StartsWith("depth=", StringComparison.Ordinal) && !line.StartsWith("verify return:", StringComparison.Ordinal))));
+        string.Join(
+            '\n', exit.Errors.Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(
+            static line =>
+            !line.StartsWith("depth=", StringComparison.Ordinal)
+            && !line.StartsWith("verify return:", StringComparison.Ordinal))));
 
     private ChildProcess Start(int port, string protocol, string mode) => ChildProcess.Start(
         RequiredProgram.Find("openssl", "openssl"),
-        "s_client", "-connect", $"127.0.0.1:{port}", "-servername", "localhost", protocol, mode, "-CAfile", _authority, "-verify_return_error", "-nocommands", "-msg", "-msgfile", _messages);
+        "s_client", "-connect", $"127.0.0.1:{port}", "-servername", "localhost", protocol, mode, "-CAfile", _authority,
+            "-verify_return_error", "-nocommands", "-msg", "-msgfile", _messages);
 
     // "<<< TLS 1.3, Alert [length 0002], warning close_notify"
     private IEnumerable<string> ReadAlerts() => File.ReadLines(_messages)

@@ -47,6 +47,7 @@ internal static class Plaintext
         Encoding.ASCII.GetBytes(LastWords, connection.Transport.Output);
     }
 
-    public static async ValueTask SayGoodbyeAsync(ConnectionContext connection, CloseReason reason, CancellationToken cancellationToken) =>
+    public static async ValueTask SayGoodbyeAsync(
+        ConnectionContext connection, CloseReason reason, CancellationToken cancellationToken) =>
         await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(Goodbye), cancellationToken);
 }

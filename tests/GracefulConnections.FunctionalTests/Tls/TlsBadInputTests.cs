@@ -7,12 +7,16 @@ using Microsoft.AspNetCore.Server.Kestrel.Https;
 
 namespace GracefulConnections.FunctionalTests.Tls;
 
-/// <summary>Peers on a TLS port that do not come to TLS: what they receive is what stock Kestrel sends them, and nothing of them is left.</summary>
+/// <summary>
+/// Peers on a TLS port that do not come to TLS: what they receive is what stock Kestrel sends them, and nothing of them
+/// is left.
+/// </summary>
 [Collection(SerialTests.Name)]
 public class TlsBadInputTests
 {
     private static readonly byte[] PlainHttp = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"u8.ToArray();
-    private static readonly byte[] BadCertificateAlert = [21, 3, 3, 0, 2, 2, 42]; // RFC 5246, 7.2: fatal, bad_certificate.
+    // RFC 5246, 7.2: fatal, bad_certificate.
+    private static readonly byte[] BadCertificateAlert = [21, 3, 3, 0, 2, 2, 42];
     private static readonly TimeSpan Short = TimeSpan.FromMilliseconds(300);
 
     // Once for all placements: the bytes are the same.
@@ -36,13 +40,15 @@ public class TlsBadInputTests
         AssertAsStockAsync(placement, async peer =>
         {
             var saw = await ShakeHandsAsync(peer, protocol, static options => options.CertificateChainPolicy = null);
-            peer.HalfClose(); // The runtime says nothing to the server; it leaves that to whoever owns the stream below.
+            // The runtime says nothing to the server; it leaves that to whoever owns the stream below.
+            peer.HalfClose();
             return $"{saw}{EndOf(await BadInputServer.ReadToEndAsync(peer))}";
         });
 
     [Theory]
     [MemberData(nameof(Placements))]
-    public Task Handshake_PeerRejectsTheCertificateWithAnAlert_EndsAsStock(TlsPlacement placement) => AssertAsStockAsync(placement, async peer =>
+    public Task Handshake_PeerRejectsTheCertificateWithAnAlert_EndsAsStock(TlsPlacement placement) =>
+        AssertAsStockAsync(placement, async peer =>
     {
         await peer.SendAsync(await GetClientHelloAsync());
         await peer.ReceiveAsync(new byte[1]); // The server's part of the handshake, which differs each time.
@@ -65,7 +71,8 @@ public class TlsBadInputTests
 
     [Theory]
     [MemberData(nameof(Placements))]
-    public Task Handshake_ClientHelloIsCutInHalf_EndsAsStockAtHandshakeTimeout(TlsPlacement placement) => AssertAsStockAsync(
+    public Task Handshake_ClientHelloIsCutInHalf_EndsAsStockAtHandshakeTimeout(TlsPlacement placement) =>
+        AssertAsStockAsync(
         placement,
         async peer =>
         {
@@ -77,7 +84,8 @@ public class TlsBadInputTests
 
     [Theory]
     [MemberData(nameof(Placements))]
-    public Task Handshake_ClientHelloIsCutInHalfByFin_EndsAsStock(TlsPlacement placement) => AssertAsStockAsync(placement, async peer =>
+    public Task Handshake_ClientHelloIsCutInHalfByFin_EndsAsStock(TlsPlacement placement) =>
+        AssertAsStockAsync(placement, async peer =>
     {
         var hello = await GetClientHelloAsync();
         await peer.SendAsync(hello.AsMemory(0, hello.Length / 2));
@@ -95,13 +103,15 @@ public class TlsBadInputTests
     [InlineData(TlsPlacement.Inside, "\x16\x03\x01\x00\x05garbage in a handshake's record")]
     [InlineData(TlsPlacement.Outside, "\x16\x03\x01\x00\x05garbage in a handshake's record")]
     [InlineData(TlsPlacement.Both, "\x16\x03\x01\x00\x05garbage in a handshake's record")]
-    public Task Handshake_PeerSpeaksSomethingElse_EndsAsStock(TlsPlacement placement, string text) => AssertAsStockAsync(placement, async peer =>
+    public Task Handshake_PeerSpeaksSomethingElse_EndsAsStock(TlsPlacement placement, string text) =>
+        AssertAsStockAsync(placement, async peer =>
     {
         await peer.SendAsync(Encoding.Latin1.GetBytes(text));
         return await BadInputServer.ReadToEndAsync(peer);
     });
 
-    // Unread bytes make RST of stock Kestrel's end, and inside of TLS nothing of ours has begun. Outside the close is ours: what the peer sends is discarded, and the end is FIN.
+    // Unread bytes make RST of stock Kestrel's end, and inside of TLS nothing of ours has begun. Outside the close is
+    // ours: what the peer sends is discarded, and the end is FIN.
     [Theory]
     [InlineData(null)]
     [InlineData(TlsPlacement.Inside)]
@@ -145,7 +155,8 @@ public class TlsBadInputTests
     [InlineData(TlsPlacement.Both)]
     public async Task Handshake_PeerIsSilentAndStays_OutsideOrBoth_EndsAfterLingerIdleTimeout(TlsPlacement placement)
     {
-        await using var server = await BadInputServer.StartAsync(placement, static tls => tls.HandshakeTimeout = Short, lingerIdleTimeout: Short);
+        await using var server = await BadInputServer.StartAsync(
+            placement, static tls => tls.HandshakeTimeout = Short, lingerIdleTimeout: Short);
         await using var peer = await server.ConnectAsync();
 
         Assert.Equal((0, PeerSaw.Eof), await peer.ReadToEndAsync());
@@ -172,10 +183,13 @@ public class TlsBadInputTests
     public async Task Handshake_RandomFirstBytes_EndAsStock(TlsPlacement placement) =>
         Assert.Equal(await StockSaw.Value, await SendRandomAsync(placement));
 
-    private static async Task AssertAsStockAsync(TlsPlacement placement, Func<ScriptedPeer, Task<string>> act, Action<HttpsConnectionAdapterOptions>? tls = null) =>
+    private static async Task AssertAsStockAsync(
+        TlsPlacement placement, Func<ScriptedPeer, Task<string>> act, Action<HttpsConnectionAdapterOptions>? tls =
+        null) =>
         Assert.Equal(await ActAsync(null, act, tls), await ActAsync(placement, act, tls));
 
-    private static async Task<string> ActAsync(TlsPlacement? placement, Func<ScriptedPeer, Task<string>> act, Action<HttpsConnectionAdapterOptions>? tls)
+    private static async Task<string> ActAsync(
+        TlsPlacement? placement, Func<ScriptedPeer, Task<string>> act, Action<HttpsConnectionAdapterOptions>? tls)
     {
         await using var server = await BadInputServer.StartAsync(placement, tls);
         string saw;
@@ -191,7 +205,8 @@ public class TlsBadInputTests
     private static string EndOf(string saw) => saw[saw.LastIndexOf(',')..];
 
     /// <returns>What the peer saw of TLS: the records themselves are encrypted and differ each time.</returns>
-    private static async Task<string> ShakeHandsAsync(ScriptedPeer peer, SslProtocols protocol, Action<SslClientAuthenticationOptions>? authenticate = null)
+    private static async Task<string> ShakeHandsAsync(
+        ScriptedPeer peer, SslProtocols protocol, Action<SslClientAuthenticationOptions>? authenticate = null)
     {
         using var limit = new CancellationTokenSource(TestServer.TestLimit);
         await using var tcp = new NetworkStream(peer.Socket, ownsSocket: false);
@@ -224,7 +239,9 @@ public class TlsBadInputTests
         const int connections = 10_000;
         var saw = new string[connections];
         await using var server = await BadInputServer.StartAsync(placement);
-        await Parallel.ForAsync(0, connections, new ParallelOptions { MaxDegreeOfParallelism = 8 }, async (i, _) => saw[i] = await SendRandomAsync(server, new Random(i)));
+        await Parallel.ForAsync(
+            0, connections, new ParallelOptions { MaxDegreeOfParallelism = 8 }, async (i, _) =>
+            saw[i] = await SendRandomAsync(server, new Random(i)));
         await server.AssertNothingIsLeftAsync();
         return saw;
     }

@@ -69,7 +69,9 @@ public class TlsCloseTests
         await uploading.InTimeAsync();
         peer.Tcp.HalfClose();
         var result = await server.NextResultAsync();
-        Assert.Equal((CloseReason.HandlerCompleted, CloseOutcome.Graceful, 0L), (result.Reason, result.Outcome, result.UnacknowledgedBytes));
+        Assert.Equal(
+            (CloseReason.HandlerCompleted, CloseOutcome.Graceful, 0L),
+            (result.Reason, result.Outcome, result.UnacknowledgedBytes));
         Assert.NotEqual(0, result.DiscardedBytes);
     }
 
@@ -95,7 +97,8 @@ public class TlsCloseTests
     [MemberData(nameof(Placements))]
     public async Task ServerEnds_PeerNeverAnswers_EndsAfterLingerIdleTimeout(TlsPlacement placement)
     {
-        await using var server = await StartAsync(placement, connection => connection.SendAsync(ReplyBytes), options => options.LingerIdleTimeout = Short);
+        await using var server = await StartAsync(
+            placement, connection => connection.SendAsync(ReplyBytes), options => options.LingerIdleTimeout = Short);
         await using var peer = await TlsPeer.ConnectAsync(server);
 
         Assert.Equal((ReplyBytes, EndOf(placement)), await peer.ReadToEndAsync());
@@ -107,7 +110,9 @@ public class TlsCloseTests
     [Fact]
     public async Task ServerEnds_Both_PeerAnswersCloseNotifyAndStays_EndsAfterLingerIdleTimeout()
     {
-        await using var server = await StartAsync(TlsPlacement.Both, connection => connection.SendAsync(ReplyBytes), options => options.LingerIdleTimeout = Short);
+        await using var server = await StartAsync(
+            TlsPlacement.Both, connection => connection.SendAsync(ReplyBytes),
+            options => options.LingerIdleTimeout = Short);
         await using var peer = await TlsPeer.ConnectAsync(server);
 
         Assert.Equal((ReplyBytes, TlsPeerSaw.CloseNotify), await peer.ReadToEndAsync());
@@ -169,7 +174,8 @@ public class TlsCloseTests
     [MemberData(nameof(Placements))]
     public async Task PeerEndsFirst_AndIsGone_IsGraceful(TlsPlacement placement)
     {
-        // Most programs close their socket behind close_notify, and answer ours with RST. Nothing of the handler's was lost by it.
+        // Most programs close their socket behind close_notify, and answer ours with RST. Nothing of the handler's was
+        // lost by it.
         await using var server = await StartAsync(placement, async connection =>
         {
             await connection.SendAsync(100);
@@ -208,7 +214,8 @@ public class TlsCloseTests
             await connection.ReadToEndAsync();
         });
         await using var peer = await TlsPeer.ConnectAsync(server);
-        await peer.ReadExactlyAsync(1); // The end of its handshake would be thrown away with what else the kernel holds, and no handler would run.
+        // The end of its handshake would be thrown away with what else the kernel holds, and no handler would run.
+        await peer.ReadExactlyAsync(1);
 
         peer.Tcp.Reset();
 
@@ -228,7 +235,8 @@ public class TlsCloseTests
                 return Task.CompletedTask;
             },
             options => options.FlushStallTimeout = Short);
-        await using var peer = await TlsPeer.ConnectAsync(server, configure: socket => socket.ReceiveBufferSize = 64 * 1024);
+        await using var peer =
+            await TlsPeer.ConnectAsync(server, configure: socket => socket.ReceiveBufferSize = 64 * 1024);
 
         var result = await server.NextResultAsync();
 
@@ -309,7 +317,8 @@ public class TlsCloseTests
             tls.ClientCertificateMode = ClientCertificateMode.RequireCertificate;
             tls.AllowAnyClientCertificate();
         });
-        await using var peer = await TlsPeer.ConnectAsync(server, authenticate: options => options.ClientCertificates = [TestCertificate.Client]);
+        await using var peer = await TlsPeer.ConnectAsync(
+            server, authenticate: options => options.ClientCertificates = [TestCertificate.Client]);
 
         Assert.Equal((ReplyBytes, EndOf(placement)), await peer.ReadToEndAsync());
         peer.Tcp.HalfClose();
@@ -317,7 +326,8 @@ public class TlsCloseTests
     }
 
     private static Task<TestServer> StartAsync(
-        TlsPlacement placement, Func<ConnectionContext, Task> handler, Action<GracefulCloseOptions>? configure = null, Action<HttpsConnectionAdapterOptions>? tls = null) =>
+        TlsPlacement placement, Func<ConnectionContext, Task> handler, Action<GracefulCloseOptions>? configure =
+            null, Action<HttpsConnectionAdapterOptions>? tls = null) =>
         TestServer.StartTlsAsync(
             placement,
             handler,
@@ -328,7 +338,8 @@ public class TlsCloseTests
             },
             tls);
 
-    private static TlsPeerSaw EndOf(TlsPlacement placement) => placement == TlsPlacement.Outside ? TlsPeerSaw.Eof : TlsPeerSaw.CloseNotify;
+    private static TlsPeerSaw EndOf(TlsPlacement placement) =>
+        placement == TlsPlacement.Outside ? TlsPeerSaw.Eof : TlsPeerSaw.CloseNotify;
 
     private static async Task AssertResultAsync(TestServer server, CloseReason reason, CloseOutcome outcome)
     {

@@ -103,7 +103,7 @@ public class ServerDrainOptionsValidatorTests
 
         Assert.Equal(
             typeof(ServerDrainOptions).GetProperties().Select(property => property.Name).Order(),
-            result.Failures!.Select(failure => failure["Property ".Length..failure.IndexOf(':', StringComparison.Ordinal)]).Order());
+            result.Failures!.Select(failure => failure.Split(' ')[1]).Order());
     }
 
     [Fact]

@@ -6,7 +6,8 @@ namespace GracefulConnections.FunctionalTests.Stress.Support;
 /// <summary>A handler that does what its script says, and its books.</summary>
 internal sealed class SocketHandler(SocketScript script)
 {
-    private readonly TaskCompletionSource<IGracefulCloseFeature> _connected = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<IGracefulCloseFeature> _connected =
+        new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private ConnectionContext? _connection;
     private long _written;
@@ -42,7 +43,8 @@ internal sealed class SocketHandler(SocketScript script)
         var feature = connection.Features.Get<IGracefulCloseFeature>()!;
         if (script.SmallBuffers)
         {
-            connection.Features.Get<IConnectionSocketFeature>()!.Socket.SendBufferSize = 16 * 1024; // So that sends have to wait, half done.
+            // So that sends have to wait, half done.
+            connection.Features.Get<IConnectionSocketFeature>()!.Socket.SendBufferSize = 16 * 1024;
         }
 
         _connection = connection;
@@ -53,7 +55,8 @@ internal sealed class SocketHandler(SocketScript script)
             {
                 if (!await TryDoAsync(connection, feature, step))
                 {
-                    return; // Nobody is left to write to, and what is written now was not written in time for the result.
+                    // Nobody is left to write to, and what is written now was not written in time for the result.
+                    return;
                 }
             }
         }
@@ -90,7 +93,9 @@ internal sealed class SocketHandler(SocketScript script)
             case SocketAct.Write when !_outputCompleted:
                 Volatile.Write(ref _written, _written + step.Bytes);
                 _unflushed = 0;
-                return !(await output.WriteAsync(Bytes.At(_written - step.Bytes, step.Bytes), CancellationToken.None)).IsCompleted;
+                return !(
+                    await output.WriteAsync(
+                    Bytes.At(_written - step.Bytes, step.Bytes), CancellationToken.None)).IsCompleted;
             case SocketAct.Buffer when !_outputCompleted:
                 Bytes.At(_written, step.Bytes).CopyTo(output.GetMemory(step.Bytes));
                 output.Advance(step.Bytes);

@@ -7,11 +7,14 @@ using Microsoft.AspNetCore.Connections;
 namespace GracefulConnections.FunctionalTests.Stress.Support;
 
 /// <summary>Carries out one script on a real connection, and compares what both ends saw with the result.</summary>
-internal sealed class SocketSequence(TestServer server, ConcurrentDictionary<int, TaskCompletionSource<SocketHandler>> handlers)
+internal sealed class SocketSequence(
+    TestServer server, ConcurrentDictionary<int, TaskCompletionSource<SocketHandler>> handlers)
 {
-    public static Func<ConnectionContext, Task> ServeBy(ConcurrentDictionary<int, TaskCompletionSource<SocketHandler>> handlers) => async connection =>
+    public static Func<ConnectionContext, Task> ServeBy(
+        ConcurrentDictionary<int, TaskCompletionSource<SocketHandler>> handlers) => async connection =>
     {
-        var handler = await HandlerOf(handlers, ((IPEndPoint)connection.RemoteEndPoint!).Port).Task.WaitAsync(TestServer.TestLimit);
+        var handler = await HandlerOf(handlers, ((IPEndPoint)connection.RemoteEndPoint!).Port).Task.WaitAsync(
+            TestServer.TestLimit);
         await handler.ServeAsync(connection);
     };
 
@@ -41,8 +44,11 @@ internal sealed class SocketSequence(TestServer server, ConcurrentDictionary<int
         Check(script, handler, books, result);
     }
 
-    private static TaskCompletionSource<SocketHandler> HandlerOf(ConcurrentDictionary<int, TaskCompletionSource<SocketHandler>> handlers, int port) =>
-        handlers.GetOrAdd(port, static _ => new TaskCompletionSource<SocketHandler>(TaskCreationOptions.RunContinuationsAsynchronously));
+    private static TaskCompletionSource<SocketHandler> HandlerOf(
+        ConcurrentDictionary<int, TaskCompletionSource<SocketHandler>> handlers, int port) =>
+        handlers.GetOrAdd(
+            port,
+            static _ => new TaskCompletionSource<SocketHandler>(TaskCreationOptions.RunContinuationsAsynchronously));
 
     private static void Check(SocketScript script, SocketHandler handler, PeerBooks books, CloseResult result)
     {
@@ -50,7 +56,8 @@ internal sealed class SocketSequence(TestServer server, ConcurrentDictionary<int
         Assert.True(books.Violation is null, books.Violation);
         var written = handler.WrittenBytes - handler.LeftOutBytes;
         var received = books.ReceivedBytes;
-        var what = $"{written} written, {received} received, the peer saw {books.Saw?.ToString() ?? "nothing"}: {result}";
+        var what =
+            $"{written} written, {received} received, the peer saw {books.Saw?.ToString() ?? "nothing"}: {result}";
         Assert.True(received <= written, $"The peer received more than was written. {what}");
         if (script.End == PeerEnd.Resets)
         {
@@ -61,10 +68,14 @@ internal sealed class SocketSequence(TestServer server, ConcurrentDictionary<int
         var mayAbort = script.End == PeerEnd.HalfClosesAndStallsUntilTheApplicationAborts
             || handler.WasCancelled // What it had read and not answered.
             || script.Handler.FirstOrDefault(
-                static step => step.Act is SocketAct.CompleteOutput or SocketAct.FailOutput).Act == SocketAct.FailOutput;
-        Assert.True(books.Saw != PeerSaw.Eof || received == written, $"EOF with bytes missing: silent truncation. {what}");
+                static step =>
+                    step.Act is SocketAct.CompleteOutput or SocketAct.FailOutput).Act == SocketAct.FailOutput;
+        Assert.True(
+            books.Saw != PeerSaw.Eof || received == written, $"EOF with bytes missing: silent truncation. {what}");
         Assert.True(result.UnacknowledgedBytes is null or >= 0, $"Less than nothing is unacknowledged. {what}");
-        Assert.True(result.UnacknowledgedBytes is null || received >= handler.WrittenBytes - result.UnacknowledgedBytes, $"More was acknowledged than received. {what}");
+        Assert.True(
+            result.UnacknowledgedBytes is null || received >= handler.WrittenBytes - result.UnacknowledgedBytes,
+            $"More was acknowledged than received. {what}");
         switch (result.Outcome)
         {
             case CloseOutcome.Graceful:
@@ -86,11 +97,14 @@ internal sealed class SocketSequence(TestServer server, ConcurrentDictionary<int
                 // Where our FIN was in the kernel by then, the peer may have read on.
                 var missed = books.Saw == PeerSaw.Eof ? 0 : written - received;
                 Assert.True(
-                    result.UnacknowledgedBytes >= missed && result.UnacknowledgedBytes <= handler.WrittenBytes + TestServer.LargestSend,
+                    result.UnacknowledgedBytes >= missed
+                        && result.UnacknowledgedBytes <= handler.WrittenBytes + TestServer.LargestSend,
                     $"What is unacknowledged is not what the peer missed. {what}");
                 break;
             case CloseOutcome.CloseTimedOut:
-                Assert.True(result.UnacknowledgedBytes > 0 || books.Saw == PeerSaw.Eof, $"A flush stalled with nothing to flush. {what}");
+                Assert.True(
+                    result.UnacknowledgedBytes > 0 || books.Saw == PeerSaw.Eof,
+                    $"A flush stalled with nothing to flush. {what}");
                 break;
             case CloseOutcome.Aborted:
                 Assert.True(aborts || mayAbort, $"Nobody aborted. {what}");
