@@ -64,6 +64,10 @@ internal sealed partial class Closer
             try
             {
                 await goodbye(reason, cancellation.Token).ConfigureAwait(false);
+                if (!expired.Task.IsCompleted)
+                {
+                    _output.EndGoodbye();
+                }
             }
             catch (Exception exception)
             {

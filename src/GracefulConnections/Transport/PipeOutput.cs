@@ -62,8 +62,6 @@ internal sealed class PipeOutput(
         return finSent ? delivery : delivery with { IsDelivered = false, IsInKernel = false };
     }
 
-    public override void BeginGoodbye() => UseOwnMemory();
-
     public override void Abort(bool resets)
     {
         _aborted = true;

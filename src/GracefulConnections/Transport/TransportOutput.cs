@@ -29,7 +29,7 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
 
     public override bool CanGetUnflushedBytes => Writer.CanGetUnflushedBytes;
 
-    public override long UnflushedBytes => Writer.UnflushedBytes;
+    public override long UnflushedBytes => Writer.UnflushedBytes + (_ownMemory?.WrittenCount ?? 0);
 
     /// <summary>Gets whether the peer's acknowledgements can be seen.</summary>
     public abstract bool SeesAcknowledgements { get; }
@@ -96,12 +96,13 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     }
 
     /// <summary>
-    /// The handler has returned, and its last message follows. Whoever says it may be given up and go on writing, so where the
-    /// memory of the output is somebody else's, it gets memory of its own.
+    /// The handler has returned, and its last message follows. Whoever says it may be given up and go on writing, so it gets memory
+    /// that is nobody else's, and what it has not flushed by then is left out.
     /// </summary>
-    public virtual void BeginGoodbye()
-    {
-    }
+    public void BeginGoodbye() => _ownMemory = new ArrayBufferWriter<byte>();
+
+    /// <summary>The last message was said: what was not flushed of it belongs to it.</summary>
+    public void EndGoodbye() => TakeOwnMemory();
 
     /// <summary>Sends nothing after this; a blocked flush returns.</summary>
     /// <param name="resets">Whether the close of the socket that follows is to send RST, whatever was set on it.</param>
@@ -177,6 +178,11 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
 
     public override void Complete(Exception? exception = null)
     {
+        if (exception is null && !_sealed && !_completed)
+        {
+            TakeOwnMemory();
+        }
+
         if (_sealed || Interlocked.Exchange(ref _endHasBegun, 1) != 0)
         {
             return;
@@ -256,9 +262,6 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         return pipe.Writer;
     }
 
-    /// <summary>From now on whoever writes gets memory that is nobody else's.</summary>
-    protected void UseOwnMemory() => _ownMemory = new ArrayBufferWriter<byte>();
-
     // What was not flushed when the output ends is thrown away with its memory.
     private void TakeOwnMemory()
     {
@@ -270,6 +273,11 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         lock (_ownMemoryLock)
         {
             ObjectDisposedException.ThrowIf(_sealed, typeof(PipeWriter));
+            if (own.WrittenCount == 0 || _completed)
+            {
+                return;
+            }
+
             Writer.Write(own.WrittenSpan);
             OnWritten(own.WrittenCount);
             own.Clear();

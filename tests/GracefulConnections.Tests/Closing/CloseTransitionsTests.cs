@@ -13,7 +13,7 @@ public class CloseTransitionsTests
         HandlerReturned     Flushing   Flushing   -          -          Closed     Aborted
         Delivered           -          -          Lingering  -          Closed     Aborted
         PeerFin             Open       HalfClosed Flushing   Closed     Closed     Aborted
-        QuietAfterDelivery  -          -          -          Closed     Closed     Aborted
+        QuietAfterDelivery  -          -          Closed     Closed     Closed     Aborted
         LeftToServer        -          -          Closed     -          Closed     Aborted
         ClosedByServer      Closed     Closed     Closed     Closed     Closed     Aborted
         FlushStalled        Aborted    Aborted    Limit      Limit      Closed     Aborted

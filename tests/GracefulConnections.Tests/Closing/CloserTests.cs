@@ -247,7 +247,7 @@ public sealed class CloserTests : IAsyncDisposable
         _endpoint.Time.Advance(Second);
 
         var end = await closing.WithinLimit();
-        Assert.Equal(new CloseResult(CloseReason.HandlerCompleted, CloseOutcome.FlushTimedOut, Second, 0, 99), end);
+        Assert.Equal(new CloseResult(CloseReason.HandlerCompleted, CloseOutcome.CloseTimedOut, Second, 0, 99), end);
     }
 
     [Fact]

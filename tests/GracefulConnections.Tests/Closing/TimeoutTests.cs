@@ -138,7 +138,7 @@ public class TimeoutTests
         connection.Write("reply");
         connection.Return();
 
-        await AssertEdgeAsync(endpoint, connection, TimeSpan.FromSeconds(30), atEdge, CloseState.Flushing, CloseOutcome.FlushTimedOut);
+        await AssertEdgeAsync(endpoint, connection, TimeSpan.FromSeconds(30), atEdge, CloseState.Flushing, CloseOutcome.CloseTimedOut);
     }
 
     [Theory]
