@@ -243,7 +243,7 @@ public abstract class CloseOutcomeTests
     }
 
     [Fact]
-    public async Task FlushTimedOut_CloseTimeoutIsTheShorterLimit_TellsWhatItMissed()
+    public async Task CloseTimedOut_PeerNeverReads_TellsWhatItMissed()
     {
         await using var server = await StartAsync(
             connection =>
@@ -263,7 +263,7 @@ public abstract class CloseOutcomeTests
         var (received, end) = await peer.ReadToEndAsync();
         Assert.Equal(AbortLooksLike, end);
         AssertEqual(
-            CloseReason.HandlerCompleted, CloseOutcome.FlushTimedOut, discarded: 0,
+            CloseReason.HandlerCompleted, CloseOutcome.CloseTimedOut, discarded: 0,
             unacknowledged: result.UnacknowledgedBytes, result);
         AssertMissed(StuckReplyBytes - received, result.UnacknowledgedBytes);
     }

@@ -38,7 +38,7 @@ public sealed class HostStartTests : IDisposable
         Assert.Equal(LogLevel.Information, entry.Level);
         Assert.Equal(
             "HostOptions.ShutdownTimeout was raised from 10 s, which the drain does not fit into: " +
-            "ServerDrainOptions: AnnounceDelay 2.5 s + DrainTimeout 20 s + 1 s for aborted connections and the exit = 23.5 s.",
+            "AnnounceDelay 2.5 s + DrainTimeout 20 s + 1 s for aborted connections and the exit = 23.5 s.",
             entry.Message);
         await StopAsync(host);
     }
@@ -100,7 +100,7 @@ public sealed class HostStartTests : IDisposable
         Assert.Equal(LogLevel.Warning, entry.Level);
         Assert.Equal(
             "The drain does not fit into TERMINATION_GRACE_PERIOD_SECONDS, 20.5 s, after which the process is killed: " +
-            "ServerDrainOptions: AnnounceDelay 0 s + DrainTimeout 20 s + 1 s for aborted connections and the exit = 21 s. Raise the grace period, or lower DrainTimeout or AnnounceDelay.",
+            "AnnounceDelay 0 s + DrainTimeout 20 s + 1 s for aborted connections and the exit = 21 s. Raise the grace period, or lower DrainTimeout or AnnounceDelay.",
             entry.Message);
         await StopAsync(host);
     }

@@ -55,6 +55,13 @@ public class ReadinessTests
             time.Advance(AnnounceDelay);
             return server.Drain.Phase > DrainPhase.Announced;
         });
+
+        // The silence of the peers counts on the same clock.
+        await Eventually.IsTrueAsync(() =>
+        {
+            time.Advance(TimeSpan.FromSeconds(1));
+            return server.Drain.GetConnections().All(static connection => connection.State == CloseState.Lingering);
+        });
         foreach (var peer in (ScriptedPeer[])[early, late])
         {
             Assert.Equal((0, PeerSaw.Eof), await peer.ReadToEndAsync());
