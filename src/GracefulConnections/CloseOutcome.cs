@@ -27,8 +27,7 @@ public enum CloseOutcome
     LeftToServer,
 
     /// <summary>
-    /// Output was undelivered without progress for <see cref="GracefulCloseOptions.FlushStallTimeout"/>, or for
-    /// <see cref="GracefulCloseOptions.CloseTimeout"/> if that is shorter.
+    /// Output was undelivered without progress for <see cref="GracefulCloseOptions.FlushStallTimeout"/>.
     /// </summary>
     FlushTimedOut,
 
@@ -52,7 +51,7 @@ public enum CloseOutcome
 
     /// <summary>
     /// All output was delivered, and <see cref="GracefulCloseOptions.CloseTimeout"/> later the peer had not sent its
-    /// FIN.
+    /// FIN. Or that is the shorter limit of a flush without progress.
     /// </summary>
     CloseTimedOut,
 
