@@ -114,7 +114,8 @@ internal sealed partial class InputReader
                 return null;
             }
 
-            if (received is null && _seenWait != epoch)
+            // A peer that sends all the time never leaves the same wait for the second look, so an old request does without.
+            if (received is null && _seenWait != epoch && sinceRequest < limits.MessageGap)
             {
                 _seenWait = epoch;
                 return SecondLook;

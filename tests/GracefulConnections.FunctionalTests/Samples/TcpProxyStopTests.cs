@@ -64,7 +64,8 @@ public sealed class TcpProxyStopTests
     [Fact]
     public async Task Stop_UpstreamThatNeverEnds_HoldsTheProxyUntilTheDeadlineOnly()
     {
-        await using var proxy = await TcpProxy.StartAsync("--Drain:DrainTimeout", "0:00:00.5");
+        // Longer than the silence after which the upstream gets our FIN.
+        await using var proxy = await TcpProxy.StartAsync("--Drain:DrainTimeout", "0:00:03");
         var (downstream, upstream) = await proxy.ConnectPairAsync();
         await using var _ = downstream;
         await using var __ = upstream;
