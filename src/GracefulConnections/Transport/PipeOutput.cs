@@ -218,7 +218,8 @@ internal sealed class PipeOutput(
         await Turn.WaitAsync().ConfigureAwait(false); // The handler may have returned without awaiting its flush.
         try
         {
-            if (!flushedOnly && !_aborted)
+            // A flush also tells whether somebody is left at the other end.
+            if (!_aborted && (!flushedOnly || (Writer.CanGetUnflushedBytes && Writer.UnflushedBytes == 0)))
             {
                 FlushResult result;
                 do
