@@ -28,8 +28,14 @@ internal sealed partial class Closer
         _output.BeginGoodbye();
         scope.ClosingSweeper.Watch(this, deadline);
         var cancellation = new CancellationTokenSource(); // Has no timer, and the goodbye may outlive this method.
+        var isDecided = 0; // Said or given up, and never half of each: whoever comes first decides.
         var saying = RunAsync();
-        if (await Task.WhenAny(saying, expired.Task).ConfigureAwait(false) != saying)
+        await Task.WhenAny(saying, expired.Task).ConfigureAwait(false);
+        if (saying.IsCompleted || Interlocked.Exchange(ref isDecided, 1) != 0)
+        {
+            await saying.ConfigureAwait(false); // Never faults, and nothing of the application's is left in it.
+        }
+        else
         {
             if (!CloseTransitions.IsFinal(State))
             {
@@ -64,7 +70,7 @@ internal sealed partial class Closer
             try
             {
                 await goodbye(reason, cancellation.Token).ConfigureAwait(false);
-                if (!expired.Task.IsCompleted)
+                if (Interlocked.Exchange(ref isDecided, 1) == 0)
                 {
                     _output.EndGoodbye();
                 }

@@ -50,6 +50,7 @@ internal sealed class MemoryModel : IAsyncDisposable
     private bool _unflushedCutOff;
     private bool _inputCutOff;
     private volatile bool _returned;
+    private CancellationToken _goodbyeToken; // Cancelled if the goodbye was given up.
     private long _unflushedGoodbye;
     private volatile bool _threw;
     private volatile bool _requested;
@@ -118,6 +119,7 @@ internal sealed class MemoryModel : IAsyncDisposable
 
     private async ValueTask SayGoodbyeAsync(ConnectionContext connection, CloseReason reason, CancellationToken cancellationToken)
     {
+        _goodbyeToken = cancellationToken;
         BrokenInvariantException.ThrowIf(!_requested, "a goodbye was said that nobody asked for");
         BrokenInvariantException.ThrowIf(_threw, "a goodbye was said behind what a handler that threw had written");
         if (_script.Goodbye == GoodbyeKind.WaitsForItsToken)
@@ -637,9 +639,9 @@ internal sealed class MemoryModel : IAsyncDisposable
 
         BrokenInvariantException.ThrowIf(!_connection.PeerSawFin, $"the peer saw no FIN, and the result is {result}");
         var required = _unflushedMayBeMissing ? _flushed : _written; // Also what a handler wrote that threw.
-        if (!_unflushedMayBeMissing && result.Duration >= GoodbyeTimeout)
+        if (!_unflushedMayBeMissing && _goodbyeToken.IsCancellationRequested)
         {
-            required -= _unflushedGoodbye; // It may have been given up before it ended, and left out with what it had not flushed.
+            required -= _unflushedGoodbye; // It was given up, and what it had not flushed is left out.
         }
 
         BrokenInvariantException.ThrowIf(
