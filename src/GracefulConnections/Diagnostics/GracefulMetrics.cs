@@ -33,6 +33,7 @@ internal sealed class GracefulMetrics
     /// <summary>Returns the tag value of an outcome. Written out, so that renaming a member renames no metric.</summary>
     public static string Tag(CloseOutcome outcome) => outcome switch
     {
+        CloseOutcome.None => "none",
         CloseOutcome.Graceful => "graceful",
         CloseOutcome.Acknowledged => "acknowledged",
         CloseOutcome.LeftToServer => "left_to_server",
@@ -49,6 +50,7 @@ internal sealed class GracefulMetrics
     /// <summary>Returns the tag value of a reason.</summary>
     public static string Tag(CloseReason reason) => reason switch
     {
+        CloseReason.None => "none",
         CloseReason.HandlerCompleted => "handler_completed",
         CloseReason.HandlerFaulted => "handler_faulted",
         CloseReason.PeerReset => "peer_reset",
