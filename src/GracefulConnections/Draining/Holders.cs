@@ -1,5 +1,5 @@
 using System.Globalization;
-using System.Net;
+using GracefulConnections.Diagnostics;
 
 namespace GracefulConnections.Draining;
 
@@ -27,7 +27,7 @@ internal static class Holders
         string.Join(", ", connections.CountBy(static connection => connection.State).OrderBy(static state => state.Key).Select(static state => $"{state.Value} {state.Key}"));
 
     /// <summary>Says why one connection is still there.</summary>
-    public static string Describe(TrackedConnectionInfo info) => $"{info.ConnectionId} ({Peer(info.RemoteEndPoint)}, age {Seconds(info.Age)}): {Reason(info)}";
+    public static string Describe(TrackedConnectionInfo info) => $"{info.ConnectionId} ({PeerText.Spell(info.RemoteEndPoint)}, age {Seconds(info.Age)}): {Reason(info)}";
 
     private static string Reason(TrackedConnectionInfo info) => info switch
     {
@@ -39,8 +39,6 @@ internal static class Holders
         { IsCloseRequested: false } => $"idle for {Seconds(info.IdleTime)}, its turn has not come",
         _ => $"idle for {Seconds(info.IdleTime)}, its handler has not returned",
     };
-
-    private static string Peer(EndPoint? endPoint) => endPoint?.ToString() is { Length: > 0 } text ? text : "no address";
 
     private static string Seconds(TimeSpan time) => string.Create(CultureInfo.InvariantCulture, $"{time.TotalSeconds:0.0} s");
 }
