@@ -5,8 +5,8 @@ using System.Text;
 namespace GracefulConnections.Diagnostics;
 
 /// <summary>
-/// Spells text that a peer chose, such as the path that a Unix domain socket's client bound itself to, so that it cannot
-/// end a log line, begin a forged one or command a terminal.
+/// Spells text that a peer chose, such as the path that a Unix domain socket's client bound itself to, so that it
+/// cannot end a log line, begin a forged one or command a terminal.
 /// </summary>
 internal static class PeerText
 {
