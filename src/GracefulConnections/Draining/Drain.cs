@@ -1,4 +1,3 @@
-using System.Globalization;
 using GracefulConnections.Diagnostics;
 using Microsoft.Extensions.Logging;
 
