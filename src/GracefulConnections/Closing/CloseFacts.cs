@@ -13,8 +13,8 @@ internal readonly record struct CloseFacts
 
     public CloseState State { get; init; }
 
-    /// <summary>Gets the first cause.</summary>
-    public CloseReason? Reason { get; init; }
+    /// <summary>Gets the first cause; <see cref="CloseReason.None"/> while there is none.</summary>
+    public CloseReason Reason { get; init; }
 
     /// <summary>Gets how the connection ended, once it has.</summary>
     public CloseResult Result { get; init; }

@@ -28,8 +28,13 @@ internal static class CloseMachine
     }
 
     /// <summary>Returns the facts after a look: what was seen, and every limit that is reached.</summary>
+    /// <param name="facts">The facts before.</param>
+    /// <param name="options">The limits.</param>
+    /// <param name="seen">What was seen.</param>
+    /// <param name="now">What time it is.</param>
+    /// <param name="isScheduled">Whether the look came by its time, and not by an event.</param>
     public static (CloseFacts Facts, CloseEffects Effects, TimeSpan Next) Look(
-        in CloseFacts facts, GracefulCloseOptions options, in CloseObservation seen, TimeSpan now)
+        in CloseFacts facts, GracefulCloseOptions options, in CloseObservation seen, TimeSpan now, bool isScheduled)
     {
         var (after, effects) = On(facts, CloseEvent.Looked, seen, now);
         while (true)
@@ -37,18 +42,33 @@ internal static class CloseMachine
             var deadlines = CloseDeadlines.Get(after, options, seen, now);
             if (deadlines.Due == CloseEvent.None)
             {
-                var poll = after.Poll + after.Poll;
-                after = after with
-                {
-                    DueAt = deadlines.Next,
-                    Poll = poll < CloseDeadlines.LongestPoll ? poll : CloseDeadlines.LongestPoll,
-                };
-                return (after, effects, deadlines.Next);
+                return (isScheduled ? Schedule(after, deadlines.Next) : after, effects, deadlines.Next);
             }
 
             (after, var more) = On(after, deadlines.Due, seen, now);
             effects |= more;
         }
+    }
+
+    /// <summary>
+    /// Returns whether output that did not arrive deserves a report: it was lost outside of a drain, which reports its own, and
+    /// the handler was not told. An abort by the application is none, and neither is a peer that resets a handler which runs.
+    /// </summary>
+    public static bool IsLoss(in CloseFacts facts) => facts.LingerCap is null && facts.Result.Outcome switch
+    {
+        CloseOutcome.None or CloseOutcome.Graceful or CloseOutcome.Acknowledged or CloseOutcome.Aborted => false,
+        CloseOutcome.PeerReset => facts.HandlerReturned,
+        _ => true,
+    };
+
+    private static CloseFacts Schedule(in CloseFacts facts, TimeSpan next)
+    {
+        var poll = facts.Poll + facts.Poll;
+        return facts with
+        {
+            DueAt = next,
+            Poll = poll < CloseDeadlines.LongestPoll ? poll : CloseDeadlines.LongestPoll,
+        };
     }
 
     private static (CloseFacts Facts, CloseEffects Effects) OnServing(
@@ -61,7 +81,7 @@ internal static class CloseMachine
                 var requested = facts with
                 {
                     IsRequested = true,
-                    Reason = facts.Reason ?? seen.Reason,
+                    Reason = First(facts.Reason, seen.Reason),
                     RequestedAt = now,
                     ProgressAt = now,
                     WriteBlocked = seen.IsWriteBlocked,
@@ -81,7 +101,7 @@ internal static class CloseMachine
                 return (facts with { AwaitsFlush = true, Poll = CloseDeadlines.ShortestPoll }, CloseEffects.LookSoon);
 
             case CloseEvent.GoodbyeBegan when facts is { State: CloseState.Open, IsRequested: true, HandlerReturned: true }:
-                return (facts with { GoodbyeSince = now }, CloseEffects.SayGoodbye | CloseEffects.Look);
+                return (facts with { GoodbyeSince = now }, CloseEffects.SayGoodbye | CloseEffects.Wake);
 
             case CloseEvent.GoodbyeEnded or CloseEvent.GoodbyeExpired when facts.GoodbyeSince is not null:
                 return (
@@ -224,7 +244,7 @@ internal static class CloseMachine
 
         after = after with
         {
-            Reason = facts.Reason ?? CloseReason.HandlerFaulted,
+            Reason = First(facts.Reason, CloseReason.HandlerFaulted),
             EndsByReset = true,
             ProgressAt = now,
             Poll = CloseDeadlines.ShortestPoll,
@@ -235,7 +255,7 @@ internal static class CloseMachine
     private static CloseFacts OnHandlerReturned(in CloseFacts facts, in CloseObservation seen, TimeSpan now) => facts with
     {
         HandlerReturned = true,
-        Reason = facts.Reason ?? seen.Inner?.Reason ?? seen.Reason,
+        Reason = First(facts.Reason, seen.Inner?.Reason ?? seen.Reason),
         ClosingSince = seen.Inner is null ? now : seen.InnerSince,
         InnerWasGraceful = seen.Inner is { Outcome: CloseOutcome.Graceful },
         InnerDiscardedBytes = seen.Inner?.DiscardedBytes ?? 0,
@@ -335,19 +355,26 @@ internal static class CloseMachine
     private static CloseFacts End(
         in CloseFacts facts, CloseState state, CloseOutcome outcome, in CloseObservation seen, TimeSpan now)
     {
-        var reason = facts.Reason ?? (outcome == CloseOutcome.PeerReset ? CloseReason.PeerReset : CloseReason.Application);
+        var isReset = outcome == CloseOutcome.PeerReset;
+        var reason = First(facts.Reason, isReset ? CloseReason.PeerReset : CloseReason.Application);
         return facts with
         {
             State = state,
             Reason = reason,
-            Result = new CloseResult(
-                reason,
-                outcome,
-                facts.HandlerReturned ? now - facts.ClosingSince : TimeSpan.Zero,
-                seen.DiscardedBytes + facts.InnerDiscardedBytes,
+            Result = new CloseResult
+            {
+                Reason = reason,
+                Outcome = outcome,
+                Duration = facts.HandlerReturned && now > facts.ClosingSince ? now - facts.ClosingSince : TimeSpan.Zero,
+                DiscardedBytes = seen.DiscardedBytes + facts.InnerDiscardedBytes,
 
                 // Once our FIN was delivered nothing can be missing any more, and the kernel was not asked again.
-                facts.State == CloseState.Lingering ? facts.UnacknowledgedBytes : seen.Delivery.UnacknowledgedBytes),
+                UnacknowledgedBytes = facts.State == CloseState.Lingering
+                    ? facts.UnacknowledgedBytes
+                    : seen.Delivery.UnacknowledgedBytes,
+            },
         };
     }
+
+    private static CloseReason First(CloseReason first, CloseReason second) => first == CloseReason.None ? second : first;
 }

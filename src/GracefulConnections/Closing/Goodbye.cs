@@ -10,7 +10,6 @@ namespace GracefulConnections.Closing;
 internal sealed class Goodbye(TransportOutput output, Func<CancellationToken, ValueTask> say, Action<Exception> onFaulted)
 {
     private readonly TaskCompletionSource _expired = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly CancellationTokenSource _cancellation = new(); // Has no timer, and the goodbye may outlive this object.
     private int _isDecided; // Whoever comes first decides whether it was said or given up.
 
     /// <summary>Its time is over, or nobody is left to say it to.</summary>
@@ -21,7 +20,8 @@ internal sealed class Goodbye(TransportOutput output, Func<CancellationToken, Va
     public async Task<bool> RunAsync()
     {
         output.BeginGoodbye();
-        var saying = SayAsync();
+        var cancellation = new CancellationTokenSource(); // Has no timer, and the goodbye may outlive this method.
+        var saying = SayAsync(cancellation);
         await Task.WhenAny(saying, _expired.Task).ConfigureAwait(false);
         Interleaving.Point();
         if (saying.IsCompleted || Interlocked.Exchange(ref _isDecided, 1) != 0)
@@ -31,16 +31,16 @@ internal sealed class Goodbye(TransportOutput output, Func<CancellationToken, Va
         }
 
         // The token is cancelled when this returns. Its callbacks run elsewhere: one that blocks must not hold the close.
-        _ = CancelAsync();
+        _ = CancelAsync(cancellation);
         output.CancelPendingFlush();
         return false;
     }
 
-    private async Task CancelAsync()
+    private async Task CancelAsync(CancellationTokenSource cancellation)
     {
         try
         {
-            await _cancellation.CancelAsync().ConfigureAwait(false);
+            await cancellation.CancelAsync().ConfigureAwait(false);
         }
         catch (AggregateException exception)
         {
@@ -48,18 +48,18 @@ internal sealed class Goodbye(TransportOutput output, Func<CancellationToken, Va
         }
     }
 
-    private async Task SayAsync()
+    private async Task SayAsync(CancellationTokenSource cancellation)
     {
         try
         {
-            await say(_cancellation.Token).ConfigureAwait(false);
+            await say(cancellation.Token).ConfigureAwait(false);
             Interleaving.Point();
             if (Interlocked.Exchange(ref _isDecided, 1) == 0)
             {
                 output.EndGoodbye();
             }
         }
-        catch (OperationCanceledException) when (_cancellation.IsCancellationRequested)
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
             // It does as it was told.
         }

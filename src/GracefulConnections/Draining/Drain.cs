@@ -317,7 +317,7 @@ internal sealed class Drain
         foreach (var connection in unended)
         {
             // Without a result the abort is on its way: it waits for a thread, where handlers block all of them.
-            var result = connection.Result ?? new CloseResult(_reason, CloseOutcome.Aborted, TimeSpan.Zero, 0, null);
+            var result = connection.Result ?? new CloseResult { Reason = _reason, Outcome = CloseOutcome.Aborted };
             _tally.Add(result);
             _lostBytes += result.UnacknowledgedBytes ?? 0;
 

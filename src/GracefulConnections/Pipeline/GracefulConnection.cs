@@ -88,7 +88,8 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
 
         if (LifetimeLimits.IsNeeded(scope.Options))
         {
-            _limits = new LifetimeLimits(scope, _transport, RequestClose, _halfOpen is null ? null : NoticeEnd);
+            _limits = new LifetimeLimits(
+                connection.ConnectionId, scope, _transport, RequestClose, _halfOpen is null ? null : NoticeEnd);
             _limits.Start();
         }
 
@@ -186,18 +187,10 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
 
     public MessageScope BeginMessage() => new(new MessageScopeState(_closer));
 
-    void IConnectionLifetimeNotificationFeature.RequestClose() => RequestClose(CloseReason.Application);
+    /// <inheritdoc/>
+    public void RequestClose() => RequestClose(CloseReason.Application);
 
-    public void RequestClose(CloseReason reason = CloseReason.Application)
-    {
-        if (reason is not (CloseReason.HostStopping or CloseReason.Drain or CloseReason.IdleTimeout or CloseReason.MaxConnectionAge or CloseReason.Application))
-        {
-            throw new ArgumentOutOfRangeException(
-                nameof(reason), reason, "A close can be requested with HostStopping, Drain, IdleTimeout, MaxConnectionAge or Application; the other reasons are observed, not requested.");
-        }
-
-        RequestClose(reason, abort: false);
-    }
+    public void RequestClose(CloseReason reason) => RequestClose(reason, abort: false);
 
     private void RequestClose(CloseReason reason, bool abort)
     {
@@ -416,7 +409,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
 
     public void Dispose()
     {
-        var result = _closer.Result ?? new CloseResult(CloseReason.HandlerFaulted, CloseOutcome.Aborted, TimeSpan.Zero, 0, null);
+        var result = _closer.Result ?? new CloseResult { Reason = CloseReason.HandlerFaulted, Outcome = CloseOutcome.Aborted };
 
         if (_outer is null)
         {
@@ -451,7 +444,7 @@ internal sealed class GracefulConnection : TrackedConnection, IGracefulCloseFeat
     {
         if (_tracking is null)
         {
-            RequestClose(_outer?._closer.Reason ?? CloseReason.HostStopping);
+            RequestClose(_outer is { _closer.Reason: not CloseReason.None and var reason } ? reason : CloseReason.HostStopping);
         }
         else
         {
