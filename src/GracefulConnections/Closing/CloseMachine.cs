@@ -12,6 +12,7 @@ internal static class CloseMachine
     public static (CloseFacts Facts, CloseEffects Effects) On(
         in CloseFacts facts, CloseEvent e, in CloseObservation seen, TimeSpan now)
     {
+        CloseTrace.Note(facts.State, e);
         if (facts.IsFinal)
         {
             return (facts, CloseEffects.None);

@@ -97,6 +97,10 @@ public class CloseMachineTests
         .Append("AllSent")
         .Append("AllAcknowledged")];
 
+    /// <summary>Gets every pair that the table names.</summary>
+    internal static IEnumerable<(CloseState State, CloseEvent Event)> NamedPairs =>
+        Rules.SelectMany(static rule => rule.States.Select(state => (state, rule.Event))).Distinct();
+
     public static TheoryData<string> Events => [.. Enum.GetNames<CloseEvent>()];
 
     [Theory]

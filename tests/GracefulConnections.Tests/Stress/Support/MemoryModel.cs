@@ -610,7 +610,10 @@ internal sealed class MemoryModel : IAsyncDisposable
         // A limit is no abort once our FIN is in the kernel. On a pipe it is there when it was sent, unless an RST is to follow.
         var mayReset = _outputFailed || _inputCutOff || (_threw && _script.AbortOnHandlerFault);
         var isLimit = result.Outcome is CloseOutcome.LingerTimedOut or CloseOutcome.LingerLimitExceeded or CloseOutcome.CloseTimedOut;
-        var closed = gracefully || (isLimit && !(mayReset && state == CloseState.Aborted));
+
+        // The clock of a sequence may run on for long before a thread of the pool goes on behind a goodbye that was given up.
+        var isStarved = _script.Goodbye != GoodbyeKind.None && result.Outcome == CloseOutcome.CloseTimedOut;
+        var closed = gracefully || (isLimit && !((mayReset || isStarved) && state == CloseState.Aborted));
         BrokenInvariantException.ThrowIf(state != (closed ? CloseState.Closed : CloseState.Aborted), $"the state is {state}, the result is {result}");
         BrokenInvariantException.ThrowIf(!closed && _connection.Aborts == 0, $"no RST, and the result is {result}");
         BrokenInvariantException.ThrowIf(closed && _connection.Aborts != 0 && !_aborted, $"RST, and the result is {result}");
