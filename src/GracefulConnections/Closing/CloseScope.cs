@@ -18,9 +18,8 @@ internal sealed class CloseScope
     {
         Options = options;
         Time = time;
-        ClosingSweeper = CloseSweeper.ForClosing(time);
-        OpenSweeper = CloseSweeper.ForOpen(time);
-        Logger = logger;
+        Wheel = TimerWheel.For(time);
+        Logger = GuardedLogger.Around(logger);
         Metrics = metrics;
         Lingering = options.MaxLingeringConnections is { } max ? new LingeringQueue(max) : null;
     }
@@ -32,9 +31,11 @@ internal sealed class CloseScope
 
     public TimeProvider Time { get; }
 
-    public CloseSweeper ClosingSweeper { get; }
+    /// <summary>Gets the deadlines of all connections on the clock.</summary>
+    public TimerWheel Wheel { get; }
 
-    public CloseSweeper OpenSweeper { get; }
+    /// <summary>Gets what keeps reports of lost output from flooding the log.</summary>
+    public LossLimiter LossLimiter { get; } = new();
 
     public ILogger Logger { get; }
 
@@ -49,12 +50,16 @@ internal sealed class CloseScope
     /// <exception cref="OptionsValidationException">An option is out of range.</exception>
     public static CloseScope Create(IServiceProvider? services, Action<GracefulCloseOptions> configure, string? endpoint = null)
     {
-        var options = services?.GetService<IOptionsFactory<GracefulCloseOptions>>()?.Create(Microsoft.Extensions.Options.Options.DefaultName) ?? new GracefulCloseOptions();
+        var factory = services?.GetService<IOptionsFactory<GracefulCloseOptions>>();
+        var options = factory?.Create(Microsoft.Extensions.Options.Options.DefaultName) ?? new GracefulCloseOptions();
         configure(options);
         return Create(services, options, endpoint);
     }
 
-    /// <summary>Returns the scope that all connections share which are closed by the same options, or, without any, by those of the same service container.</summary>
+    /// <summary>
+    /// Returns the scope that all connections share which are closed by the same options, or, without any, by those of the same
+    /// service container.
+    /// </summary>
     /// <exception cref="OptionsValidationException">An option is out of range.</exception>
     public static CloseScope Get(IServiceProvider? services, GracefulCloseOptions? options) =>
         options is not null ? Shared.GetValue(options, _ => Create(services, options, endpoint: null))
@@ -64,10 +69,12 @@ internal sealed class CloseScope
     private static CloseScope Create(IServiceProvider? services, GracefulCloseOptions options, string? endpoint)
     {
         GracefulCloseOptionsValidator.ThrowIfInvalid(options, endpoint);
+        var logger = GuardedLogger.Around(
+            services?.GetService<ILoggerFactory>()?.CreateLogger(Log.Category) ?? NullLogger.Instance);
         return new CloseScope(
             options,
             services?.GetService<TimeProvider>() ?? TimeProvider.System,
-            services?.GetService<ILoggerFactory>()?.CreateLogger(Log.Category) ?? NullLogger.Instance,
-            new GracefulMetrics(services?.GetService<IMeterFactory>()));
+            logger,
+            new GracefulMetrics(services?.GetService<IMeterFactory>(), logger));
     }
 }

@@ -5,145 +5,95 @@ using Microsoft.AspNetCore.Connections;
 
 namespace GracefulConnections.Closing;
 
-/// <content>The moves from state to state, and the end.</content>
+/// <content>What is done once it was decided.</content>
 internal sealed partial class Closer
 {
     // What CloseAsync waits for: a task and its completion source for each connection would be as much again.
     private ManualResetValueTaskSourceCore<bool> _end;
+    private TaskCompletionSource<CloseResult>? _closed;
     private TaskCompletionSource? _givenUp;
-    private TimeSpan _deliveredAt;
-    private bool _abortsConnection = true;
-    private bool _enteredLinger;
-    private bool _finishing;
+    private LinkedListNode<Closer>? _lingering;
     private bool _finished;
 
-    /// <summary>Looks whether everything was delivered by now, and starts the linger if so.</summary>
-    private void Deliver(bool endHere = false)
+    /// <summary>Gets how the connection ended; <see langword="null"/> while it has not.</summary>
+    public CloseResult? Result
     {
-        lock (_lock)
+        get
         {
-            if (_state == CloseState.Flushing && _finSent && _output.GetDelivery() is { IsDelivered: true } delivery)
+            lock (_lock)
             {
-                Linger_NeedsLock(delivery, Now);
+                return _finished ? _facts.Result : null;
             }
         }
-
-        Settle(endHere);
     }
 
-    private void Linger_NeedsLock(in DeliveryStatus delivery, TimeSpan now)
+    public Task<CloseResult> Closed
     {
-        _result = _result with { UnacknowledgedBytes = delivery.UnacknowledgedBytes };
-        _progressAt = now;
-        _lastByteAt = now;
-        _deliveredAt = now;
-        if (!_output.CanHalfClose)
+        get
         {
-            Move_NeedsLock(CloseEvent.LeftToServer); // The peer does not know of the end yet: there is no FIN to wait for.
-            return;
-        }
-
-        Move_NeedsLock(CloseEvent.Delivered);
-        if (_peerFin)
-        {
-            Move_NeedsLock(CloseEvent.PeerFin);
-        }
-    }
-
-    private void Raise(CloseEvent e, bool abortsConnection = true)
-    {
-        lock (_lock)
-        {
-            _abortsConnection &= abortsConnection || CloseTransitions.IsFinal(_state);
-            Move_NeedsLock(e);
-        }
-
-        Settle();
-    }
-
-    private void Move_NeedsLock(CloseEvent e)
-    {
-        if (CloseTransitions.IsFinal(_state))
-        {
-            return;
-        }
-
-        if (e == CloseEvent.Abort && (_input.ResetSeen || _input.EndedByReset))
-        {
-            // The first cause wins: the handler saw the reset and aborted what was left, before a send could tell.
-            e = CloseEvent.PeerReset;
-        }
-
-        if (e == CloseEvent.PeerReset && _innerResult is { Outcome: CloseOutcome.Graceful } && _state != CloseState.Lingering)
-        {
-            // Inside of TLS both sides have said their end, and everything had arrived. The peer is gone and answers our
-            // close_notify or our FIN in that way. The discard may find it before this close has begun.
-            _state = _state == CloseState.Flushing ? _state : CloseTransitions.Next(_state, CloseEvent.HandlerReturned);
-            _state = CloseTransitions.Next(_state, CloseEvent.Delivered);
-            _result = _result with { UnacknowledgedBytes = _innerResult.Value.UnacknowledgedBytes };
-            e = CloseEvent.PeerFin;
-        }
-
-        // Once our FIN was delivered nothing can be missing any more, and asking the kernel again would cost every close one more
-        // call.
-        var nothingIsMissing = _state == CloseState.Lingering && _output.CanHalfClose;
-        var isInKernel = _finSent && !_endsByReset && (nothingIsMissing || _output.IsFinInKernel);
-        _state = CloseTransitions.Next(_state, e, isInKernel);
-        if (CloseTransitions.IsFinal(_state))
-        {
-            SetReason_NeedsLock(e == CloseEvent.PeerReset ? CloseReason.PeerReset : CloseReason.Application);
-            _result = new CloseResult
+            lock (_lock)
             {
-                Reason = _reason,
-                Outcome = CloseTransitions.Outcome(e),
-                Duration = _handlerReturned ? Now - _closingSince : TimeSpan.Zero,
-                DiscardedBytes = _input.DiscardedBytes + (_innerResult?.DiscardedBytes ?? 0),
-                UnacknowledgedBytes =
-                    nothingIsMissing ? _result.UnacknowledgedBytes : _output.GetDelivery().UnacknowledgedBytes,
-            };
+                _closed ??= new TaskCompletionSource<CloseResult>(TaskCreationOptions.RunContinuationsAsynchronously);
+                if (_finished)
+                {
+                    _closed.TrySetResult(_facts.Result);
+                }
+
+                return _closed.Task;
+            }
         }
     }
 
-    // The first cause wins.
-    private void SetReason_NeedsLock(CloseReason reason) => _reason = _reason == CloseReason.None ? reason : _reason;
-
-    /// <summary>Carries out what the state asks for. Called after every decision.</summary>
+    /// <param name="effects">What was decided.</param>
     /// <param name="endHere">Whether the one who waits for the end may go on on this thread, else on the thread pool.</param>
-    /// <returns>Whether the connection has ended.</returns>
-    private bool Settle(bool endHere = false)
+    private void Carry(CloseEffects effects, bool endHere = false)
     {
-        bool final;
-        bool finish;
-        bool enterLinger;
-        lock (_lock)
+        if (effects == CloseEffects.None)
         {
-            final = CloseTransitions.IsFinal(_state);
-            finish = final && !_finishing;
-            enterLinger = _state == CloseState.Lingering && !_enteredLinger;
-            _finishing |= finish;
-            _enteredLinger |= enterLinger;
+            return;
         }
 
-        if (enterLinger && scope.Lingering is { } queue)
+        if (effects.HasFlag(CloseEffects.Look))
         {
-            EnterLinger(queue);
+            LookAtDelivery(Now, isScheduled: false, endHere);
         }
 
-        if (finish)
+        if (effects.HasFlag(CloseEffects.ReleaseFlush))
+        {
+            Volatile.Read(ref _flushed)?.TrySetResult();
+        }
+
+        if (effects.HasFlag(CloseEffects.ExpireGoodbye))
+        {
+            Volatile.Read(ref _goodbye)?.Expire();
+        }
+
+        if (effects.HasFlag(CloseEffects.End))
         {
             Finish(endHere);
         }
-
-        return final;
+        else if (effects.HasFlag(CloseEffects.Linger) && scope.Lingering is { } queue)
+        {
+            EnterLinger(queue);
+        }
+        else if ((effects & (CloseEffects.Wake | CloseEffects.LookSoon | CloseEffects.LookLater)) != 0 && !Facts.IsFinal)
+        {
+            // One that ends right now is forgotten by its next look.
+            var wait = effects.HasFlag(CloseEffects.Wake) ? TimeSpan.Zero
+                : effects.HasFlag(CloseEffects.LookSoon) ? CloseDeadlines.ShortestPoll
+                : CloseDeadlines.LongestPoll;
+            scope.Wheel.Watch(this, Now + wait);
+        }
     }
 
     private void EnterLinger(LingeringQueue queue)
     {
         var node = queue.Enter(this);
+        Interleaving.Point();
         lock (_lock)
         {
             _lingering = node;
-            if (!CloseTransitions.IsFinal(_state))
+            if (!_facts.IsFinal)
             {
                 return;
             }
@@ -154,79 +104,102 @@ internal sealed partial class Closer
 
     private void Finish(bool endHere)
     {
-        scope.ClosingSweeper.Unwatch(this);
-        if (_lingering is { } node)
+        CloseFacts facts;
+        LinkedListNode<Closer>? lingering;
+        Interleaving.Point();
+        lock (_lock)
         {
-            scope.Lingering!.Leave(node);
+            facts = _facts;
+            lingering = _lingering;
         }
 
-        if (_state == CloseState.Aborted)
+        var lostBytes = facts.Result.UnacknowledgedBytes ?? _output.WrittenBytes - _output.SentBytes;
+        scope.Wheel.Unwatch(this);
+        if (lingering is not null)
         {
-            if (_result.Outcome == CloseOutcome.PeerReset)
-            {
-                _input.OnPeerReset();
-            }
-
-            _output.Abort(resets: _abortsConnection);
-            outer?.EndAs(_result);
-            if (_abortsConnection)
-            {
-                connection.Abort(CreateAbortReason());
-            }
+            scope.Lingering!.Leave(lingering);
         }
-        else if (_result.Outcome == CloseOutcome.LeftToServer)
+
+        if (facts.State == CloseState.Aborted)
         {
-            _output.Abort(resets: false); // A flush of the other middleware's writer may still be pending.
+            AbortTransport(facts);
+        }
+        else if (facts.Result.Outcome == CloseOutcome.LeftToServer)
+        {
+            Guard(static (closer, resets) => closer._output.Abort(resets), false); // A flush may be pending.
         }
 
         if (outer is null)
         {
-            scope.Metrics.Closed(_result, _countedAsClosing);
-            Log.Closed(
-                scope.Logger,
-                connection.ConnectionId,
-                _result.Outcome,
-                _result.Reason,
-                _result.Duration.TotalMilliseconds,
-                _result.DiscardedBytes,
-                _result.UnacknowledgedBytes);
+            Report(facts, lostBytes);
         }
 
-        ended?.Invoke();
+        Guard(static (_, ended) => ended?.Invoke(), ended);
+        TaskCompletionSource<CloseResult>? closed;
+        Interleaving.Point();
         lock (_lock)
         {
-            _goodbye?.Expired.TrySetResult(); // Nobody is left to say it to, and no sweep will come.
-            _flushed?.TrySetResult();
             _finished = true; // Last: whoever waits for the end may dispose the socket, and must not come before our RST.
-            _closed?.TrySetResult(_result);
+            closed = _closed;
         }
 
+        Volatile.Read(ref _goodbye)?.Expire(); // Nobody is left to say it to, and no look will come.
+        Volatile.Read(ref _flushed)?.TrySetResult();
+        closed?.TrySetResult(facts.Result);
         _end.RunContinuationsAsynchronously = !endHere;
         _end.SetResult(true);
     }
 
+    private void AbortTransport(in CloseFacts facts)
+    {
+        if (facts.Result.Outcome == CloseOutcome.PeerReset)
+        {
+            _input.OnPeerReset();
+        }
+
+        var aborts = !facts.LeavesTransport;
+        Guard(static (closer, resets) => closer._output.Abort(resets), aborts);
+
+        // The one inside of TLS had to abort: the outer one ends in the same way.
+        outer?.Raise(CloseEvent.InnerAborted, new CloseObservation { Inner = facts.Result });
+        if (aborts)
+        {
+            Guard(static (closer, reason) => closer.Connection.Abort(reason), CreateAbortReason());
+        }
+    }
+
+    private void Report(in CloseFacts facts, long lostBytes)
+    {
+        var result = facts.Result;
+        scope.Metrics.Closed(result, facts.HandlerReturned);
+        Log.Closed(
+            scope.Logger,
+            connection.ConnectionId,
+            result.Outcome,
+            result.Reason,
+            result.Duration.TotalMilliseconds,
+            result.DiscardedBytes,
+            result.UnacknowledgedBytes);
+        if (lostBytes > 0 && CloseMachine.IsLoss(facts) && scope.LossLimiter.TryPass(Now, out var leftOutCount))
+        {
+            Log.OutputLost(
+                scope.Logger,
+                connection.ConnectionId,
+                lostBytes,
+                LogText.Of(connection.RemoteEndPoint),
+                result.Outcome,
+                result.Reason,
+                leftOutCount);
+        }
+    }
+
     private ConnectionAbortedException CreateAbortReason()
     {
-        var message = $"The connection was closed: {_result.Outcome} ({_result.Reason}).";
+        var result = Facts.Result;
+        var message = $"The connection was closed: {result.Outcome} ({result.Reason}).";
         return _fault is null
             ? new ConnectionAbortedException(message)
             : new ConnectionAbortedException($"{message} {_fault.GetType().Name}: {_fault.Message}", _fault);
-    }
-
-    /// <summary>The one inside of TLS had to abort: this one ended in the same way.</summary>
-    private void EndAs(in CloseResult inner)
-    {
-        lock (_lock)
-        {
-            if (!CloseTransitions.IsFinal(_state))
-            {
-                _state = CloseState.Aborted;
-                _reason = inner.Reason;
-                _result = inner;
-            }
-        }
-
-        Settle();
     }
 
     // Whoever stands below takes its memory back when control returns to it, so it should not be in use any more. But code that
@@ -241,38 +214,40 @@ internal sealed partial class Closer
         }
 
         var givenUp = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        lock (_lock)
-        {
-            _givenUp = givenUp;
-        }
-
-        var rest = scope.Options.CloseTimeout - (Now - _closingSince);
-        Task limit = Task.WhenAny(left, givenUp.Task).WaitAsync(rest > ShortestPoll ? rest : ShortestPoll, scope.Time);
+        Volatile.Write(ref _givenUp, givenUp);
+        var since = Facts.ClosingSince;
+        var rest = scope.Options.CloseTimeout - (Now - since);
+        Task limit = Task.WhenAny(left, givenUp.Task)
+            .WaitAsync(rest > CloseDeadlines.ShortestPoll ? rest : CloseDeadlines.ShortestPoll, scope.Time);
         await limit.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        lock (_lock)
-        {
-            _givenUp = null;
-        }
-
+        Volatile.Write(ref _givenUp, null);
         if (!left.IsCompleted)
         {
-            Log.TransportNotLeft(scope.Logger, connection.ConnectionId, (Now - _closingSince).TotalMilliseconds);
+            Log.TransportNotLeft(scope.Logger, connection.ConnectionId, (Now - since).TotalMilliseconds);
         }
     }
 
     // The connection has ended, and only foreign code holds it: an abort frees it.
     private void GiveUpWaiting()
     {
-        TaskCompletionSource? givenUp;
-        lock (_lock)
+        if (Volatile.Read(ref _givenUp) is { } givenUp)
         {
-            givenUp = _givenUp;
-        }
-
-        if (givenUp is not null)
-        {
-            connection.Abort(CreateAbortReason());
+            Guard(static (closer, reason) => closer.Connection.Abort(reason), CreateAbortReason());
             givenUp.TrySetResult();
+        }
+    }
+
+    // The transport and what stands below it may throw whatever they like. That costs this connection a step of its end, and
+    // nobody else anything.
+    private void Guard<T>(Action<Closer, T> foreign, T argument)
+    {
+        try
+        {
+            foreign(this, argument);
+        }
+        catch (Exception exception)
+        {
+            Log.TransportThrew(scope.Logger, connection.ConnectionId, exception);
         }
     }
 }

@@ -3,153 +3,139 @@ using GracefulConnections.Transport;
 
 namespace GracefulConnections.Closing;
 
-/// <content>What the two directions of the connection tell.</content>
+/// <content>What the two directions and the wheel tell, and what is seen of them.</content>
 internal sealed partial class Closer
 {
-    public void OnOutputCompleted()
-    {
-        lock (_lock)
-        {
-            if (_state == CloseState.Open)
-            {
-                Move_NeedsLock(CloseEvent.OutputCompleted);
-            }
-        }
-    }
+    /// <summary>Gets whether code below may block that nobody knows.</summary>
+    private bool IsForeign => _input.Kind != InputKind.Transport || !_output.SeesAcknowledgements;
+
+    public void OnOutputCompleted() => Raise(CloseEvent.OutputCompleted, default);
 
     public bool OnOutputFaulted(Exception exception)
     {
-        lock (_lock)
+        var isWhole = _input.EndHanded || (_input.IsRefused && !_input.IsCutOff);
+        var effects = Decide(CloseEvent.OutputFaulted, new CloseObservation { IsWhole = isWhole });
+        if (effects.HasFlag(CloseEffects.SendFin))
         {
-            // Some frameworks complete every output with an exception. Where nothing can be missing it is an end like any other.
-            var isEnd = _peerFin || _input.EndHanded || (_input.IsRefused && !_input.IsCutOff);
-            if (!isEnd)
-            {
-                SetReason_NeedsLock(CloseReason.HandlerFaulted);
-                _fault ??= exception;
-                _endsByReset = true;
-                _progressAt = Now;
-                _poll = ShortestPoll;
-            }
-
-            if (_state == CloseState.Open)
-            {
-                Move_NeedsLock(CloseEvent.OutputCompleted);
-            }
-
-            if (isEnd)
-            {
-                return true;
-            }
+            return true;
         }
 
+        _fault ??= exception;
         Log.OutputFaulted(scope.Logger, connection.ConnectionId, exception);
-        scope.ClosingSweeper.Watch(this, CloseSweeper.Add(Now, ShortestPoll));
+        Carry(effects);
         return false;
     }
 
     // Not when it was sent: a peer answers at once, and what it sent would count as sent before.
-    public void OnFinSending()
-    {
-        lock (_lock)
-        {
-            _discardedBeforeFin = _input.DiscardedBytes;
-        }
-    }
+    public void OnFinSending() => Raise(CloseEvent.FinSending, See());
 
-    public void OnFinSent()
-    {
-        lock (_lock)
-        {
-            _finSent = true;
-            _progressAt = Now;
-            LimitDiscard_NeedsLock();
-        }
+    public void OnFinSent() => Raise(CloseEvent.FinSent, default);
 
-        Deliver();
-    }
+    public void OnAllSent() => Raise(CloseEvent.AllSent, default);
 
-    public void OnAllSent()
-    {
-        lock (_lock)
-        {
-            _allSent = true;
-            _progressAt = Now;
-        }
-    }
+    // The reader that tells us has nothing left to do, and runs where the handler would run: the connection may go on to its end
+    // right there.
+    public void OnPeerFin() => Raise(CloseEvent.PeerFin, See(), endHere: true);
 
-    public void OnPeerFin()
-    {
-        lock (_lock)
-        {
-            _peerFin = true;
-            if (_state == CloseState.Lingering)
-            {
-                Move_NeedsLock(CloseEvent.PeerFin);
-            }
-        }
-
-        // The reader that tells us has nothing left to do, and runs where the handler would run: the connection may go on to its
-        // end right there.
-        Deliver(endHere: true);
-    }
-
-    public void OnBytesDiscarded()
-    {
-        lock (_lock)
-        {
-            _lastByteAt = Now;
-            _graceEnd = null;
-            LimitDiscard_NeedsLock();
-        }
-
-        Settle();
-    }
+    public void OnBytesDiscarded() => Raise(CloseEvent.BytesDiscarded, See());
 
     public void OnFaulted(Exception exception)
     {
         Log.TransportFaulted(scope.Logger, connection.ConnectionId, exception);
-        Raise(TransportFault.IsReset(exception) ? CloseEvent.PeerReset : CloseEvent.Abort);
+        Raise(TransportFault.IsReset(exception) ? CloseEvent.PeerReset : CloseEvent.Abort, SeeEnd());
     }
 
-    public void OnWaiting() => WatchBoundary();
-
-    private void WatchBoundary()
+    public void OnWaiting()
     {
-        var next = LookAtBoundary();
+        var next = LookAtBoundary(Now);
         if (next < TimeSpan.MaxValue)
         {
-            scope.ClosingSweeper.Watch(this, next);
+            scope.Wheel.Watch(this, next);
         }
+    }
+
+    public override TimeSpan? Look(TimeSpan now)
+    {
+        var boundary = LookAtBoundary(now);
+        var next = LookAtDelivery(now, isScheduled: true);
+        return next is null || next < boundary ? next : boundary;
+    }
+
+    public override void OnLookFailed(Exception exception)
+    {
+        Log.LookFailed(scope.Logger, connection.ConnectionId, exception);
+        Raise(CloseEvent.Abort, default);
     }
 
     /// <summary>Cancels the handler's read if a close was requested and this is no middle of a message.</summary>
     /// <returns>When to look again.</returns>
-    private TimeSpan LookAtBoundary()
+    private TimeSpan LookAtBoundary(TimeSpan now)
     {
-        TimeSpan requestedAt;
-        bool usesScopes;
+        var facts = Facts;
+        return facts is { IsRequested: true, HandlerReturned: false, State: CloseState.Open or CloseState.HalfClosed }
+            && _boundary.Look(now - facts.RequestedAt, IsAroundTls) is { } wait
+            ? TimerWheel.Add(now, wait)
+            : TimeSpan.MaxValue;
+    }
+
+    /// <summary>Looks how far the output is and which limit is reached.</summary>
+    /// <returns>When to look again; <see langword="null"/> when the connection has ended.</returns>
+    private TimeSpan? LookAtDelivery(TimeSpan now, bool isScheduled, bool endHere = false)
+    {
+        var facts = Facts;
+        if (facts.IsFinal)
+        {
+            return null;
+        }
+
+        var seen = See();
+        if (facts.State == CloseState.Lingering)
+        {
+            seen = seen with { IsBehind = _input.IsBehind };
+        }
+        else if (facts.State == CloseState.Flushing || facts.HandlerReturned || facts.EndsByReset || seen.IsWriteBlocked)
+        {
+            seen = seen with { Delivery = _output.GetDelivery() };
+        }
+
+        CloseEffects effects;
+        TimeSpan next;
+        bool isFinal;
+        Interleaving.Point();
         lock (_lock)
         {
-            if (!_cancelsRead
-                || _handlerReturned
-                || _openScopes > 0
-                || _state is not (CloseState.Open or CloseState.HalfClosed))
-            {
-                return TimeSpan.MaxValue;
-            }
-
-            requestedAt = _requestedAt;
-            usesScopes = _usesScopes;
+            (_facts, effects, next) = CloseMachine.Look(_facts, scope.Options, seen, now, isScheduled);
+            isFinal = _facts.IsFinal;
         }
 
-        if (_output.HasUnsent)
-        {
-            return CloseSweeper.Add(Now, LongestPoll);
-        }
-
-        var habit = activity.GetHabit(usesScopes, IsAroundTls);
-        var wait = _input.TryRefuse(habit, _boundary, Now - requestedAt);
-        return wait is null ? TimeSpan.MaxValue : CloseSweeper.Add(Now, wait.Value);
+        Carry(effects, endHere);
+        return isFinal ? null : next;
     }
+
+    // What costs no system call.
+    private CloseObservation See() => new()
+    {
+        CanHalfClose = _output.CanHalfClose,
+        IsFinInKernel = _output.IsFinInKernel,
+        SeesAcknowledgements = _output.SeesAcknowledgements,
+        IsWriteBlocked = _output.IsWriteBlocked,
+        SentBytes = _output.SentBytes,
+        DiscardedBytes = _input.DiscardedBytes,
+        IsInputReset = _input.ResetSeen || _input.EndedByReset,
+    };
+
+    // For an event that may end the connection: what is not delivered is asked for, unless it is known.
+    private CloseObservation SeeEnd() => State < CloseState.Lingering ? See() with { Delivery = _output.GetDelivery() } : See();
+
+    private CloseEffects Decide(CloseEvent e, in CloseObservation seen)
+    {
+        Interleaving.Point();
+        lock (_lock)
+        {
+            (_facts, var effects) = CloseMachine.On(_facts, e, seen, Now);
+            return effects;
+        }
+    }
+
+    private void Raise(CloseEvent e, in CloseObservation seen, bool endHere = false) => Carry(Decide(e, seen), endHere);
 }

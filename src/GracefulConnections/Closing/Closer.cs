@@ -7,8 +7,8 @@ using Microsoft.AspNetCore.Connections;
 namespace GracefulConnections.Closing;
 
 /// <summary>
-/// Drives one connection to its end: takes what the transport, the handler, the sweeper and the application tell, moves the state by
-/// the table, and carries out what the last state asks for. All decisions are made under one lock, everything else happens outside.
+/// Drives one connection to its end: it looks at the two directions, lets <see cref="CloseMachine"/> decide inside of a short lock,
+/// and carries out what was decided. No foreign code runs under the lock.
 /// </summary>
 /// <param name="connection">The connection.</param>
 /// <param name="scope">What the connections of the endpoint share.</param>
@@ -19,117 +19,45 @@ namespace GracefulConnections.Closing;
 /// </param>
 internal sealed partial class Closer(
     ConnectionContext connection, CloseScope scope, Activity activity, Action? ended = null, Closer? outer = null)
-    : Sweepable, ITransportEvents, IValueTaskSource
+    : WheelTarget, ITransportEvents, IValueTaskSource
 {
     private readonly Lock _lock = new();
-    private readonly BoundaryLimits _boundary = new(scope.Options.QuietTime, scope.Options.MessageGap);
     private InputReader _input = null!;
     private TransportOutput _output = null!;
-    private CloseState _state;
-    private CloseReason _reason;
-    private CloseResult _result;
-    private TaskCompletionSource<CloseResult>? _closed;
+    private BoundaryWatch _boundary = null!;
+    private CloseFacts _facts = CloseFacts.Initial with { MaxLingerBytes = scope.Options.MaxLingerBytes ?? long.MaxValue };
     private Goodbye? _goodbye;
-    private LinkedListNode<Closer>? _lingering;
+    private TaskCompletionSource? _flushed; // Waits for a flush that was pending when the handler returned.
     private Exception? _fault; // Why the connection ends by RST, where that is known.
-    private int _openScopes;
-    private bool _usesScopes;
-    private bool _closeRequested;
-    private bool _cancelsRead;
     private bool _isInsideTls;
-    private bool _handlerReturned;
-    private bool _countedAsClosing;
-    private CloseResult? _innerResult;
-    private TimeSpan _closingSince;
-    private TimeSpan _requestedAt;
 
-    public CloseState State
-    {
-        get
-        {
-            lock (_lock)
-            {
-                return _state;
-            }
-        }
-    }
+    public CloseState State => Facts.State;
 
-    public bool IsCloseRequested
-    {
-        get
-        {
-            lock (_lock)
-            {
-                return _closeRequested;
-            }
-        }
-    }
+    public bool IsCloseRequested => Facts.IsRequested;
 
-    public CloseReason Reason
-    {
-        get
-        {
-            lock (_lock)
-            {
-                return _reason;
-            }
-        }
-    }
+    public CloseReason Reason => Facts.Reason;
 
     /// <summary>Gets whether the handler has the connection.</summary>
-    public bool IsServing
-    {
-        get
-        {
-            lock (_lock)
-            {
-                return !_handlerReturned && !CloseTransitions.IsFinal(_state);
-            }
-        }
-    }
+    public bool IsServing => Facts is { HandlerReturned: false, IsFinal: false };
 
     /// <summary>Gets whether the handler has said that a message is in hand.</summary>
-    public bool HasOpenScope
+    public bool HasOpenScope => _boundary.HasOpenScope;
+
+    private CloseFacts Facts
     {
         get
         {
+            Interleaving.Point();
             lock (_lock)
             {
-                return _openScopes > 0;
+                return _facts;
             }
         }
     }
 
-    /// <summary>Gets how the connection ended; <see langword="null"/> while it has not.</summary>
-    public CloseResult? Result
-    {
-        get
-        {
-            lock (_lock)
-            {
-                return _finished ? _result : null;
-            }
-        }
-    }
+    private TimeSpan Now => scope.Wheel.Now;
 
-    public Task<CloseResult> Closed
-    {
-        get
-        {
-            lock (_lock)
-            {
-                _closed ??= new TaskCompletionSource<CloseResult>(TaskCreationOptions.RunContinuationsAsynchronously);
-                if (_finished)
-                {
-                    _closed.TrySetResult(_result);
-                }
-
-                return _closed.Task;
-            }
-        }
-    }
-
-    private TimeSpan Now => scope.ClosingSweeper.Now;
+    private ConnectionContext Connection => connection;
 
     private bool IsAroundTls => outer is null && !_isInsideTls && connection.Features.Get<SslStream>() is not null;
 
@@ -137,6 +65,7 @@ internal sealed partial class Closer(
     {
         _input = input;
         _output = output;
+        _boundary = new BoundaryWatch(input, output, activity, scope.Options);
         _isInsideTls = input.Kind == InputKind.Tls;
     }
 
@@ -144,94 +73,36 @@ internal sealed partial class Closer(
     /// <returns><see langword="false"/> when it was asked before, or is closing already.</returns>
     public bool TryRequestClose(CloseReason reason)
     {
-        lock (_lock)
-        {
-            if (_closeRequested || _handlerReturned || CloseTransitions.IsFinal(_state))
-            {
-                return false;
-            }
-
-            _closeRequested = true;
-            SetReason_NeedsLock(reason);
-            _requestedAt = Now;
-            _progressAt = _requestedAt;
-            _writeBlocked = _output.IsWriteBlocked;
-        }
-
-        // A write that the handler is blocked in is bounded from now on.
-        scope.ClosingSweeper.Watch(this, CloseSweeper.Add(Now, LongestPoll));
-        return true;
+        var effects = Decide(CloseEvent.CloseRequested, See() with { Reason = reason });
+        Carry(effects);
+        return effects.HasFlag(CloseEffects.Requested);
     }
 
     /// <summary>After <see cref="TryRequestClose"/>: cancels the handler's read as soon as this is no middle of a message.</summary>
     /// <param name="closeRequested">The token of the exception that the handler gets.</param>
     public void CancelRead(CancellationToken closeRequested)
     {
-        lock (_lock)
-        {
-            _cancelsRead = true;
-        }
-
-        _input.Ask(closeRequested);
-        WatchBoundary();
+        _boundary.Ask(closeRequested);
+        OnWaiting();
     }
 
     /// <summary>Takes <see cref="CancelRead"/> back: the handler turned out to look after close requests itself.</summary>
-    public void KeepInput()
-    {
-        lock (_lock)
-        {
-            _cancelsRead = false;
-        }
-
-        _input.Keep();
-    }
+    public void KeepInput() => _boundary.Keep();
 
     /// <summary>The handler has a message in hand: a close request waits for its end.</summary>
-    public void BeginMessage()
-    {
-        lock (_lock)
-        {
-            _usesScopes = true;
-            _openScopes++;
-        }
-    }
+    public void BeginMessage() => _boundary.BeginMessage();
 
     /// <summary>The end of a message that <see cref="BeginMessage"/> began.</summary>
     public void EndMessage()
     {
-        lock (_lock)
-        {
-            _openScopes--;
-        }
-
-        WatchBoundary();
+        _boundary.EndMessage();
+        OnWaiting();
     }
 
     /// <summary>Accepts no longer silence than this while lingering, from now on.</summary>
-    public void CapLinger(TimeSpan cap)
-    {
-        lock (_lock)
-        {
-            if (cap == Timeout.InfiniteTimeSpan)
-            {
-                return;
-            }
-
-            _drainCap = cap;
-            if (_lingerIdleTimeout == Timeout.InfiniteTimeSpan || cap < _lingerIdleTimeout)
-            {
-                _lingerIdleTimeout = cap;
-            }
-
-            if (_state is not (CloseState.Flushing or CloseState.Lingering))
-            {
-                return;
-            }
-        }
-
-        scope.ClosingSweeper.Watch(this, Now); // It is watched for a later time.
-    }
+    public void CapLinger(TimeSpan cap) => Raise(
+        CloseEvent.LingerCapped,
+        new CloseObservation { Cap = cap == Timeout.InfiniteTimeSpan ? TimeSpan.MaxValue : cap });
 
     /// <summary>The handler has returned: what the peer sends from now on is discarded.</summary>
     /// <param name="reason">Why the close begins, unless a reason is known already.</param>
@@ -239,37 +110,63 @@ internal sealed partial class Closer(
     /// <param name="fault">What the handler threw, if the connection is to end by RST for it.</param>
     public void OnHandlerReturned(CloseReason reason, Closer? inner = null, Exception? fault = null)
     {
-        lock (_lock)
+        _fault ??= fault;
+        var seen = new CloseObservation
         {
-            _innerResult = inner?.Result;
-            SetReason_NeedsLock(_innerResult?.Reason ?? reason);
-            _fault ??= fault;
-            _handlerReturned = true;
-            _closingSince = _innerResult is null ? Now : inner!._closingSince;
-            if (outer is null && !CloseTransitions.IsFinal(_state))
-            {
-                _countedAsClosing = true;
-                scope.Metrics.CloseStarted();
-            }
-        }
-
+            Reason = reason,
+            Inner = inner?.Result,
+            InnerSince = inner?.Facts.ClosingSince ?? TimeSpan.Zero,
+        };
+        var effects = Decide(CloseEvent.HandlerReturned, seen);
         if (outer is null)
         {
-            Log.Closing(scope.Logger, connection.ConnectionId, _reason);
+            if (effects.HasFlag(CloseEffects.BeginClose))
+            {
+                scope.Metrics.CloseStarted();
+            }
+
+            Log.Closing(scope.Logger, connection.ConnectionId, Reason);
         }
 
-        _input.Close();
+        if (IsForeign && effects.HasFlag(CloseEffects.BeginClose))
+        {
+            scope.Wheel.Watch(this, Now + CloseDeadlines.LongestPoll); // The call that follows may hang.
+        }
+
+        Guard(static (_, input) => input.Close(), _input);
+    }
+
+    /// <summary>Says the goodbye, if the server asked for the close and the connection can still be written to.</summary>
+    public async ValueTask SayGoodbyeAsync(Func<CloseReason, CancellationToken, ValueTask> say)
+    {
+        Guard(static (_, input) => input.Discard(), _input); // What comes before the goodbye, and the goodbye itself, may take long.
+        await FlushedAsync().ConfigureAwait(false);
+        var goodbye = new Goodbye(_output, cancellation => say(Reason, cancellation), OnGoodbyeFaulted);
+        Volatile.Write(ref _goodbye, goodbye); // Before the decision: from then on it may expire.
+        var effects = Decide(CloseEvent.GoodbyeBegan, default);
+        if (!effects.HasFlag(CloseEffects.SayGoodbye))
+        {
+            return;
+        }
+
+        Carry(effects);
+        if (!await goodbye.RunAsync().ConfigureAwait(false) && !Facts.IsFinal)
+        {
+            Log.GoodbyeTimedOut(scope.Logger, connection.ConnectionId, scope.Options.GoodbyeTimeout.TotalMilliseconds);
+        }
+
+        Raise(CloseEvent.GoodbyeEnded, default);
     }
 
     /// <summary>Ends the connection with RST.</summary>
     public void Abort()
     {
-        Raise(CloseEvent.Abort);
+        Raise(CloseEvent.Abort, SeeEnd());
         GiveUpWaiting();
     }
 
     /// <summary>A newer lingering connection needs the place.</summary>
-    public void Evict() => Raise(CloseEvent.LingerEvicted);
+    public void Evict() => Raise(CloseEvent.Evicted, SeeEnd());
 
     /// <summary>
     /// The server is about to close the socket by FIN itself. If the input had ended well and nothing of ours was unsent, that is
@@ -278,8 +175,8 @@ internal sealed partial class Closer(
     public void OnClosingByServer()
     {
         var isInputOver = _input.EndHanded || connection.ConnectionClosed.IsCancellationRequested;
-        var isGood = isInputOver && !_input.ResetSeen && !_input.IsConnectionOver && !_output.HasUnsent;
-        Raise(isGood ? CloseEvent.ClosedByServer : CloseEvent.Abort, abortsConnection: false);
+        var isWhole = isInputOver && !_input.ResetSeen && !_input.IsConnectionOver && !_output.HasUnsent;
+        Raise(CloseEvent.ClosedByServer, SeeEnd() with { IsWhole = isWhole });
     }
 
     /// <summary>
@@ -287,39 +184,19 @@ internal sealed partial class Closer(
     /// </summary>
     public ValueTask CloseAsync(LeftOver leftOver)
     {
-        bool over;
-        bool finSent;
-        lock (_lock)
+        var effects = Decide(CloseEvent.Sealed, new CloseObservation { LeftOver = leftOver });
+        if (IsForeign && effects != CloseEffects.None)
         {
-            over = CloseTransitions.IsFinal(_state);
-            finSent = _finSent;
-            if (!over)
-            {
-                _progressAt = Now;
-                _poll = ShortestPoll;
-                _endsByReset |= leftOver == LeftOver.SendThenReset;
-                _endsByServer |= leftOver == LeftOver.SendThenClose;
-                Move_NeedsLock(CloseEvent.HandlerReturned);
-            }
+            Carry(CloseEffects.LookSoon); // The calls that follow may hang.
         }
 
-        _output.Seal(leftOver == LeftOver.SendThenClose ? LeftOver.SendThenReset : leftOver); // Neither sends a FIN.
-        _input.Discard();
-        if (!over)
-        {
-            if (finSent)
-            {
-                Deliver(); // The handler completed its output long ago, so sealing it sent nothing that would look.
-            }
+        // Neither of the two without FIN sends one.
+        var left = leftOver == LeftOver.SendThenClose ? LeftOver.SendThenReset : leftOver;
+        Guard(static (closer, left) => closer._output.Seal(left), left);
+        Guard(static (_, input) => input.Discard(), _input);
 
-            if (!CloseTransitions.IsFinal(State))
-            {
-                // Watching comes last, so that a connection that ended at once was never watched; one that ends right now is
-                // forgotten by its next sweep.
-                scope.ClosingSweeper.Watch(this, CloseSweeper.Add(Now, ShortestPoll));
-            }
-        }
-
+        // Watching comes last, so that a connection that ends at once is never watched.
+        Carry(effects);
         var end = new ValueTask(this, _end.Version);
         return _output.Ended.IsCompleted && _input.Kind == InputKind.Transport ? end : EndAsync(end);
     }
@@ -331,4 +208,23 @@ internal sealed partial class Closer(
     void IValueTaskSource.OnCompleted(
         Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _end.OnCompleted(continuation, state, token, flags);
+
+    // A background writer may still be blocked in a flush when the handler has returned. Two flushes at a time would cost what it
+    // wrote, so the goodbye comes after it: within FlushStallTimeout, as every flush after a close request.
+    private Task FlushedAsync()
+    {
+        var flushed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Volatile.Write(ref _flushed, flushed); // Before the decision: from then on it may be released.
+        var effects = Decide(CloseEvent.FlushAwaited, See());
+        if (effects == CloseEffects.None)
+        {
+            return Task.CompletedTask;
+        }
+
+        Carry(effects);
+        return flushed.Task;
+    }
+
+    private void OnGoodbyeFaulted(Exception exception) =>
+        Log.GoodbyeFaulted(scope.Logger, connection.ConnectionId, exception);
 }

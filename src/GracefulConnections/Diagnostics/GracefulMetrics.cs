@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using Microsoft.Extensions.Logging;
 
 namespace GracefulConnections.Diagnostics;
 
@@ -18,8 +19,14 @@ internal sealed class GracefulMetrics
     private readonly Counter<long> _discardedBytes;
     private readonly Counter<long> _unacknowledgedBytes;
 
-    public GracefulMetrics(IMeterFactory? factory)
+    private readonly ILogger? _logger;
+    private int _hasLogged;
+
+    /// <param name="factory">Who makes the meter; <see langword="null"/> for one that all share.</param>
+    /// <param name="logger">Who is told of a listener that throws.</param>
+    public GracefulMetrics(IMeterFactory? factory, ILogger? logger = null)
     {
+        _logger = logger;
         var meter = factory?.Create(MeterName) ?? Shared.Meter;
         _active = meter.CreateUpDownCounter<long>(
             "graceful.connections.active", "{connection}", "Connections that have not ended, closing ones included.");
@@ -76,34 +83,55 @@ internal sealed class GracefulMetrics
         _ => throw new UnreachableException($"{reason} has no tag."),
     };
 
-    public void Opened() => _active.Add(1);
+    public void Opened() => Guard(static (metrics, _) => metrics._active.Add(1), default);
 
-    public void CloseStarted() => _closing.Add(1);
+    public void CloseStarted() => Guard(static (metrics, _) => metrics._closing.Add(1), default);
 
     public void Closed(in CloseResult result, bool wasClosing)
     {
-        _active.Add(-1);
+        // One by one: a listener of one instrument must not cost the others their numbers.
+        Guard(static (metrics, _) => metrics._active.Add(-1), result);
         if (wasClosing)
         {
-            _closing.Add(-1);
+            Guard(static (metrics, _) => metrics._closing.Add(-1), result);
         }
 
         if (_closeDuration.Enabled)
         {
-            _closeDuration.Record(
-                result.Duration.TotalSeconds,
-                new TagList { { OutcomeTag, Tag(result.Outcome) }, { ReasonTag, Tag(result.Reason) } });
+            Guard(
+                static (metrics, result) => metrics._closeDuration.Record(
+                    result.Duration.TotalSeconds,
+                    new TagList { { OutcomeTag, Tag(result.Outcome) }, { ReasonTag, Tag(result.Reason) } }),
+                result);
         }
 
         if (result.DiscardedBytes > 0)
         {
-            _discardedBytes.Add(result.DiscardedBytes);
+            Guard(static (metrics, result) => metrics._discardedBytes.Add(result.DiscardedBytes), result);
         }
 
         if (result.UnacknowledgedBytes > 0)
         {
-            _unacknowledgedBytes.Add(
-                result.UnacknowledgedBytes.Value, new TagList { { OutcomeTag, Tag(result.Outcome) } });
+            Guard(
+                static (metrics, result) => metrics._unacknowledgedBytes.Add(
+                    result.UnacknowledgedBytes!.Value, new TagList { { OutcomeTag, Tag(result.Outcome) } }),
+                result);
+        }
+    }
+
+    private void Guard(Action<GracefulMetrics, CloseResult> record, in CloseResult result)
+    {
+        try
+        {
+            record(this, result);
+        }
+        catch (Exception exception)
+        {
+            // A listener's code runs inside of the call. It must not cost a connection its end.
+            if (Interlocked.Exchange(ref _hasLogged, 1) == 0 && _logger is not null)
+            {
+                Log.MeterListenerThrew(_logger, exception);
+            }
         }
     }
 

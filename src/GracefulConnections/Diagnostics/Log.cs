@@ -239,4 +239,41 @@ internal static partial class Log
         + "Call UseGracefulShutdown() first, before every middleware that writes.",
         EventName = nameof(WrittenBefore))]
     public static partial void WrittenBefore(ILogger logger);
+
+    [LoggerMessage(
+        28,
+        LogLevel.Warning,
+        @"Connection id ""{ConnectionId}"": {LostBytes} bytes of output may not have reached {Peer}: {Outcome} ({Reason}). Since the "
+        + "last such message {LeftOutCount} connections of this endpoint more lost output.",
+        EventName = nameof(OutputLost))]
+    public static partial void OutputLost(
+        ILogger logger,
+        string connectionId,
+        long lostBytes,
+        string peer,
+        CloseOutcome outcome,
+        CloseReason reason,
+        int leftOutCount);
+
+    [LoggerMessage(
+        29,
+        LogLevel.Warning,
+        @"Connection id ""{ConnectionId}"": its transport or a middleware below threw while the connection was ended. It ends "
+        + "without that step.",
+        EventName = nameof(TransportThrew))]
+    public static partial void TransportThrew(ILogger logger, string connectionId, Exception exception);
+
+    [LoggerMessage(
+        30,
+        LogLevel.Error,
+        @"Connection id ""{ConnectionId}"": a look at its deadlines threw. The connection is aborted or asked to close.",
+        EventName = nameof(LookFailed))]
+    public static partial void LookFailed(ILogger logger, string connectionId, Exception exception);
+
+    [LoggerMessage(
+        31,
+        LogLevel.Warning,
+        "A listener of the meter GracefulConnections threw. Its numbers may be wrong from now on. This is logged once.",
+        EventName = nameof(MeterListenerThrew))]
+    public static partial void MeterListenerThrew(ILogger logger, Exception exception);
 }

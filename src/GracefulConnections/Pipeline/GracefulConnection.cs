@@ -83,7 +83,11 @@ internal sealed partial class GracefulConnection
         if (LifetimeLimits.IsNeeded(scope.Options))
         {
             _limits = new LifetimeLimits(
-                scope, _transport, RequestClose, _halfOpen is null ? null : _halfOpen.NoticeEnd);
+                connection.ConnectionId,
+                scope,
+                _transport,
+                RequestClose,
+                _halfOpen is null ? null : _halfOpen.NoticeEnd);
             _limits.Start();
         }
 

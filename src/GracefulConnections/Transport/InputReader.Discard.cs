@@ -96,9 +96,9 @@ internal sealed partial class InputReader
             _bufferedBytes = 0;
             _inner.AdvanceTo(result.Buffer.End);
         }
-        catch (InvalidOperationException exception)
+        catch (Exception exception)
         {
-            EndDiscard(); // The server completed the transport's reader meanwhile.
+            EndDiscard(); // The server completed the transport's reader meanwhile, or the reader's code threw what it likes.
             _events.OnFaulted(exception);
             return false;
         }

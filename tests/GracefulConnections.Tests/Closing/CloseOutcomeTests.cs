@@ -24,7 +24,7 @@ public class CloseOutcomeTests
         Assert.Equal(new CloseResult { Reason = CloseReason.HandlerCompleted, Outcome = CloseOutcome.Graceful, Duration = Second, DiscardedBytes = 4 }, await connection.EndAsync());
         Assert.Equal(CloseState.Closed, connection.State);
         Assert.Null(connection.Peer.AbortReason);
-        Assert.Equal(0, endpoint.Scope.ClosingSweeper.Count);
+        Assert.Equal(0, endpoint.Scope.Wheel.Count);
     }
 
     [Fact]

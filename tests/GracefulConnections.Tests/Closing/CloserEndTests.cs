@@ -140,7 +140,7 @@ public sealed class CloserEndTests : IAsyncDisposable
         _output.Delivery = _output.Delivery with { IsAllAcknowledged = true };
         _endpoint.Time.Advance(FirstPoll); // Where it is noticed.
 
-        _endpoint.Time.Advance(Closer.ResetDelay - (atEdge ? TimeSpan.Zero : Tick));
+        _endpoint.Time.Advance(CloseDeadlines.ResetDelay - (atEdge ? TimeSpan.Zero : Tick));
 
         Assert.Equal(atEdge ? CloseState.Aborted : CloseState.Flushing, sut.State);
         _endpoint.Time.Advance(TimerGrain);
@@ -162,7 +162,7 @@ public sealed class CloserEndTests : IAsyncDisposable
         Assert.Equal(CloseState.Flushing, sut.State);
 
         _output.Delivery = _output.Delivery with { IsAllAcknowledged = true };
-        Advance(LongestPoll + Closer.ResetDelay);
+        Advance(LongestPoll + CloseDeadlines.ResetDelay);
 
         Assert.Equal(CloseOutcome.Aborted, (await closing.WithinLimit()).Outcome);
     }
@@ -226,7 +226,7 @@ public sealed class CloserEndTests : IAsyncDisposable
         Assert.Equal(CloseState.HalfClosed, sut.State);
         _output.SendAll();
         _output.Delivery = _output.Delivery with { IsAllAcknowledged = true };
-        Advance(FirstPoll + Closer.ResetDelay + LongestPoll); // The handler has not returned.
+        Advance(FirstPoll + CloseDeadlines.ResetDelay + LongestPoll); // The handler has not returned.
         Assert.Equal(sendsFin ? CloseState.HalfClosed : CloseState.Aborted, sut.State);
         if (!sendsFin)
         {
@@ -247,7 +247,7 @@ public sealed class CloserEndTests : IAsyncDisposable
 
         _endpoint.Time.Advance(TimeSpan.FromMinutes(1)); // The process did not run.
         Assert.Equal(CloseState.Lingering, sut.State);
-        _endpoint.Time.Advance(Closer.Grace - (atEdge ? TimeSpan.Zero : Tick));
+        _endpoint.Time.Advance(CloseDeadlines.Grace - (atEdge ? TimeSpan.Zero : Tick));
 
         Assert.Equal(atEdge ? CloseState.Closed : CloseState.Lingering, sut.State);
         _endpoint.Time.Advance(TimerGrain);
@@ -284,7 +284,7 @@ public sealed class CloserEndTests : IAsyncDisposable
 
         Advance(_endpoint.Options.LingerIdleTimeout);
         Assert.Equal(CloseState.Lingering, sut.State);
-        Advance(Closer.Grace - (atEdge ? TimeSpan.Zero : Tick));
+        Advance(CloseDeadlines.Grace - (atEdge ? TimeSpan.Zero : Tick));
 
         Assert.Equal(atEdge ? CloseState.Closed : CloseState.Lingering, sut.State);
         _endpoint.Time.Advance(TimerGrain);

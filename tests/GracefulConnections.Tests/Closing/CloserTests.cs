@@ -30,7 +30,7 @@ public sealed class CloserTests : IAsyncDisposable
         Deliver();
         Assert.Equal(CloseState.Lingering, sut.State);
 
-        _endpoint.Time.Advance(Closer.QuietTail - (atEdge ? TimeSpan.Zero : Tick));
+        _endpoint.Time.Advance(CloseDeadlines.QuietTail - (atEdge ? TimeSpan.Zero : Tick));
 
         Assert.Equal(atEdge ? CloseState.Closed : CloseState.Lingering, sut.State);
         _endpoint.Time.Advance(TimerGrain);
@@ -47,10 +47,10 @@ public sealed class CloserTests : IAsyncDisposable
         var sut = Create(options => options.LingerUntil = LingerUntil.OutputAcknowledged);
         var closing = StartClose(sut);
         Deliver();
-        _endpoint.Time.Advance(Closer.QuietTail / 2);
+        _endpoint.Time.Advance(CloseDeadlines.QuietTail / 2);
         _peer.Send("x");
 
-        _endpoint.Time.Advance(Closer.QuietTail - (atEdge ? TimeSpan.Zero : Tick));
+        _endpoint.Time.Advance(CloseDeadlines.QuietTail - (atEdge ? TimeSpan.Zero : Tick));
 
         Assert.Equal(atEdge ? CloseState.Closed : CloseState.Lingering, sut.State);
         _endpoint.Time.Advance(TimerGrain);
@@ -80,7 +80,7 @@ public sealed class CloserTests : IAsyncDisposable
         }));
         Deliver();
 
-        _endpoint.Time.Advance(Closer.QuietTail);
+        _endpoint.Time.Advance(CloseDeadlines.QuietTail);
 
         Assert.Equal(expected, (await closing.WithinLimit()).Outcome);
     }
@@ -415,7 +415,7 @@ public sealed class CloserTests : IAsyncDisposable
 
         Assert.Equal(CloseOutcome.Aborted, end.Outcome);
         Assert.Equal(LeftOver.Send, _output.EndedWith);
-        Assert.Equal(0, _endpoint.Scope.ClosingSweeper.Count);
+        Assert.Equal(0, _endpoint.Scope.Wheel.Count);
     }
 
     [Fact]
@@ -423,13 +423,13 @@ public sealed class CloserTests : IAsyncDisposable
     {
         var closing = StartClose(Create());
         Assert.Equal(LeftOver.Send, _output.EndedWith);
-        Assert.Equal(1, _endpoint.Scope.ClosingSweeper.Count);
+        Assert.Equal(1, _endpoint.Scope.Wheel.Count);
         Deliver();
         _peer.HalfClose();
 
         await closing.WithinLimit();
 
-        Assert.Equal(0, _endpoint.Scope.ClosingSweeper.Count);
+        Assert.Equal(0, _endpoint.Scope.Wheel.Count);
     }
 
     public ValueTask DisposeAsync() => _peer.DisposeAsync();

@@ -1,5 +1,4 @@
 using GracefulConnections.Closing;
-using GracefulConnections.Tests.Stress.Support;
 using GracefulConnections.Tests.Support;
 using GracefulConnections.Transport;
 
@@ -15,7 +14,7 @@ public class LifetimeLimitsTests
     public async Task IdleTimeout_NoByteEitherWay_RequestsTheCloseAtTheEdge(bool atEdge)
     {
         var endpoint = new TestEndpoint(options => options.IdleTimeout = TimeSpan.FromSeconds(10));
-        var connection = endpoint.Serve();
+        var connection = new LimitedConnection(endpoint);
         _ = connection.Input.ReadAsync().AsTask();
 
         Advance(endpoint, TimeSpan.FromSeconds(10) - (atEdge ? TimeSpan.Zero : Tick));
@@ -29,7 +28,7 @@ public class LifetimeLimitsTests
     public async Task IdleTimeout_ByteReceivedAndRead_StartsAgain(bool atEdge)
     {
         var endpoint = new TestEndpoint(options => options.IdleTimeout = TimeSpan.FromSeconds(10));
-        var connection = endpoint.Serve();
+        var connection = new LimitedConnection(endpoint);
         var read = connection.Input.ReadAsync();
         Advance(endpoint, TimeSpan.FromSeconds(5));
         connection.Peer.Send("x");
@@ -48,7 +47,7 @@ public class LifetimeLimitsTests
     public async Task IdleTimeout_ByteSent_StartsAgain(bool atEdge)
     {
         var endpoint = new TestEndpoint(options => options.IdleTimeout = TimeSpan.FromSeconds(10));
-        var connection = endpoint.Serve();
+        var connection = new LimitedConnection(endpoint);
         _ = connection.Input.ReadAsync().AsTask();
         Advance(endpoint, TimeSpan.FromSeconds(5));
         await connection.Output.WriteAsync("x"u8.ToArray());
@@ -65,7 +64,7 @@ public class LifetimeLimitsTests
     public async Task IdleTimeout_HandlerDoesNotWait_IsBusyHoweverLong(string what)
     {
         var endpoint = new TestEndpoint(options => options.IdleTimeout = TimeSpan.FromSeconds(10));
-        var connection = endpoint.Serve();
+        var connection = new LimitedConnection(endpoint);
         if (what == "holds a buffer")
         {
             connection.Peer.Send("x");
@@ -74,11 +73,8 @@ public class LifetimeLimitsTests
 
         Advance(endpoint, TimeSpan.FromMinutes(1));
 
-        Assert.Equal(1, endpoint.Scope.OpenSweeper.Count);
-        Assert.False(connection.Feature.CloseRequested.IsCancellationRequested);
-        connection.Peer.HalfClose();
-        connection.Return();
-        Assert.Equal(CloseReason.HandlerCompleted, (await connection.EndAsync()).Reason);
+        Assert.Equal(1, endpoint.Scope.Wheel.Count);
+        Assert.False(connection.Requested.IsCompleted);
     }
 
     [Theory]
@@ -87,7 +83,7 @@ public class LifetimeLimitsTests
     public async Task IdleTimeout_HandlerWaitsAgain_CountsFromThere(bool atEdge)
     {
         var endpoint = new TestEndpoint(options => options.IdleTimeout = TimeSpan.FromSeconds(10));
-        var connection = endpoint.Serve();
+        var connection = new LimitedConnection(endpoint);
         Advance(endpoint, TimeSpan.FromMinutes(1));
         _ = connection.Input.ReadAsync().AsTask();
 
@@ -103,12 +99,12 @@ public class LifetimeLimitsTests
     public async Task IdleTimeout_ClockJumps_GivesOneGrace(bool atEdge)
     {
         var endpoint = new TestEndpoint(options => options.IdleTimeout = TimeSpan.FromSeconds(10));
-        var connection = endpoint.Serve();
+        var connection = new LimitedConnection(endpoint);
         _ = connection.Input.ReadAsync().AsTask();
 
         endpoint.Time.Advance(TimeSpan.FromHours(1));
-        Assert.Equal(1, endpoint.Scope.OpenSweeper.Count);
-        endpoint.Time.Advance(Closer.Grace - (atEdge ? TimeSpan.Zero : Tick));
+        Assert.Equal(1, endpoint.Scope.Wheel.Count);
+        endpoint.Time.Advance(CloseDeadlines.Grace - (atEdge ? TimeSpan.Zero : Tick));
 
         await AssertRequestedAsync(endpoint, connection, atEdge, CloseReason.IdleTimeout);
     }
@@ -117,7 +113,7 @@ public class LifetimeLimitsTests
     public async Task IdleTimeout_ByteComesWithinTheGrace_StartsAgain()
     {
         var endpoint = new TestEndpoint(options => options.IdleTimeout = TimeSpan.FromSeconds(10));
-        var connection = endpoint.Serve();
+        var connection = new LimitedConnection(endpoint);
         var read = connection.Input.ReadAsync();
         endpoint.Time.Advance(TimeSpan.FromHours(1));
 
@@ -126,7 +122,7 @@ public class LifetimeLimitsTests
         _ = connection.Input.ReadAsync().AsTask();
         Advance(endpoint, TimeSpan.FromSeconds(9));
 
-        Assert.Equal(1, endpoint.Scope.OpenSweeper.Count);
+        Assert.Equal(1, endpoint.Scope.Wheel.Count);
     }
 
     // What waits in the kernel came from a peer that is not silent. But nothing holds a connection for ever.
@@ -137,26 +133,18 @@ public class LifetimeLimitsTests
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Asks the kernel for the length of its queue.");
         using var sockets = await SocketPair.ConnectAsync();
-        using var inner = new ScriptedReader();
         var endpoint = new TestEndpoint(options => options.IdleTimeout = TimeSpan.FromSeconds(10));
         var probe = new SocketProbe(sockets.Own);
-        var activity = new Activity(endpoint.Time);
-        var events = new RecordingEvents();
-        var input = new InputReader(inner, probe, InputKind.Transport, events, activity, endpoint.Time);
-        _ = input.ReadAsync().AsTask();
-        var transport = new ConnectionTransport(input, new FakeOutput(events, activity), probe, LeftToServerReason.None);
-        var requested = new TaskCompletionSource<CloseReason>(TaskCreationOptions.RunContinuationsAsynchronously);
-        new LifetimeLimits(endpoint.Scope, transport, requested.SetResult, isOver: null).Start();
+        var connection = new LimitedConnection(endpoint, probe);
+        _ = connection.Input.ReadAsync().AsTask();
         sockets.Peer.Send("x"u8);
         await TestLimit.UntilAsync(probe.IsBehind);
 
         Advance(endpoint, TimeSpan.FromSeconds(10));
-        Assert.Equal(1, endpoint.Scope.OpenSweeper.Count);
-        Advance(endpoint, Closer.Grace - (atEdge ? TimeSpan.Zero : Tick));
+        Assert.Equal(1, endpoint.Scope.Wheel.Count);
+        Advance(endpoint, CloseDeadlines.Grace - (atEdge ? TimeSpan.Zero : Tick));
 
-        Assert.Equal(atEdge ? 0 : 1, endpoint.Scope.OpenSweeper.Count);
-        endpoint.Time.Advance(TimeSpan.FromMilliseconds(1));
-        Assert.Equal(CloseReason.IdleTimeout, await requested.Task.WithinLimit());
+        await AssertRequestedAsync(endpoint, connection, atEdge, CloseReason.IdleTimeout);
     }
 
     [Fact]
@@ -169,7 +157,9 @@ public class LifetimeLimitsTests
         Advance(endpoint, TimeSpan.FromSeconds(10));
 
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => endpoint.Time.UntilAsync(read));
-        await AssertRequestedAsync(endpoint, connection, requested: true, CloseReason.IdleTimeout);
+        connection.Peer.HalfClose();
+        connection.Return();
+        Assert.Equal(CloseReason.IdleTimeout, (await connection.EndAsync()).Reason);
     }
 
     [Theory]
@@ -182,7 +172,7 @@ public class LifetimeLimitsTests
             options.MaxConnectionAge = TimeSpan.FromHours(3);
             options.MaxConnectionAgeJitter = 0;
         });
-        var connection = endpoint.Serve();
+        var connection = new LimitedConnection(endpoint);
 
         endpoint.Time.Advance(TimeSpan.FromHours(3) - (atEdge ? TimeSpan.Zero : Tick));
 
@@ -190,7 +180,7 @@ public class LifetimeLimitsTests
     }
 
     [Fact]
-    public async Task MaxConnectionAge_Jitter_SpreadsOverItsRangeAndNotBeyond()
+    public void MaxConnectionAge_Jitter_SpreadsOverItsRangeAndNotBeyond()
     {
         var endpoint = new TestEndpoint(options =>
         {
@@ -200,23 +190,22 @@ public class LifetimeLimitsTests
         const int Count = 400;
         for (var i = 0; i < Count; i++)
         {
-            endpoint.Serve();
+            new LimitedConnection(endpoint);
         }
 
         endpoint.Time.Advance(TimeSpan.FromSeconds(50) - Tick);
-        Assert.Equal(Count, endpoint.Scope.OpenSweeper.Count);
+        Assert.Equal(Count, endpoint.Scope.Wheel.Count);
 
-        // Each tenth of the range has some: that one of them has none happens once in 10^17 times. A connection that was asked arms a timer from a thread of the pool, and a fake clock that
-        // is moved at that moment leaves it to that thread to look what is due.
+        // Each tenth of the range has some: that one of them has none happens once in 10^17 times.
         for (var (tenth, left) = (0, Count); tenth < 10; tenth++)
         {
             endpoint.Time.Advance(TimeSpan.FromSeconds(10));
-            await StressRun.UntilAsync(() => endpoint.Scope.OpenSweeper.Count < left, $"a connection that grew old in tenth {tenth}");
-            left = endpoint.Scope.OpenSweeper.Count;
+            Assert.True(endpoint.Scope.Wheel.Count < left, $"nobody grew old in tenth {tenth}");
+            left = endpoint.Scope.Wheel.Count;
         }
 
         endpoint.Time.Advance(TimeSpan.FromMilliseconds(1));
-        await StressRun.UntilAsync(() => endpoint.Scope.OpenSweeper.Count == 0, "the oldest connection");
+        Assert.Equal(0, endpoint.Scope.Wheel.Count);
     }
 
     [Fact]
@@ -230,12 +219,11 @@ public class LifetimeLimitsTests
 
         for (var i = 0; i < 100; i++)
         {
-            var connection = endpoint.Serve();
-            Assert.False(connection.Running.IsCompleted);
+            _ = new LimitedConnection(endpoint);
         }
 
         endpoint.Time.Advance(TimeSpan.FromDays(1));
-        Assert.Equal(100, endpoint.Scope.OpenSweeper.Count);
+        Assert.Equal(100, endpoint.Scope.Wheel.Count);
     }
 
     [Fact]
@@ -251,7 +239,9 @@ public class LifetimeLimitsTests
 
         endpoint.Time.Advance(TimeSpan.FromSeconds(10));
 
-        await AssertRequestedAsync(endpoint, connection, requested: true, CloseReason.Drain);
+        connection.Peer.HalfClose();
+        connection.Return();
+        Assert.Equal(CloseReason.Drain, (await connection.EndAsync()).Reason);
     }
 
     [Fact]
@@ -263,14 +253,13 @@ public class LifetimeLimitsTests
             options.MaxConnectionAge = TimeSpan.FromSeconds(1);
         });
         var connection = endpoint.Serve();
-        Assert.Equal(1, endpoint.Scope.OpenSweeper.Count);
+        Assert.Equal(1, endpoint.Scope.Wheel.Count);
 
+        connection.Peer.HalfClose();
         connection.Return();
 
-        Assert.Equal(0, endpoint.Scope.OpenSweeper.Count);
-        endpoint.Time.Advance(TimeSpan.FromSeconds(2));
-        connection.Peer.HalfClose();
         Assert.Equal(CloseReason.HandlerCompleted, (await connection.EndAsync()).Reason);
+        Assert.Equal(0, endpoint.Scope.Wheel.Count);
     }
 
     [Fact]
@@ -280,7 +269,7 @@ public class LifetimeLimitsTests
 
         endpoint.Serve();
 
-        Assert.Equal(0, endpoint.Scope.OpenSweeper.Count);
+        Assert.Equal(0, endpoint.Scope.Wheel.Count);
     }
 
     // In steps, as the looks come: one step would be a jump of the clock.
@@ -292,17 +281,38 @@ public class LifetimeLimitsTests
         }
     }
 
-    private static async Task AssertRequestedAsync(TestEndpoint endpoint, ServedConnection connection, bool requested, CloseReason reason)
+    // The request itself comes from the thread pool, so it is the wheel that shows whether the time had come.
+    private static async Task AssertRequestedAsync(
+        TestEndpoint endpoint, LimitedConnection connection, bool requested, CloseReason reason)
     {
-        // The request itself comes from the thread pool, so it is the sweeper that shows whether the time had come.
-        Assert.Equal(requested ? 0 : 1, endpoint.Scope.OpenSweeper.Count);
+        Assert.Equal(requested ? 0 : 1, endpoint.Scope.Wheel.Count);
         endpoint.Time.Advance(TimeSpan.FromMilliseconds(1));
-        var closeRequested = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        await using var registration = connection.Feature.CloseRequested.Register(closeRequested.SetResult);
-        await closeRequested.Task.WithinLimit();
+        Assert.Equal(reason, await connection.Requested.WithinLimit());
+        Assert.Equal(0, endpoint.Scope.Wheel.Count);
+    }
 
-        connection.Peer.HalfClose();
-        connection.Return();
-        Assert.Equal(reason, (await connection.EndAsync()).Reason);
+    /// <summary>Two directions that the test is the handler of, and their limits: nothing else is on the wheel.</summary>
+    private sealed class LimitedConnection
+    {
+        private readonly TaskCompletionSource<CloseReason> _requested =
+            new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public LimitedConnection(TestEndpoint endpoint, SocketProbe? probe = null)
+        {
+            var events = new RecordingEvents();
+            var activity = new Activity(endpoint.Time);
+            Input = new InputReader(Peer.Transport.Input, probe, InputKind.Transport, events, activity, endpoint.Time);
+            Output = new FakeOutput(events, activity);
+            var transport = new ConnectionTransport(Input, Output, probe, LeftToServerReason.None);
+            new LifetimeLimits("id", endpoint.Scope, transport, _requested.SetResult, isOver: null).Start();
+        }
+
+        public InMemoryConnection Peer { get; } = new();
+
+        public InputReader Input { get; }
+
+        public FakeOutput Output { get; }
+
+        public Task<CloseReason> Requested => _requested.Task;
     }
 }

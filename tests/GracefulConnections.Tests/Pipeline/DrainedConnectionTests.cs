@@ -408,7 +408,7 @@ public class DrainedConnectionTests
     private async Task UntilLingersAsync()
     {
         await TestLimit.UntilAsync(() => Info.State == CloseState.Lingering);
-        await TestLimit.UntilAsync(() => _endpoint.Scope.ClosingSweeper.Count == 1);
+        await TestLimit.UntilAsync(() => _endpoint.Scope.Wheel.Count == 1);
     }
 
     private async Task<(CloseReason Reason, CloseOutcome Outcome)> OutcomeAsync()

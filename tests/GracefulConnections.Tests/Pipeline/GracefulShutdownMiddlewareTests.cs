@@ -149,7 +149,7 @@ public class GracefulShutdownMiddlewareTests
         var end = await connection.Feature.Closed.WithinLimit();
         Assert.Equal((CloseReason.HandlerFaulted, CloseOutcome.Graceful), (end.Reason, end.Outcome));
         Assert.Null(connection.Peer.AbortReason);
-        Assert.Equal(0, endpoint.Scope.ClosingSweeper.Count);
+        Assert.Equal(0, endpoint.Scope.Wheel.Count);
     }
 
     // The same without the library: what the server does when a handler throws is to complete the output.
@@ -180,7 +180,7 @@ public class GracefulShutdownMiddlewareTests
         Assert.Equal((CloseReason.HandlerFaulted, CloseOutcome.Aborted), (end.Reason, end.Outcome));
         Assert.IsType<InvalidTimeZoneException>(connection.Peer.AbortReason?.InnerException);
         await Assert.ThrowsAsync<ConnectionAbortedException>(connection.Peer.ReceiveToEndAsync);
-        Assert.Equal(0, endpoint.Scope.ClosingSweeper.Count);
+        Assert.Equal(0, endpoint.Scope.Wheel.Count);
     }
 
     [Fact]

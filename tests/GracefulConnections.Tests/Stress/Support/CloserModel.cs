@@ -2,6 +2,7 @@ using System.IO.Pipelines;
 using GracefulConnections.Closing;
 using GracefulConnections.Diagnostics;
 using GracefulConnections.Transport;
+using GracefulConnections.Tests.Support;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
@@ -115,7 +116,7 @@ internal sealed class CloserModel : IAsyncDisposable
                 RequestClose();
                 break;
             case CloserAct.Abort:
-                _aborted |= !CloseTransitions.IsFinal(_closer.State);
+                _aborted |= !_closer.State.IsFinal();
                 _closer.Abort();
                 break;
             case CloserAct.KernelTakes:
@@ -165,7 +166,7 @@ internal sealed class CloserModel : IAsyncDisposable
         _returned = true;
         _discards = true;
         _returnedAt = _now;
-        if (!CloseTransitions.IsFinal(_closer.State))
+        if (!_closer.State.IsFinal())
         {
             _expectedReason ??= CloseReason.HandlerCompleted;
         }
@@ -176,7 +177,7 @@ internal sealed class CloserModel : IAsyncDisposable
 
     private void RequestClose()
     {
-        var possible = !_returned && !_requested && !CloseTransitions.IsFinal(_closer.State);
+        var possible = !_returned && !_requested && !_closer.State.IsFinal();
         BrokenInvariantException.ThrowIf(
             _closer.TryRequestClose(CloseReason.Drain) != possible, $"a close request was {(possible ? "refused" : "accepted")} in {_closer.State}");
         if (possible)
@@ -217,9 +218,9 @@ internal sealed class CloserModel : IAsyncDisposable
         }
 
         var state = _closer.State;
-        BrokenInvariantException.ThrowIf(state < _lastState || (CloseTransitions.IsFinal(_lastState) && state != _lastState), $"the state went back from {_lastState} to {state}");
+        BrokenInvariantException.ThrowIf(state < _lastState || (_lastState.IsFinal() && state != _lastState), $"the state went back from {_lastState} to {state}");
         BrokenInvariantException.ThrowIf(state is CloseState.Lingering && !_output.IsDelivered, "a linger began before everything was delivered");
-        if (CloseTransitions.IsFinal(state) && !CloseTransitions.IsFinal(_lastState))
+        if (state.IsFinal() && !_lastState.IsFinal())
         {
             _unacknowledgedAtEnd = _written - _output.AcknowledgedBytes;
             CheckEnd(_closer.Closed.GetAwaiter().GetResult());
@@ -234,7 +235,7 @@ internal sealed class CloserModel : IAsyncDisposable
         Settle();
         Do(new CloserStep(CloserAct.Advance, (int)LongestPoll.TotalMilliseconds)); // A look, which sees what happened last.
         Settle();
-        var longest = FlushStallTimeout + Closer.Grace;
+        var longest = FlushStallTimeout + CloseDeadlines.Grace;
         for (var waited = TimeSpan.Zero; waited < longest; waited += LongestPoll)
         {
             Do(new CloserStep(CloserAct.Advance, (int)LongestPoll.TotalMilliseconds)); // In steps, or it would be a jump.
@@ -242,13 +243,13 @@ internal sealed class CloserModel : IAsyncDisposable
         }
 
         BrokenInvariantException.ThrowIf(
-            !CloseTransitions.IsFinal(_closer.State), $"nothing has happened for {longest}, and the state is {_closer.State}");
+            !_closer.State.IsFinal(), $"nothing has happened for {longest}, and the state is {_closer.State}");
         await _closing!;
         var result = _closer.Result!.Value;
         BrokenInvariantException.ThrowIf(result != await _closer.Closed, "the close returned another result than Closed");
         BrokenInvariantException.ThrowIf(result.UnacknowledgedBytes != _unacknowledgedAtEnd, $"{_unacknowledgedAtEnd} bytes were unacknowledged at the end: {result}");
         Do(new CloserStep(CloserAct.Advance, 1000));
-        BrokenInvariantException.ThrowIf(_scope.ClosingSweeper.Count != 0, "the sweeper still watches something after the end");
+        BrokenInvariantException.ThrowIf(_scope.Wheel.Count != 0, "the wheel still watches something after the end");
     }
 
     private void CheckEnd(CloseResult result)
@@ -274,7 +275,7 @@ internal sealed class CloserModel : IAsyncDisposable
         var possible = result.Outcome switch
         {
             CloseOutcome.Graceful => _returned && _output.IsDelivered && _connection.PeerSentFin && result.DiscardedBytes == _connection.SentBytes,
-            CloseOutcome.Acknowledged => _script.LingerUntil == LingerUntil.OutputAcknowledged && Passed(Closer.QuietTail, _deliveredAt, _lastByteAt) && _output.IsDelivered,
+            CloseOutcome.Acknowledged => _script.LingerUntil == LingerUntil.OutputAcknowledged && Passed(CloseDeadlines.QuietTail, _deliveredAt, _lastByteAt) && _output.IsDelivered,
             CloseOutcome.FlushTimedOut when _returned => Passed(FlushStallTimeout, _returnedAt, _progressAt, _finSeen ? _finSentAt : default) && !_output.IsDelivered,
             CloseOutcome.FlushTimedOut => _requested && Passed(FlushStallTimeout, _requestedAt, _progressAt, _blockedAt) && _output.IsWriteBlocked,
             CloseOutcome.LingerTimedOut => _output.IsDelivered && Passed(LingerIdleTimeout, _deliveredAt, _lastByteAt),

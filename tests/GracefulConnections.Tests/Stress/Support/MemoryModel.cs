@@ -270,7 +270,7 @@ internal sealed class MemoryModel : IAsyncDisposable
     // What the pipe did not take before it was cut off is lost, and that is no graceful end.
     private void NoteCutOff()
     {
-        if (CloseTransitions.IsFinal(_feature.State))
+        if (_feature.State.IsFinal())
         {
             return;
         }
@@ -445,7 +445,7 @@ internal sealed class MemoryModel : IAsyncDisposable
         }
 
         var normal = exception is null || (exception is OperationCanceledException && _requested);
-        if (!CloseTransitions.IsFinal(_feature.State))
+        if (!_feature.State.IsFinal())
         {
             _expectedReason ??= normal ? CloseReason.HandlerCompleted : CloseReason.HandlerFaulted;
         }
@@ -466,7 +466,7 @@ internal sealed class MemoryModel : IAsyncDisposable
     private void Request(CloseReason reason, Action request)
     {
         // A request after the return or the end does nothing.
-        if (!_requested && ((!_returned && !CloseTransitions.IsFinal(_feature.State))))
+        if (!_requested && ((!_returned && !_feature.State.IsFinal())))
         {
             _requested = true;
             _expectedReason ??= reason;
@@ -479,7 +479,7 @@ internal sealed class MemoryModel : IAsyncDisposable
     {
         PollPending();
         _lastState = Forward(_lastState, _feature.State);
-        var final = CloseTransitions.IsFinal(_lastState);
+        var final = _lastState.IsFinal();
         if (final && _expectedReason is null)
         {
             _expectedReason = (await _feature.Closed).Outcome == CloseOutcome.PeerReset ? CloseReason.PeerReset : CloseReason.Application;
@@ -516,14 +516,14 @@ internal sealed class MemoryModel : IAsyncDisposable
 
         if (_script.Goodbye == GoodbyeKind.None) // Before a goodbye the thread pool has a part in it.
         {
-            for (var look = 0; look < 64 && !CloseTransitions.IsFinal(_feature.State); look++)
+            for (var look = 0; look < 64 && !_feature.State.IsFinal(); look++)
             {
                 _time.Advance(TimeSpan.FromMilliseconds(250)); // In steps, as the looks come.
                 await Task.Yield();
             }
 
             BrokenInvariantException.ThrowIf(
-                !CloseTransitions.IsFinal(_feature.State),
+                !_feature.State.IsFinal(),
                 $"every limit after the handler's return is over, and the state is {_feature.State}");
         }
 
@@ -584,7 +584,7 @@ internal sealed class MemoryModel : IAsyncDisposable
         BrokenInvariantException.ThrowIf(_feature.State != state, $"the final state changed from {state} to {_feature.State}");
         BrokenInvariantException.ThrowIf(await _feature.Closed != result, "the result changed after the end");
         BrokenInvariantException.ThrowIf(
-            CloseSweeper.ForClosing(_time).Count != 0 || CloseSweeper.ForOpen(_time).Count != 0, "a sweeper still watches something after the end");
+            TimerWheel.For(_time).Count != 0, "the wheel still watches something after the end");
     }
 
     private void CheckMiddleware(CloseResult result)
@@ -610,7 +610,10 @@ internal sealed class MemoryModel : IAsyncDisposable
         // A limit is no abort once our FIN is in the kernel. On a pipe it is there when it was sent, unless an RST is to follow.
         var mayReset = _outputFailed || _inputCutOff || (_threw && _script.AbortOnHandlerFault);
         var isLimit = result.Outcome is CloseOutcome.LingerTimedOut or CloseOutcome.LingerLimitExceeded or CloseOutcome.CloseTimedOut;
-        var closed = gracefully || (isLimit && !(mayReset && state == CloseState.Aborted));
+
+        // The clock of a sequence may run on for long before a thread of the pool goes on behind a goodbye that was given up.
+        var isStarved = _script.Goodbye != GoodbyeKind.None && result.Outcome == CloseOutcome.CloseTimedOut;
+        var closed = gracefully || (isLimit && !((mayReset || isStarved) && state == CloseState.Aborted));
         BrokenInvariantException.ThrowIf(state != (closed ? CloseState.Closed : CloseState.Aborted), $"the state is {state}, the result is {result}");
         BrokenInvariantException.ThrowIf(!closed && _connection.Aborts == 0, $"no RST, and the result is {result}");
         BrokenInvariantException.ThrowIf(closed && _connection.Aborts != 0 && !_aborted, $"RST, and the result is {result}");

@@ -8,11 +8,20 @@ internal static class StressRun
     /// <summary>The variable that multiplies the number of sequences, for soak runs.</summary>
     public const string FactorVariable = "GRACEFUL_STRESS_FACTOR";
 
+    /// <summary>The variable that sets the number of sequences under real threads.</summary>
+    public const string SequencesVariable = "GRACEFUL_SEQUENCES";
+
     /// <summary>Far beyond what any wait needs, so that reaching it is a hang and not a slow machine.</summary>
     public static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
 
     public static long Count(long normal) =>
         double.TryParse(Environment.GetEnvironmentVariable(FactorVariable), CultureInfo.InvariantCulture, out var factor) ? (long)(normal * factor) : normal;
+
+    /// <summary>Returns how many sequences under real threads to make.</summary>
+    public static long Sequences(long normal) =>
+        long.TryParse(Environment.GetEnvironmentVariable(SequencesVariable), CultureInfo.InvariantCulture, out var count)
+            ? count
+            : normal;
 
     /// <summary>Awaits <paramref name="task"/>, which must not hang.</summary>
     public static Task InTimeAsync(this Task task) => task.WaitAsync(Limit);

@@ -1,0 +1,100 @@
+namespace GracefulConnections.Closing;
+
+/// <summary>Everything that is known of one connection's close. <see cref="CloseMachine"/> alone makes new ones.</summary>
+internal readonly record struct CloseFacts
+{
+    /// <summary>Gets the facts of a connection that has just come.</summary>
+    public static readonly CloseFacts Initial = new()
+    {
+        Poll = CloseDeadlines.ShortestPoll,
+        DueAt = TimeSpan.MaxValue,
+        MaxLingerBytes = long.MaxValue,
+    };
+
+    public CloseState State { get; init; }
+
+    /// <summary>Gets the first cause; <see cref="CloseReason.None"/> while there is none.</summary>
+    public CloseReason Reason { get; init; }
+
+    /// <summary>Gets how the connection ended, once it has.</summary>
+    public CloseResult Result { get; init; }
+
+    public bool IsRequested { get; init; }
+
+    public bool HandlerReturned { get; init; }
+
+    /// <summary>Gets whether a flush was pending at the last look.</summary>
+    public bool WriteBlocked { get; init; }
+
+    /// <summary>Gets whether somebody waits until no flush is pending.</summary>
+    public bool AwaitsFlush { get; init; }
+
+    /// <summary>Gets whether our FIN was sent behind all output.</summary>
+    public bool FinSent { get; init; }
+
+    /// <summary>Gets whether all output was sent, and no FIN follows.</summary>
+    public bool AllSent { get; init; }
+
+    public bool PeerFin { get; init; }
+
+    /// <summary>Gets whether an RST follows the output, because a part is known to be missing.</summary>
+    public bool EndsByReset { get; init; }
+
+    /// <summary>Gets whether the server closes behind the output.</summary>
+    public bool EndsByServer { get; init; }
+
+    /// <summary>Gets whether the close inside of TLS, if any, was graceful.</summary>
+    public bool InnerWasGraceful { get; init; }
+
+    /// <summary>Gets whether somebody else ends the transport, so that an abort must not.</summary>
+    public bool LeavesTransport { get; init; }
+
+    public TimeSpan RequestedAt { get; init; }
+
+    public TimeSpan ClosingSince { get; init; }
+
+    /// <summary>Gets when something of the output moved last.</summary>
+    public TimeSpan ProgressAt { get; init; }
+
+    public TimeSpan DeliveredAt { get; init; }
+
+    /// <summary>Gets when the peer was heard last, while lingering.</summary>
+    public TimeSpan LastByteAt { get; init; }
+
+    public TimeSpan? AcknowledgedAt { get; init; }
+
+    public TimeSpan? GoodbyeSince { get; init; }
+
+    /// <summary>Gets until when a peer that only seems to be silent gets more time.</summary>
+    public TimeSpan? GraceEnd { get; init; }
+
+    /// <summary>Gets the longest silence that a drain accepts; <see langword="null"/> without a drain.</summary>
+    public TimeSpan? LingerCap { get; init; }
+
+    /// <summary>Gets when the next look was due, as of the last one.</summary>
+    public TimeSpan DueAt { get; init; }
+
+    /// <summary>Gets the time until the next look at the delivery.</summary>
+    public TimeSpan Poll { get; init; }
+
+    /// <summary>Gets what the last look at the delivery told: a change is progress.</summary>
+    public long Progress { get; init; }
+
+    public long SentAtLook { get; init; }
+
+    public long DiscardedBeforeFin { get; init; }
+
+    /// <summary>Gets the most bytes to discard after our FIN.</summary>
+    public long MaxLingerBytes { get; init; }
+
+    public long InnerDiscardedBytes { get; init; }
+
+    /// <summary>Gets what was unacknowledged when everything was delivered; <see langword="null"/> if nobody can tell.</summary>
+    public long? UnacknowledgedBytes { get; init; }
+
+    /// <summary>Gets whether the connection has ended.</summary>
+    public bool IsFinal => State is CloseState.Closed or CloseState.Aborted;
+
+    /// <summary>Returns whether the peer has sent too much after our FIN.</summary>
+    public bool IsOverLingerBytes(long discardedBytes) => FinSent && discardedBytes - DiscardedBeforeFin > MaxLingerBytes;
+}

@@ -1,0 +1,128 @@
+using System.Net;
+using GracefulConnections.Closing;
+using GracefulConnections.Diagnostics;
+using GracefulConnections.Tests.Support;
+using GracefulConnections.Transport;
+using Microsoft.Extensions.Logging;
+
+namespace GracefulConnections.Tests.Closing;
+
+/// <summary>Output that did not arrive, outside of a drain: the operator is told, with the peer's address.</summary>
+public sealed class OutputLostTests
+{
+    private readonly TestEndpoint _endpoint = new();
+
+    [Fact]
+    public async Task FlushTimedOut_BytesUnacknowledged_IsAWarningWithThePeersAddress()
+    {
+        await CloseAsync(unacknowledged: 123, static _ => { });
+
+        var entry = Assert.Single(_endpoint.Logger.Entries, entry => entry.Id.Id == 28);
+        Assert.Equal(LogLevel.Warning, entry.Level);
+        Assert.Equal("in-memory", entry.Values["ConnectionId"]);
+        Assert.Equal("203.0.113.7:4711", entry.Values["Peer"]);
+        Assert.Equal((123L, CloseOutcome.FlushTimedOut, 0), (entry.Values["LostBytes"], entry.Values["Outcome"], entry.Values["LeftOutCount"]));
+    }
+
+    [Fact]
+    public async Task FlushTimedOut_NobodyCanTellWhatArrived_CountsWhatNeverLeft()
+    {
+        await CloseAsync(unacknowledged: null, static _ => { }, unsent: 45);
+
+        var entry = Assert.Single(_endpoint.Logger.Entries, entry => entry.Id.Id == 28);
+        Assert.Equal(45L, entry.Values["LostBytes"]);
+    }
+
+    [Theory]
+    [InlineData("everything arrived")]
+    [InlineData("drain")]
+    [InlineData("application aborts")]
+    public async Task Close_NothingLostThatNobodyKnowsOf_IsSilent(string why)
+    {
+        await CloseAsync(why == "everything arrived" ? 0 : 9, closer =>
+        {
+            if (why == "drain")
+            {
+                closer.CapLinger(Timeout.InfiniteTimeSpan);
+            }
+            else if (why == "application aborts")
+            {
+                closer.Abort();
+            }
+        });
+
+        Assert.DoesNotContain(_endpoint.Logger.Entries, entry => entry.Id.Id == 28);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task PeerReset_BytesUnacknowledged_IsReportedIfTheHandlerCouldNotKnow(bool returned)
+    {
+        var (closer, _) = Create(unacknowledged: 9, unsent: 0);
+        if (returned)
+        {
+            closer.OnHandlerReturned(CloseReason.HandlerCompleted);
+        }
+
+        closer.OnFaulted(new IOException());
+
+        await closer.Closed.WithinLimit();
+        Assert.Equal(returned ? 1 : 0, _endpoint.Logger.Entries.Count(entry => entry.Id.Id == 28));
+    }
+
+    [Fact]
+    public async Task ManyWithinASecond_AreOneLineAndTheNextOneCountsThem()
+    {
+        for (var i = 0; i < 4; i++)
+        {
+            var (closer, _) = Create(unacknowledged: 9, unsent: 0);
+            closer.OnHandlerReturned(CloseReason.HandlerCompleted);
+            closer.OnFaulted(new IOException());
+            await closer.Closed.WithinLimit();
+        }
+
+        await CloseAsync(unacknowledged: 9, static _ => { }); // A minute later.
+
+        var counts = _endpoint.Logger.Entries.Where(entry => entry.Id.Id == 28).Select(entry => entry.Values["LeftOutCount"]);
+        Assert.Equal<object?>([0, 3], counts);
+    }
+
+    [Fact]
+    public void Peer_AddressWithALineBreak_ForgesNoLine()
+    {
+        Assert.Equal("/tmp/x?fatal: owned", LogText.Of(new DnsEndPointLike("/tmp/x\nfatal: owned")));
+        Assert.Equal("a peer without an address", LogText.Of(null));
+    }
+
+    private async Task CloseAsync(long? unacknowledged, Action<Closer> meanwhile, long unsent = 0)
+    {
+        var (closer, _) = Create(unacknowledged, unsent);
+        closer.OnHandlerReturned(CloseReason.HandlerCompleted);
+        var close = closer.CloseAsync(LeftOver.Send).AsTask();
+        meanwhile(closer);
+        _endpoint.Time.Advance(TimeSpan.FromSeconds(1));
+        _endpoint.Time.Advance(_endpoint.Options.FlushStallTimeout);
+        await close.WithinLimit();
+    }
+
+    private (Closer Closer, FakeOutput Output) Create(long? unacknowledged, long unsent)
+    {
+        var peer = new InMemoryConnection { RemoteEndPoint = new IPEndPoint(IPAddress.Parse("203.0.113.7"), 4711) };
+        var activity = new Activity(_endpoint.Time);
+        var closer = new Closer(peer, _endpoint.Scope, activity);
+        var output = new FakeOutput(closer, activity)
+        {
+            Delivery = new DeliveryStatus(0, IsDelivered: false, IsReset: false, UnacknowledgedBytes: unacknowledged),
+            UnsentBytes = unsent,
+        };
+        closer.Attach(
+            new InputReader(peer.Transport.Input, null, InputKind.Transport, closer, activity, _endpoint.Time), output);
+        return (closer, output);
+    }
+
+    private sealed class DnsEndPointLike(string text) : EndPoint
+    {
+        public override string ToString() => text;
+    }
+}
