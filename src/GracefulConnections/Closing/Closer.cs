@@ -23,7 +23,7 @@ internal sealed partial class Closer(
 {
     private readonly Lock _lock = new();
     private readonly BoundaryLimits _boundary = new(scope.Options.QuietTime, scope.Options.MessageGap);
-    private InputReader _input = null!;
+    private ReadPump _input = null!;
     private TransportOutput _output = null!;
     private CloseState _state;
     private CloseReason? _reason;
@@ -133,7 +133,7 @@ internal sealed partial class Closer(
 
     private bool IsAroundTls => outer is null && !_isInsideTls && connection.Features.Get<SslStream>() is not null;
 
-    public void Attach(InputReader input, TransportOutput output)
+    public void Attach(ReadPump input, TransportOutput output)
     {
         _input = input;
         _output = output;

@@ -142,8 +142,8 @@ public class LifetimeLimitsTests
         var probe = new SocketProbe(sockets.Own);
         var activity = new Activity(endpoint.Time);
         var events = new RecordingEvents();
-        var input = new InputReader(inner, probe, InputKind.Transport, events, activity, endpoint.Time);
-        _ = input.ReadAsync().AsTask();
+        var input = new ReadPump(inner, probe, InputKind.Transport, events, activity, endpoint.Time);
+        _ = input.Handler.ReadAsync().AsTask();
         var transport = new ConnectionTransport(input, new FakeOutput(events, activity), probe, LeftToServerReason.None);
         var requested = new TaskCompletionSource<CloseReason>(TaskCreationOptions.RunContinuationsAsynchronously);
         new LifetimeLimits(endpoint.Scope, transport, requested.SetResult, isOver: null).Start();
