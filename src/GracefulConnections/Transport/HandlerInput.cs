@@ -32,6 +32,10 @@ internal sealed class HandlerInput(ReadPump pump, TimeProvider clock) : PipeRead
 
     public override void Complete(Exception? exception = null) => pump.Complete();
 
+    [Obsolete("As in the base class.")]
+    public override void OnWriterCompleted(Action<Exception?, object?> callback, object? state) =>
+        pump.OnWriterCompleted(callback, state);
+
     /// <summary>Begins a wait of the handler's. Nobody may be waiting.</summary>
     public ValueTask<ReadResult> Wait()
     {
@@ -63,8 +67,25 @@ internal sealed class HandlerInput(ReadPump pump, TimeProvider clock) : PipeRead
     ValueTaskSourceStatus IValueTaskSource<ReadResult>.GetStatus(short token) => _wait.GetStatus(token);
 
     void IValueTaskSource<ReadResult>.OnCompleted(
-        Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
-        _wait.OnCompleted(continuation, state, token, flags);
+        Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
+    {
+        if (pump.Kind == InputKind.Transport)
+        {
+            // As the server's own pipe: a handler that blocks its context while it reads would wait for itself.
+            flags &= ~ValueTaskSourceOnCompletedFlags.UseSchedulingContext;
+        }
+
+        try
+        {
+            _wait.OnCompleted(continuation, state, token, flags);
+        }
+        catch (InvalidOperationException)
+        {
+            // The same read is awaited twice. An exception from here would end the process, so the second await goes on at once,
+            // and finds no result.
+            ThreadPool.UnsafeQueueUserWorkItem(continuation, state, preferLocal: false);
+        }
+    }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     protected override async ValueTask<ReadResult> ReadAtLeastAsyncCore(int minimumSize, CancellationToken cancellationToken)

@@ -204,6 +204,11 @@ internal sealed partial class ReadPump
         }
     }
 
+    /// <summary>Has the transport's reader call the handler when its writer is completed.</summary>
+    [Obsolete("As PipeReader's.")]
+    public void OnWriterCompleted(Action<Exception?, object?> callback, object? state) =>
+        _inner.OnWriterCompleted(callback, state);
+
     /// <summary>The handler completes its input.</summary>
     public void Complete() => EndServing(InputUser.Completed);
 
