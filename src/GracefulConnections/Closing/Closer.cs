@@ -22,7 +22,7 @@ internal sealed partial class Closer(
     : WheelTarget, ITransportEvents, IValueTaskSource
 {
     private readonly Lock _lock = new();
-    private InputReader _input = null!;
+    private ReadPump _input = null!;
     private TransportOutput _output = null!;
     private BoundaryWatch _boundary = null!;
     private CloseFacts _facts = CloseFacts.Initial with { MaxLingerBytes = scope.Options.MaxLingerBytes ?? long.MaxValue };
@@ -61,7 +61,7 @@ internal sealed partial class Closer(
 
     private bool IsAroundTls => outer is null && !_isInsideTls && connection.Features.Get<SslStream>() is not null;
 
-    public void Attach(InputReader input, TransportOutput output)
+    public void Attach(ReadPump input, TransportOutput output)
     {
         _input = input;
         _output = output;

@@ -13,7 +13,7 @@ namespace GracefulConnections.Transport;
 /// <param name="Probe">The socket below; <see langword="null"/> where there is none.</param>
 /// <param name="Reason">Why the connection's end is left to the server.</param>
 internal readonly record struct ConnectionTransport(
-    InputReader Input, TransportOutput Output, SocketProbe? Probe, LeftToServerReason Reason)
+    ReadPump Input, TransportOutput Output, SocketProbe? Probe, LeftToServerReason Reason)
 {
     // As Kestrel's defaults: MaxWriteBufferSize is 64 KiB, and half of it resumes.
     private const long PauseWriterThreshold = 64 * 1024;
@@ -80,12 +80,12 @@ internal readonly record struct ConnectionTransport(
             ? Left(input, new WrappedDelivery(probe!, isTls: false, clock), LeftToServerReason.WrittenBefore)
             : Taken(input, new SocketOutput(CreatePipe(pool), socket, probe!, events, activity));
 
-        InputReader Read(InputKind kind) => new(transport.Input, probe, kind, events, activity, clock);
+        ReadPump Read(InputKind kind) => new(transport.Input, probe, kind, events, activity, clock);
 
-        ConnectionTransport Taken(InputReader input, TransportOutput output) =>
+        ConnectionTransport Taken(ReadPump input, TransportOutput output) =>
             new(input, output, probe, LeftToServerReason.None);
 
-        ConnectionTransport Left(InputReader input, WrappedDelivery? delivery, LeftToServerReason reason) =>
+        ConnectionTransport Left(ReadPump input, WrappedDelivery? delivery, LeftToServerReason reason) =>
             new(
                 input,
                 new PipeOutput(transport.Output, delivery, isLeftToServer: true, events, activity),

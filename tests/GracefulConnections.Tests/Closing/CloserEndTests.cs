@@ -17,7 +17,7 @@ public sealed class CloserEndTests : IAsyncDisposable
     private readonly InMemoryConnection _peer = new();
     private TestEndpoint _endpoint = null!;
     private FakeOutput _output = null!;
-    private InputReader _input = null!;
+    private ReadPump _input = null!;
 
     public ValueTask DisposeAsync() => _peer.DisposeAsync();
 
@@ -206,7 +206,7 @@ public sealed class CloserEndTests : IAsyncDisposable
         {
             case "peer's FIN handed":
                 _peer.HalfClose();
-                Assert.True((await _input.ReadAsync()).IsCompleted);
+                Assert.True((await _input.Handler.ReadAsync()).IsCompleted);
                 break;
             case "peer's FIN discarded":
                 _input.Complete();
@@ -376,7 +376,7 @@ public sealed class CloserEndTests : IAsyncDisposable
         if (what == "reset")
         {
             _peer.Reset();
-            await Assert.ThrowsAsync<ConnectionResetException>(() => _input.ReadAsync().WithinLimit());
+            await Assert.ThrowsAsync<ConnectionResetException>(() => _input.Handler.ReadAsync().WithinLimit());
         }
 
         _output.UnsentBytes = what == "unsent" ? 1 : 0;
@@ -417,7 +417,7 @@ public sealed class CloserEndTests : IAsyncDisposable
         {
             Delivery = new DeliveryStatus(0, IsDelivered: false, IsReset: false, UnacknowledgedBytes: 0),
         };
-        _input = new InputReader(_peer.Transport.Input, probe, InputKind.Transport, closer, activity, _endpoint.Time);
+        _input = new ReadPump(_peer.Transport.Input, probe, InputKind.Transport, closer, activity, _endpoint.Time);
         closer.Attach(_input, _output);
         return closer;
     }
@@ -425,7 +425,7 @@ public sealed class CloserEndTests : IAsyncDisposable
     private async Task RefuseAsync(bool isUnanswered)
     {
         var habit = new Habit(isUnanswered, isUnanswered, IsDuplex: false, UsesScopes: false, IsOutsideTls: false);
-        var read = _input.ReadAsync();
+        var read = _input.Handler.ReadAsync();
         _input.Ask(new CancellationToken(canceled: true));
         _input.TryRefuse(habit, default, TimeSpan.Zero);
         _input.TryRefuse(habit, default, TimeSpan.Zero);

@@ -17,7 +17,7 @@ public sealed class CloserTests : IAsyncDisposable
     private readonly InMemoryConnection _peer = new();
     private TestEndpoint _endpoint = null!;
     private FakeOutput _output = null!;
-    private InputReader _input = null!;
+    private ReadPump _input = null!;
     private Activity _activity = null!;
 
     [Theory]
@@ -378,7 +378,7 @@ public sealed class CloserTests : IAsyncDisposable
     {
         var sut = Create();
         _peer.Reset();
-        await Assert.ThrowsAsync<ConnectionResetException>(() => _input.ReadAsync().WithinLimit());
+        await Assert.ThrowsAsync<ConnectionResetException>(() => _input.Handler.ReadAsync().WithinLimit());
 
         sut.OnFaulted(new ObjectDisposedException("socket"));
 
@@ -440,7 +440,7 @@ public sealed class CloserTests : IAsyncDisposable
         _activity = new Activity(_endpoint.Time);
         var closer = new Closer(_peer, _endpoint.Scope, _activity);
         _output = new FakeOutput(closer, _activity) { Delivery = new DeliveryStatus(0, IsDelivered: false, IsReset: false, UnacknowledgedBytes: 0) };
-        _input = new InputReader(_peer.Transport.Input, null, kind, closer, _activity, _endpoint.Time);
+        _input = new ReadPump(_peer.Transport.Input, null, kind, closer, _activity, _endpoint.Time);
         closer.Attach(_input, _output);
         return closer;
     }

@@ -301,7 +301,7 @@ public class LifetimeLimitsTests
         {
             var events = new RecordingEvents();
             var activity = new Activity(endpoint.Time);
-            Input = new InputReader(Peer.Transport.Input, probe, InputKind.Transport, events, activity, endpoint.Time);
+            Input = new ReadPump(Peer.Transport.Input, probe, InputKind.Transport, events, activity, endpoint.Time);
             Output = new FakeOutput(events, activity);
             var transport = new ConnectionTransport(Input, Output, probe, LeftToServerReason.None);
             new LifetimeLimits("id", endpoint.Scope, transport, _requested.SetResult, isOver: null).Start();
@@ -309,7 +309,7 @@ public class LifetimeLimitsTests
 
         public InMemoryConnection Peer { get; } = new();
 
-        public InputReader Input { get; }
+        public ReadPump Input { get; }
 
         public FakeOutput Output { get; }
 

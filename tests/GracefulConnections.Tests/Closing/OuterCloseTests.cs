@@ -19,7 +19,7 @@ public sealed class OuterCloseTests : IAsyncDisposable
         _sut = new Closer(_peer, _endpoint.Scope, activity);
         _output = new FakeOutput(_sut) { Delivery = new DeliveryStatus(0, IsDelivered: false, IsReset: false, UnacknowledgedBytes: 24) };
         _sut.Attach(
-            new InputReader(_peer.Transport.Input, null, InputKind.Transport, _sut, activity, _endpoint.Time), _output);
+            new ReadPump(_peer.Transport.Input, null, InputKind.Transport, _sut, activity, _endpoint.Time), _output);
     }
 
     public async ValueTask DisposeAsync()
@@ -64,7 +64,7 @@ public sealed class OuterCloseTests : IAsyncDisposable
         var inner = new Closer(_plaintext, _endpoint.Scope, activity, null, _sut);
         var output = new FakeOutput(inner) { Delivery = new DeliveryStatus(0, IsDelivered: true, IsReset: false, UnacknowledgedBytes: 0) };
         inner.Attach(
-            new InputReader(_plaintext.Transport.Input, null, InputKind.Transport, inner, activity, _endpoint.Time), output);
+            new ReadPump(_plaintext.Transport.Input, null, InputKind.Transport, inner, activity, _endpoint.Time), output);
         _plaintext.HalfClose();
         inner.OnHandlerReturned(CloseReason.HandlerCompleted);
         var closing = inner.CloseAsync(LeftOver.Send).AsTask();

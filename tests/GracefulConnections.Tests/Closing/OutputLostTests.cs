@@ -117,7 +117,7 @@ public sealed class OutputLostTests
             UnsentBytes = unsent,
         };
         closer.Attach(
-            new InputReader(peer.Transport.Input, null, InputKind.Transport, closer, activity, _endpoint.Time), output);
+            new ReadPump(peer.Transport.Input, null, InputKind.Transport, closer, activity, _endpoint.Time), output);
         return (closer, output);
     }
 

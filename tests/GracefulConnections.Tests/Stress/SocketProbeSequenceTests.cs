@@ -70,7 +70,7 @@ public class SocketProbeSequenceTests
 
             connection.HalfClose(); // What the transport tells: its receive saw an end.
 
-            Assert.True((await input.ReadAsync()).IsCompleted);
+            Assert.True((await input.Handler.ReadAsync()).IsCompleted);
             Assert.Equal(resets, input.EndedByReset);
         }
     }
@@ -85,13 +85,13 @@ public class SocketProbeSequenceTests
             await using var connection = new InMemoryConnection();
             var input = Read(connection, new SocketProbe(socket), InputKind.Tls, new RecordingEvents());
             connection.HalfClose();
-            var result = await input.ReadAsync();
+            var result = await input.Handler.ReadAsync();
             Assert.True(result.IsCompleted);
-            input.AdvanceTo(result.Buffer.End);
+            input.Handler.AdvanceTo(result.Buffer.End);
 
             socket.Dispose(); // As an abort of ours does. The transport's reader goes on to say that the input has ended.
 
-            Assert.True((await input.ReadAsync()).IsCompleted);
+            Assert.True((await input.Handler.ReadAsync()).IsCompleted);
             Assert.False(input.EndedByReset);
         }
     }
@@ -188,7 +188,7 @@ public class SocketProbeSequenceTests
         }
     }
 
-    private static InputReader Read(
+    private static ReadPump Read(
         InMemoryConnection connection, SocketProbe probe, InputKind kind, ITransportEvents events) =>
         new(connection.Transport.Input, probe, kind, events, new Activity(TimeProvider.System), TimeProvider.System);
 

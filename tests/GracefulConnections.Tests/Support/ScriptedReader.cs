@@ -17,7 +17,10 @@ internal sealed class ScriptedReader : PipeReader, IDisposable
     /// <summary>Gets or sets whether a cancelled read completes. Foreign code need not do that.</summary>
     public bool HeedsCancellation { get; set; }
 
-    /// <summary>Gets how many reads were begun.</summary>
+    /// <summary>Gets or sets whether a cancellation blocks its thread as a read does, and then throws.</summary>
+    public bool BlocksCancellation { get; set; }
+
+    /// <summary>Gets how many reads were begun, and can be completed or have been.</summary>
     public int Reads => Volatile.Read(ref _reads);
 
     /// <summary>Gets how often a read was cancelled.</summary>
@@ -39,11 +42,11 @@ internal sealed class ScriptedReader : PipeReader, IDisposable
 
     public override ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default)
     {
-        Interlocked.Increment(ref _reads);
         _entered.TrySetResult();
         Assert.True(_goOn.Wait(TestLimit.Longest, CancellationToken.None), "Nobody unblocked the reader.");
         var read = new TaskCompletionSource<ReadResult>();
-        _read = read;
+        Volatile.Write(ref _read, read);
+        Interlocked.Increment(ref _reads);
         return new ValueTask<ReadResult>(read.Task);
     }
 
@@ -59,6 +62,12 @@ internal sealed class ScriptedReader : PipeReader, IDisposable
 
     public override void CancelPendingRead()
     {
+        if (BlocksCancellation)
+        {
+            Assert.True(_goOn.Wait(TestLimit.Longest, CancellationToken.None), "Nobody unblocked the reader.");
+            throw new InvalidTimeZoneException("As a callback of the stream's token may.");
+        }
+
         Interlocked.Increment(ref _cancellations);
         if (HeedsCancellation && Volatile.Read(ref _read) is not null)
         {

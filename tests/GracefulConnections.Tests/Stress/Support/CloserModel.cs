@@ -26,7 +26,7 @@ internal sealed class CloserModel : IAsyncDisposable
     private readonly CloseScope _scope;
     private readonly MemoryConnection _connection = new(PipeScheduler.Inline);
     private readonly Closer _closer;
-    private readonly InputReader _input;
+    private readonly ReadPump _input;
     private readonly SteppedOutput _output;
     private Task? _closing;
     private CloseState _lastState;
@@ -82,11 +82,11 @@ internal sealed class CloserModel : IAsyncDisposable
 
     public ValueTask DisposeAsync() => _connection.DisposeAsync();
 
-    private (Closer Closer, InputReader Input, SteppedOutput Output) CreateCloser(MemoryConnection connection)
+    private (Closer Closer, ReadPump Input, SteppedOutput Output) CreateCloser(MemoryConnection connection)
     {
         var activity = new Activity(_time);
         var closer = new Closer(connection, _scope, activity);
-        var input = new InputReader(connection.Input, null, InputKind.Transport, closer, activity, _time);
+        var input = new ReadPump(connection.Input, null, InputKind.Transport, closer, activity, _time);
         var output = SteppedOutput.Create(closer);
         closer.Attach(input, output);
         return (closer, input, output);

@@ -22,7 +22,7 @@ internal sealed class CloserRace : IAsyncDisposable
     private readonly CloseScope _scope;
     private readonly MemoryConnection _connection = new(PipeScheduler.ThreadPool);
     private readonly Closer _closer;
-    private readonly InputReader _input;
+    private readonly ReadPump _input;
     private readonly RaceOutput _output;
     private readonly bool[] _done = new bool[Enum.GetValues<RaceAct>().Length]; // Each written by one thread only.
     private Task? _saying;
@@ -45,7 +45,7 @@ internal sealed class CloserRace : IAsyncDisposable
         _scope = new CloseScope(options, _time, NullLogger.Instance, Metrics);
         var activity = new Activity(_time);
         _closer = new Closer(_connection, _scope, activity);
-        _input = new InputReader(_connection.Input, null, InputKind.Transport, _closer, activity, _time);
+        _input = new ReadPump(_connection.Input, null, InputKind.Transport, _closer, activity, _time);
         _output = new RaceOutput(_closer, script.CanHalfClose);
         _closer.Attach(_input, _output);
     }

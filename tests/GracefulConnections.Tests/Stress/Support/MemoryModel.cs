@@ -81,7 +81,7 @@ internal sealed class MemoryModel : IAsyncDisposable
 
     public ValueTask DisposeAsync() => _connection.DisposeAsync();
 
-    private InputReader Reader => (InputReader)_transport.Input;
+    private ReadPump Reader => ((HandlerInput)_transport.Input).Pump;
 
     private bool IsRefused => Reader.IsRefused;
 

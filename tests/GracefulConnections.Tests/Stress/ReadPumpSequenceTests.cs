@@ -5,7 +5,7 @@ using Microsoft.Extensions.Time.Testing;
 namespace GracefulConnections.Tests.Stress;
 
 /// <summary>Sequences around the input that the random ones found, or that a reading of the code did.</summary>
-public class InputReaderSequenceTests
+public class ReadPumpSequenceTests
 {
     [Fact]
     public async Task RequestClose_BytesInThePipeAndTheReaderNotYetTold_ServesThemFirst()
