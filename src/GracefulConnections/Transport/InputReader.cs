@@ -18,7 +18,7 @@ internal sealed partial class InputReader : PipeReader, IValueTaskSource<ReadRes
 {
     private readonly Lock _lock = new();
     private readonly PipeReader _inner;
-    private readonly SocketProbe? _probe;
+    private readonly KernelQueue? _probe;
     private readonly InputKind _kind;
     private readonly ITransportEvents _events;
     private readonly Activity _activity;
@@ -46,7 +46,7 @@ internal sealed partial class InputReader : PipeReader, IValueTaskSource<ReadRes
     /// <param name="clock">What time it is.</param>
     public InputReader(
         PipeReader inner,
-        SocketProbe? probe,
+        KernelQueue? probe,
         InputKind kind,
         ITransportEvents events,
         Activity activity,

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.IO.Pipelines;
+using GracefulConnections.Diagnostics;
 
 namespace GracefulConnections.Transport;
 
@@ -9,10 +10,7 @@ namespace GracefulConnections.Transport;
 /// </summary>
 internal abstract class TransportOutput(PipeWriter writer, ITransportEvents events, Activity activity) : PipeWriter
 {
-    private static readonly PipeWriter EndedWriter = CreateEndedWriter();
-
-    private readonly Lock _ownMemoryLock = new(); // The end of the output never comes in the middle of a copy.
-    private ArrayBufferWriter<byte>? _ownMemory;
+    private ArrayBufferWriter<byte>? _goodbye; // Locked while it is copied, so that the end never comes in the middle.
     private long _writtenBytes;
     private long _flushedBytes; // What was written when something was flushed last.
     private int _memoryIsOut;
@@ -29,7 +27,7 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
 
     public override bool CanGetUnflushedBytes => Writer.CanGetUnflushedBytes;
 
-    public override long UnflushedBytes => Writer.UnflushedBytes + (_ownMemory?.WrittenCount ?? 0);
+    public override long UnflushedBytes => Writer.UnflushedBytes + (_goodbye?.WrittenCount ?? 0);
 
     /// <summary>Gets whether the peer's acknowledgements can be seen.</summary>
     public abstract bool SeesAcknowledgements { get; }
@@ -43,14 +41,10 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     /// <summary>Gets whether bytes that the handler wrote have not gone on from here.</summary>
     public bool HasUnsent => IsWriteBlocked || WrittenBytes != SentBytes;
 
-    /// <summary>
-    /// Gets whether our FIN, once it was sent, is in the kernel. TLS hands close_notify to the transport below, which may hold it.
-    /// </summary>
+    /// <summary>Gets whether our FIN, once sent, is in the kernel: a transport below TLS may hold it.</summary>
     public virtual bool IsFinInKernel => true;
 
-    /// <summary>
-    /// Gets the bytes that went on from here: to the kernel, to TLS, or to the transport's own buffer.
-    /// </summary>
+    /// <summary>Gets the bytes that went on from here: to the kernel, to TLS, or to the transport's buffer.</summary>
     public abstract long SentBytes { get; }
 
     /// <summary>
@@ -80,11 +74,17 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     /// <param name="leftOver">What becomes of what was written.</param>
     public void Seal(LeftOver leftOver)
     {
-        lock (_ownMemoryLock)
+        if (_goodbye is { } goodbye)
         {
-            _sealed = true;
+            Interleaving.Point();
+            lock (goodbye)
+            {
+                _sealed = true;
+            }
         }
 
+        _sealed = true;
+        Interleaving.Point();
         if (Interlocked.Exchange(ref _endHasBegun, 1) == 0)
         {
             End(leftOver, flushedOnly: leftOver == LeftOver.Abandon);
@@ -96,53 +96,33 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     }
 
     /// <summary>
-    /// The handler has returned, and its last message follows. Whoever says it may be given up and go on writing, so it gets memory
-    /// that is nobody else's, and what it has not flushed by then is left out.
+    /// The handler has returned, and its last message follows. Whoever says it may be given up and go on writing, so it
+    /// gets memory that is nobody else's, and what it has not flushed by then is left out.
     /// </summary>
-    public void BeginGoodbye() => _ownMemory = new ArrayBufferWriter<byte>();
+    public void BeginGoodbye() => _goodbye = new ArrayBufferWriter<byte>();
 
     /// <summary>The last message was said: what was not flushed of it belongs to it.</summary>
-    public void EndGoodbye() => TakeOwnMemory();
+    public void EndGoodbye() => TakeGoodbye();
 
     /// <summary>Sends nothing after this; a blocked flush returns.</summary>
     /// <param name="resets">Whether the close of the socket that follows is to send RST, whatever was set on it.</param>
     public abstract void Abort(bool resets);
 
-    public override Memory<byte> GetMemory(int sizeHint = 0)
-    {
-        if (_ownMemory is { } own)
-        {
-            ThrowIfEnded();
-            return own.GetMemory(sizeHint);
-        }
+    public override Memory<byte> GetMemory(int sizeHint = 0) => Lend().GetMemory(sizeHint);
 
-        LendMemory();
-        return Writer.GetMemory(sizeHint);
-    }
-
-    public override Span<byte> GetSpan(int sizeHint = 0)
-    {
-        if (_ownMemory is { } own)
-        {
-            ThrowIfEnded();
-            return own.GetSpan(sizeHint);
-        }
-
-        LendMemory();
-        return Writer.GetSpan(sizeHint);
-    }
+    public override Span<byte> GetSpan(int sizeHint = 0) => Lend().GetSpan(sizeHint);
 
     public override void Advance(int bytes)
     {
         ThrowIfEnded();
-        if (_ownMemory is { } own)
+        if (_goodbye is { } goodbye)
         {
-            own.Advance(bytes);
+            goodbye.Advance(bytes);
             return;
         }
 
         Writer.Advance(bytes);
-        Volatile.Write(ref _writtenBytes, _writtenBytes + bytes);
+        OnWritten(bytes);
         Volatile.Write(ref _memoryIsOut, 0);
     }
 
@@ -154,7 +134,7 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
             return default; // Nothing is left to flush, and the writer is busy with the end of the output.
         }
 
-        TakeOwnMemory();
+        TakeGoodbye();
         Volatile.Write(ref _memoryIsOut, 0);
         NoteFlush();
         return FlushCore(cancellationToken);
@@ -164,7 +144,7 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default)
     {
         ThrowIfEnded();
-        TakeOwnMemory();
+        TakeGoodbye();
         Volatile.Write(ref _memoryIsOut, 0);
         if (!source.IsEmpty && !cancellationToken.IsCancellationRequested)
         {
@@ -180,9 +160,10 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     {
         if (exception is null && !_sealed && !_completed)
         {
-            TakeOwnMemory();
+            TakeGoodbye();
         }
 
+        Interleaving.Point();
         if (_sealed || Interlocked.Exchange(ref _endHasBegun, 1) != 0)
         {
             return;
@@ -193,13 +174,13 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         var sendsFin = exception is null;
         try
         {
-            if (exception is null)
+            if (exception is not null)
             {
-                Events.OnOutputCompleted();
+                sendsFin = Events.OnOutputFaulted(exception);
             }
             else
             {
-                sendsFin = Events.OnOutputFaulted(exception);
+                Events.OnOutputCompleted();
             }
         }
         finally
@@ -242,45 +223,33 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         }
     }
 
-    /// <summary>
-    /// Lets go of the writer once nobody may write. A connection may linger for long, and its writer would be most of
-    /// what it costs.
-    /// </summary>
+    /// <summary>Lets go of the writer once nobody may write.</summary>
     protected void ReleaseWriter()
     {
         if (_sealed)
         {
-            Writer = EndedWriter; // Fails in the same way, for a handler that is writing at this very moment.
+            Writer = EndedWriter.Instance;
         }
     }
 
-    private static PipeWriter CreateEndedWriter()
-    {
-        var pipe = new Pipe();
-        pipe.Writer.Complete();
-        pipe.Reader.Complete();
-        return pipe.Writer;
-    }
-
     // What was not flushed when the output ends is thrown away with its memory.
-    private void TakeOwnMemory()
+    private void TakeGoodbye()
     {
-        if (_ownMemory is not { } own)
+        if (_goodbye is not { } goodbye)
         {
             return;
         }
 
-        lock (_ownMemoryLock)
+        Interleaving.Point();
+        lock (goodbye)
         {
             ObjectDisposedException.ThrowIf(_sealed, typeof(PipeWriter));
-            if (own.WrittenCount == 0 || _completed)
+            if (goodbye.WrittenCount > 0 && !_completed)
             {
-                return;
+                Writer.Write(goodbye.WrittenSpan);
+                OnWritten(goodbye.WrittenCount);
+                goodbye.Clear();
             }
-
-            Writer.Write(own.WrittenSpan);
-            OnWritten(own.WrittenCount);
-            own.Clear();
         }
     }
 
@@ -297,11 +266,18 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
 
     // The mark and the end each set their own flag, with a full fence, before they look at the other's. So either the
     // end knows of the memory, or the writer gets none.
-    private void LendMemory()
+    private IBufferWriter<byte> Lend()
     {
         ThrowIfEnded();
+        if (_goodbye is { } goodbye)
+        {
+            return goodbye;
+        }
+
+        Interleaving.Point();
         Interlocked.Exchange(ref _memoryIsOut, 1);
         ThrowIfEnded();
+        return Writer;
     }
 
     private void ThrowIfEnded()

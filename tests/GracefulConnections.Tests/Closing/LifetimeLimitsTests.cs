@@ -139,7 +139,7 @@ public class LifetimeLimitsTests
         using var sockets = await SocketPair.ConnectAsync();
         using var inner = new ScriptedReader();
         var endpoint = new TestEndpoint(options => options.IdleTimeout = TimeSpan.FromSeconds(10));
-        var probe = new SocketProbe(sockets.Own);
+        var probe = new SocketQueue(sockets.Own);
         var activity = new Activity(endpoint.Time);
         var events = new RecordingEvents();
         var input = new InputReader(inner, probe, InputKind.Transport, events, activity, endpoint.Time);

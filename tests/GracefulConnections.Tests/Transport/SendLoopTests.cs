@@ -6,14 +6,14 @@ using GracefulConnections.Transport;
 namespace GracefulConnections.Tests.Transport;
 
 /// <summary>What the peer gets, and whose a block of memory is, in every way that an output may end.</summary>
-public sealed class SocketOutputTests : IAsyncLifetime
+public sealed class SendLoopTests : IAsyncLifetime
 {
     private const int Large = 8_000_000; // More than the kernels on both sides take.
 
     private readonly PoisonPool _pool = new();
     private readonly RecordingEvents _events = new();
     private SocketPair _pair = null!;
-    private SocketOutput _sut = null!;
+    private SendLoop _sut = null!;
 
     public async ValueTask InitializeAsync()
     {
@@ -319,10 +319,9 @@ public sealed class SocketOutputTests : IAsyncLifetime
         return bytes;
     }
 
-    private SocketOutput Create(ITransportEvents events) => new(
+    private SendLoop Create(ITransportEvents events) => new(
         new Pipe(new PipeOptions(_pool, pauseWriterThreshold: 65536, resumeWriterThreshold: 32768, useSynchronizationContext: false)),
-        _pair.Own,
-        new SocketProbe(_pair.Own),
+        new SocketSink(_pair.Own, new SocketQueue(_pair.Own)),
         events,
         new Activity(TimeProvider.System));
 
