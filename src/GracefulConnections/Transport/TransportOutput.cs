@@ -10,6 +10,12 @@ namespace GracefulConnections.Transport;
 /// </summary>
 internal abstract class TransportOutput(PipeWriter writer, ITransportEvents events, Activity activity) : PipeWriter
 {
+    private const string WrittenBehindReturn =
+        "The connection has ended: its handler returned, and what is written now can no longer be sent.";
+
+    private const string WrittenBehindCompletion =
+        "The output was completed, and our FIN follows what was written before. Write everything before Output.Complete().";
+
     private ArrayBufferWriter<byte>? _goodbye; // Locked while it is copied, so that the end never comes in the middle.
     private long _writtenBytes;
     private long _flushedBytes; // What was written when something was flushed last.
@@ -47,10 +53,7 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     /// <summary>Gets the bytes that went on from here: to the kernel, to TLS, or to the transport's buffer.</summary>
     public abstract long SentBytes { get; }
 
-    /// <summary>
-    /// Gets a task that completes when nothing below will be touched any more. Never faults. Foreign code below may
-    /// hold it for ever.
-    /// </summary>
+    /// <summary>Gets a task that ends when nothing below is touched any more. Foreign code may hold it for ever.</summary>
     public virtual Task Ended => Task.CompletedTask;
 
     /// <summary>Gets what went wrong while the one who closes was told of an error; for a debugger.</summary>
@@ -60,10 +63,7 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
 
     protected ITransportEvents Events { get; } = events;
 
-    /// <summary>
-    /// Gets whether somebody got memory and has not told yet how much was written to it. Settled once the end has
-    /// begun: from then on nobody gets any.
-    /// </summary>
+    /// <summary>Gets whether somebody may write to memory that was got. Settled once the end has begun.</summary>
     protected bool IsMemoryOut => Volatile.Read(ref _memoryIsOut) != 0;
 
     protected bool IsSealed => _sealed;
@@ -96,8 +96,8 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     }
 
     /// <summary>
-    /// The handler has returned, and its last message follows. Whoever says it may be given up and go on writing, so it
-    /// gets memory that is nobody else's, and what it has not flushed by then is left out.
+    /// The handler has returned, and its last message follows. It may be given up while it still writes, so it gets memory
+    /// of its own, and what it has not flushed by then is left out.
     /// </summary>
     public void BeginGoodbye() => _goodbye = new ArrayBufferWriter<byte>();
 
@@ -134,9 +134,14 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
             return default; // Nothing is left to flush, and the writer is busy with the end of the output.
         }
 
-        TakeGoodbye();
-        Volatile.Write(ref _memoryIsOut, 0);
-        NoteFlush();
+        BeginFlush();
+        var written = WrittenBytes;
+        if (written != _flushedBytes) // A flush of nothing answers nothing.
+        {
+            _flushedBytes = written;
+            activity.OnFlushed();
+        }
+
         return FlushCore(cancellationToken);
     }
 
@@ -144,8 +149,7 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default)
     {
         ThrowIfEnded();
-        TakeGoodbye();
-        Volatile.Write(ref _memoryIsOut, 0);
+        BeginFlush();
         if (!source.IsEmpty && !cancellationToken.IsCancellationRequested)
         {
             activity.OnFlushed();
@@ -155,6 +159,10 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     }
 
     public override void CancelPendingFlush() => Writer.CancelPendingFlush();
+
+    [Obsolete("As in System.IO.Pipelines.")]
+    public override void OnReaderCompleted(Action<Exception?, object?> callback, object? state) =>
+        Writer.OnReaderCompleted(callback, state);
 
     public override void Complete(Exception? exception = null)
     {
@@ -224,12 +232,17 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     }
 
     /// <summary>Lets go of the writer once nobody may write.</summary>
-    protected void ReleaseWriter()
+    protected void ReleaseWriter() => Writer = EndedWriter.Instance;
+
+    // A flush takes back the memory that its writer got. During a goodbye somebody else may have it.
+    private void BeginFlush()
     {
-        if (_sealed)
+        if (_goodbye is null)
         {
-            Writer = EndedWriter.Instance;
+            Volatile.Write(ref _memoryIsOut, 0);
         }
+
+        TakeGoodbye();
     }
 
     // What was not flushed when the output ends is thrown away with its memory.
@@ -253,17 +266,6 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         }
     }
 
-    // A flush of nothing answers nothing.
-    private void NoteFlush()
-    {
-        var written = WrittenBytes;
-        if (written != _flushedBytes)
-        {
-            _flushedBytes = written;
-            activity.OnFlushed();
-        }
-    }
-
     // The mark and the end each set their own flag, with a full fence, before they look at the other's. So either the
     // end knows of the memory, or the writer gets none.
     private IBufferWriter<byte> Lend()
@@ -284,16 +286,12 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     {
         if (_sealed)
         {
-            throw new ObjectDisposedException(
-                nameof(PipeWriter),
-                "The connection has ended: its handler returned, and what is written now can no longer be sent.");
+            throw new ObjectDisposedException(nameof(PipeWriter), WrittenBehindReturn);
         }
 
         if (_completed)
         {
-            throw new InvalidOperationException(
-                "The output was completed, and our FIN follows what was written before. "
-                + "Write everything before Output.Complete().");
+            throw new InvalidOperationException(WrittenBehindCompletion);
         }
     }
 }

@@ -140,6 +140,37 @@ public sealed class SendLoopTests : IAsyncLifetime
         Assert.Throws<ObjectDisposedException>(() => _sut.Advance(1));
     }
 
+    // A background writer of the handler's has the block. The goodbye has memory of its own.
+    [Fact]
+    public async Task FlushAsync_OfAGoodbyeWhileMemoryIsOut_KeepsTheBlock()
+    {
+        await _sut.WriteAsync(Ones(1));
+        var memory = _sut.GetMemory(1);
+        _sut.BeginGoodbye();
+        await _sut.WriteAsync(Ones(2));
+
+        _sut.Seal(LeftOver.Send);
+
+        await ReadOnesAsync(3);
+        await ReadFinAsync();
+        memory.Span.Fill(1);
+        Assert.NotEqual(_pool.Rented, _pool.Returned);
+    }
+
+    [Fact]
+    public async Task OnReaderCompleted_NothingIsSentAnyMore_IsCalled()
+    {
+        var called = new TaskCompletionSource<object?>(TaskCreationOptions.RunContinuationsAsynchronously);
+#pragma warning disable CS0618 // Obsolete, and used all the same.
+        _sut.OnReaderCompleted((_, state) => called.SetResult(state), this);
+#pragma warning restore CS0618
+
+        _sut.Complete();
+
+        Assert.Same(this, await called.Task.WithinLimit());
+        await ReadFinAsync();
+    }
+
     [Fact]
     public async Task Complete_MemoryIsOut_KeepsTheBlock()
     {
