@@ -98,6 +98,8 @@ internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents event
         ReleaseMemory();
     }
 
+    protected override void KeepMemory() => _state.Set(SendFlags.KeepsMemory);
+
     protected override void EndAgain(LeftOver leftOver)
     {
         _state.Set(ToFlags(leftOver));

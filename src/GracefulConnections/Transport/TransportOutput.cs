@@ -16,11 +16,11 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     private const string WrittenBehindCompletion =
         "The output was completed, and our FIN follows what was written before. Write everything before Output.Complete().";
 
-    private ArrayBufferWriter<byte>? _goodbye; // Locked while it is copied, so that the end never comes in the middle.
     private long _writtenBytes;
     private long _flushedBytes; // What was written when something was flushed last.
     private int _memoryIsOut;
     private int _endHasBegun;
+    private volatile GoodbyeMemory? _goodbye;
     private volatile bool _completed;
     private volatile bool _sealed;
     private volatile Exception? _untold;
@@ -74,16 +74,8 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     /// <param name="leftOver">What becomes of what was written.</param>
     public void Seal(LeftOver leftOver)
     {
-        if (_goodbye is { } goodbye)
-        {
-            Interleaving.Point();
-            lock (goodbye)
-            {
-                _sealed = true;
-            }
-        }
-
         _sealed = true;
+        _goodbye?.Close();
         Interleaving.Point();
         if (Interlocked.Exchange(ref _endHasBegun, 1) == 0)
         {
@@ -95,11 +87,16 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         }
     }
 
-    /// <summary>
-    /// The handler has returned, and its last message follows. It may be given up while it still writes, so it gets memory
-    /// of its own, and what it has not flushed by then is left out.
-    /// </summary>
-    public void BeginGoodbye() => _goodbye = new ArrayBufferWriter<byte>();
+    /// <summary>The handler has returned, and its last message follows. What it has not flushed by the end is left out.</summary>
+    public void BeginGoodbye()
+    {
+        _goodbye = new GoodbyeMemory();
+        Interlocked.MemoryBarrier(); // Before the look at the memory that is out.
+        if (IsMemoryOut)
+        {
+            KeepMemory(); // A writer of the handler's may still use a block that the goodbye's flush would give back.
+        }
+    }
 
     /// <summary>The last message was said: what was not flushed of it belongs to it.</summary>
     public void EndGoodbye() => TakeGoodbye();
@@ -212,6 +209,11 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     /// <param name="flushedOnly">Whether what was written and not flushed is left out.</param>
     protected abstract void End(LeftOver leftOver, bool flushedOnly);
 
+    /// <summary>A writer may write to a block that it got, whatever is flushed from now on.</summary>
+    protected virtual void KeepMemory()
+    {
+    }
+
     /// <summary>The handler has returned, after it completed the output itself.</summary>
     protected virtual void EndAgain(LeftOver leftOver)
     {
@@ -245,41 +247,27 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         TakeGoodbye();
     }
 
-    // What was not flushed when the output ends is thrown away with its memory.
     private void TakeGoodbye()
     {
-        if (_goodbye is not { } goodbye)
+        if (!_completed)
         {
-            return;
-        }
-
-        Interleaving.Point();
-        lock (goodbye)
-        {
-            ObjectDisposedException.ThrowIf(_sealed, typeof(PipeWriter));
-            if (goodbye.WrittenCount > 0 && !_completed)
-            {
-                Writer.Write(goodbye.WrittenSpan);
-                OnWritten(goodbye.WrittenCount);
-                goodbye.Clear();
-            }
+            _goodbye?.MoveTo(Writer, ref _writtenBytes);
         }
     }
 
-    // The mark and the end each set their own flag, with a full fence, before they look at the other's. So either the
-    // end knows of the memory, or the writer gets none.
+    // The mark and the end, or the goodbye, each set their own flag, with a full fence, before they look at the other's. So
+    // either those know of the memory, or the writer gets none.
     private IBufferWriter<byte> Lend()
     {
         ThrowIfEnded();
-        if (_goodbye is { } goodbye)
+        if (_goodbye is null)
         {
-            return goodbye;
+            Interleaving.Point();
+            Interlocked.Exchange(ref _memoryIsOut, 1);
+            ThrowIfEnded();
         }
 
-        Interleaving.Point();
-        Interlocked.Exchange(ref _memoryIsOut, 1);
-        ThrowIfEnded();
-        return Writer;
+        return _goodbye as IBufferWriter<byte> ?? Writer;
     }
 
     private void ThrowIfEnded()
