@@ -12,7 +12,8 @@ public partial class ArchitectureTests
     private static readonly Dictionary<string, string[]> MayUse = new()
     {
         ["Closing"] = ["Transport", "Diagnostics"],
-        ["Transport"] = ["Diagnostics"],
+        ["Transport"] = ["Transport/Tls", "Diagnostics"],
+        ["Transport/Tls"] = ["Transport", "Diagnostics"],
         ["Draining"] = ["Diagnostics"],
         ["Pipeline"] = ["Closing", "Draining", "Transport", "Diagnostics"],
         ["Diagnostics"] = [],
@@ -41,7 +42,7 @@ public partial class ArchitectureTests
     [Fact]
     public void Namespace_EveryFile_IsThatOfItsFolder() => AssertNone(
         from file in Files
-        where file.Namespace != (file.Folder.Length == 0 ? RootNamespace : $"{RootNamespace}.{file.Folder}")
+        where file.Namespace != (file.Folder.Length == 0 ? RootNamespace : $"{RootNamespace}.{file.Folder.Replace('/', '.')}")
         where !(file.Folder.Length == 0 && file.Namespace.StartsWith("Microsoft.", StringComparison.Ordinal) && file.Name.EndsWith("Extensions", StringComparison.Ordinal))
         select $"{file} is in {file.Namespace}");
 
@@ -49,7 +50,7 @@ public partial class ArchitectureTests
     [Fact]
     public void Socket_Named_OnlyInTransport() => AssertNone(
         from file in Files
-        where file.Folder != "Transport" && file.Name != "SystemdNotifier" && SocketName().IsMatch(file.Code)
+        where file.Folder.Split('/')[0] != "Transport" && file.Name != "SystemdNotifier" && SocketName().IsMatch(file.Code)
         select $"{file} names Socket");
 
     [Fact]
@@ -136,7 +137,11 @@ public partial class ArchitectureTests
         public string Namespace => NamespaceLine().Match(Code).Groups["name"].Value;
 
         // By a using line, or by a name that is qualified in full or from our own root on.
-        public bool Names(string folder) => Regex.IsMatch(Code, $@"\b{RootNamespace}\.{folder}\b|(?<![\w.]){folder}\.[A-Z]");
+        public bool Names(string folder)
+        {
+            var name = folder.Replace("/", @"\.");
+            return Regex.IsMatch(Code, $@"\b{RootNamespace}\.{name}\b|(?<![\w.]){name}\.[A-Z]");
+        }
 
         public override string ToString() => Folder.Length == 0 ? Name : $"{Folder}/{Name}";
     }

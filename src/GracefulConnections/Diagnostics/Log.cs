@@ -243,8 +243,8 @@ internal static partial class Log
     [LoggerMessage(
         28,
         LogLevel.Warning,
-        @"Connection id ""{ConnectionId}"": {LostBytes} bytes of output may not have reached {Peer}: {Outcome} ({Reason}). Since the "
-        + "last such message {LeftOutCount} connections of this endpoint more lost output.",
+        @"Connection id ""{ConnectionId}"": {LostBytes} bytes of output may not have reached the peer ({Peer}): "
+        + "{Outcome} ({Reason}). Since the last such message {LeftOutCount} connections of this endpoint more lost output.",
         EventName = nameof(OutputLost))]
     public static partial void OutputLost(
         ILogger logger,

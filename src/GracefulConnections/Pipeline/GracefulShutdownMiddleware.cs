@@ -68,12 +68,7 @@ internal sealed class GracefulShutdownMiddleware(
     public async Task OnConnectionAsync(ConnectionContext connection)
     {
         using var graceful = new GracefulConnection(connection, scope, drain, order);
-        if (graceful.LeftToServer != LeftToServerReason.None)
-        {
-            LogPosition(
-                graceful.LeftToServer == LeftToServerReason.WrittenBefore ? Log.WrittenBefore : Log.TransportIsWrapped);
-        }
-
+        LogIfLeftToServer(graceful);
         Exception? end = null;
         try
         {
@@ -110,6 +105,21 @@ internal sealed class GracefulShutdownMiddleware(
         }
 
         await graceful.CloseAsync(end).ConfigureAwait(false);
+        LogIfLeftToServer(graceful); // The first send may have found somebody who had written before.
+    }
+
+    private void LogIfLeftToServer(GracefulConnection graceful)
+    {
+        switch (graceful.LeftToServer)
+        {
+            case LeftToServerReason.Wrapped:
+                LogPosition(Log.TransportIsWrapped);
+                break;
+
+            case LeftToServerReason.WrittenBefore:
+                LogPosition(Log.WrittenBefore);
+                break;
+        }
     }
 
     // Each once for each endpoint.

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.IO.Pipelines;
 using System.Net.Security;
 using System.Runtime.CompilerServices;
+using GracefulConnections.Transport.Tls;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
 
@@ -10,10 +11,10 @@ namespace GracefulConnections.Transport;
 /// <summary>The two directions of one connection, made of what its transport offers.</summary>
 /// <param name="Input">The input.</param>
 /// <param name="Output">The output.</param>
-/// <param name="Probe">The socket below; <see langword="null"/> where there is none.</param>
-/// <param name="Reason">Why the connection's end is left to the server.</param>
+/// <param name="Probe">The kernel's queues below; <see langword="null"/> where there is no socket.</param>
+/// <param name="ReasonAtStart">Why the connection's end is left to the server, as it was known at its start.</param>
 internal readonly record struct ConnectionTransport(
-    ReadPump Input, TransportOutput Output, SocketProbe? Probe, LeftToServerReason Reason)
+    ReadPump Input, TransportOutput Output, KernelQueue? Probe, LeftToServerReason ReasonAtStart)
 {
     // As Kestrel's defaults: MaxWriteBufferSize is 64 KiB, and half of it resumes.
     private const long PauseWriterThreshold = 64 * 1024;
@@ -28,6 +29,12 @@ internal readonly record struct ConnectionTransport(
         "Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets.Internal.SocketConnection";
 
     private static readonly ConditionalWeakTable<MemoryPool<byte>, PipeOptions> PipeOptionsByPool = [];
+
+    /// <summary>Gets why the connection's end is left to the server. The first send may find a reason.</summary>
+    public LeftToServerReason Reason =>
+        ReasonAtStart == LeftToServerReason.None && !Output.CanHalfClose
+            ? LeftToServerReason.WrittenBefore
+            : ReasonAtStart;
 
     /// <summary>Gets whether the server ends the connection: nothing of it was taken over.</summary>
     public bool IsLeftToServer => Reason != LeftToServerReason.None;
@@ -46,7 +53,7 @@ internal readonly record struct ConnectionTransport(
     {
         var transport = connection.Transport;
         var socket = connection.Features.Get<IConnectionSocketFeature>()?.Socket;
-        var probe = socket is null ? null : new SocketProbe(socket);
+        var probe = socket is null ? null : new SocketQueue(socket);
         var pool = connection.Features.Get<IMemoryPoolFeature>()?.MemoryPool ?? MemoryPool<byte>.Shared;
         if (connection.Features.Get<SslStream>() is { } tls)
         {
@@ -54,8 +61,8 @@ internal readonly record struct ConnectionTransport(
             var inside = Read(isInside ? InputKind.Tls : InputKind.Foreign);
             var wrappedByTls = probe is null ? null : new WrappedDelivery(probe, isTls: true, clock);
             return isInside
-                ? Taken(inside, new TlsOutput(
-                    CreatePipe(pool), tls, new CloseNotify(tls, inside).SendAsync, wrappedByTls, events, activity))
+                ? Taken(inside, Send(
+                    new TlsSink(tls, new CloseNotify(tls, inside).SendAsync, wrappedByTls)))
                 : Left(inside, wrappedByTls, LeftToServerReason.Wrapped);
         }
 
@@ -76,9 +83,18 @@ internal readonly record struct ConnectionTransport(
         }
 
         var input = Read(InputKind.Transport);
-        return somebodyBefore && (HoldsBytes(transport.Output, pool) || probe!.HasSentBefore())
-            ? Left(input, new WrappedDelivery(probe!, isTls: false, clock), LeftToServerReason.WrittenBefore)
-            : Taken(input, new SocketOutput(CreatePipe(pool), socket, probe!, events, activity));
+        var sink = new SocketSink(socket, probe!);
+        if (!somebodyBefore)
+        {
+            return Taken(input, Send(sink));
+        }
+
+        var passed = new WrappedDelivery(probe!, isTls: false, clock);
+        return HoldsBytes(transport.Output, pool) || probe!.HasSentBefore()
+            ? Left(input, passed, LeftToServerReason.WrittenBefore)
+            : Taken(input, Send(new FirstSendSink(sink, probe, transport.Output, passed)));
+
+        SendLoop Send(ISendSink sink) => new(CreatePipe(pool), sink, events, activity);
 
         ReadPump Read(InputKind kind) => new(transport.Input, probe, kind, events, activity, clock);
 

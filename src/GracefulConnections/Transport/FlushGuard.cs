@@ -1,5 +1,6 @@
 using System.IO.Pipelines;
 using System.Threading.Tasks.Sources;
+using GracefulConnections.Diagnostics;
 
 namespace GracefulConnections.Transport;
 
@@ -52,6 +53,7 @@ internal sealed class FlushGuard : IValueTaskSource<FlushResult>
     void IValueTaskSource<FlushResult>.OnCompleted(
         Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
     {
+        Interleaving.Point();
         if (Interlocked.CompareExchange(ref _continuation, continuation, null) is not null)
         {
             // Goes on at once, and asks for a result that is not there.

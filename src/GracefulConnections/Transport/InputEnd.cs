@@ -37,7 +37,7 @@ internal struct InputEnd
     /// The transport's reader has ended. Behind TLS a reset may come after close_notify, with nothing missing, so that there the
     /// end stays one. Only the first look counts: by the next one the library may have aborted the connection itself.
     /// </summary>
-    public void OnEnded(InputKind kind, SocketProbe? probe)
+    public void OnEnded(InputKind kind, KernelQueue? probe)
     {
         if (!_endSeen)
         {
@@ -50,7 +50,7 @@ internal struct InputEnd
     /// Returns whether an end of the transport's reader is a reset. The kernel tells of a reset once: if it told a send, the
     /// transport's receive saw an end as if by FIN, and the handler would take a part for the whole.
     /// </summary>
-    public bool IsReset(InputKind kind, SocketProbe? probe, long receivedBytes)
+    public bool IsReset(InputKind kind, KernelQueue? probe, long receivedBytes)
     {
         OnEnded(kind, probe);
 

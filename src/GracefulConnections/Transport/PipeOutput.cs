@@ -1,4 +1,5 @@
 using System.IO.Pipelines;
+using GracefulConnections.Diagnostics;
 using Microsoft.AspNetCore.Connections;
 
 namespace GracefulConnections.Transport;
@@ -50,16 +51,12 @@ internal sealed class PipeOutput(
     public override DeliveryStatus GetDelivery()
     {
         var (finSent, allSent) = (_finSent, _allSent);
-        var isEnd = finSent || allSent;
         if (_cutOff)
         {
             return new DeliveryStatus(SentBytes, IsDelivered: false, IsReset: true, null);
         }
 
-        var delivery = wrapped?.Get(WrittenBytes, SentBytes, isEnd)
-            ?? new DeliveryStatus(
-                SentBytes, finSent, IsReset: false, null, IsInKernel: finSent, IsAllAcknowledged: isEnd);
-        return finSent ? delivery : delivery with { IsDelivered = false, IsInKernel = false };
+        return WrappedDelivery.Get(wrapped, WrittenBytes, SentBytes, finSent, allSent);
     }
 
     public override void Abort(bool resets)
@@ -74,6 +71,7 @@ internal sealed class PipeOutput(
             // The writer of a stream that was completed: there is no flush to cancel.
         }
 
+        Interleaving.Point();
         if (Interlocked.Exchange(ref _awaitsAbort, 0) == 1)
         {
             _ended = CompleteAbortedAsync();
@@ -137,6 +135,7 @@ internal sealed class PipeOutput(
     private async Task<FlushResult> AwaitInTurnAsync(ValueTask<FlushResult> flush)
     {
         var flushed = WrittenBytes;
+        Interleaving.Point();
         await Turn.WaitAsync().ConfigureAwait(false);
         try
         {
@@ -189,6 +188,7 @@ internal sealed class PipeOutput(
     private async Task<FlushResult> WaitAsync(
         Func<CancellationToken, ValueTask<FlushResult>> start, CancellationToken cancellationToken)
     {
+        Interleaving.Point();
         await Turn.WaitAsync(cancellationToken).ConfigureAwait(false);
         if (_aborted)
         {
@@ -215,6 +215,7 @@ internal sealed class PipeOutput(
 
     private async Task EndAsync(LeftOver leftOver, bool flushedOnly)
     {
+        Interleaving.Point();
         await Turn.WaitAsync().ConfigureAwait(false); // The handler may have returned without awaiting its flush.
         try
         {
@@ -250,6 +251,7 @@ internal sealed class PipeOutput(
             _allSent = true;
             if (!isLeftToServer)
             {
+                Interleaving.Point();
                 Interlocked.Exchange(ref _awaitsAbort, 1);
             }
 
@@ -269,6 +271,7 @@ internal sealed class PipeOutput(
         if (!isLeftToServer && leftOver != LeftOver.Abandon)
         {
             // The nearest that a pipe has to RST: the peer's read throws.
+            Interleaving.Point();
             Interlocked.Exchange(ref _awaitsAbort, 0);
             await Writer.CompleteAsync(aborted ? new ConnectionAbortedException() : null).ConfigureAwait(false);
         }

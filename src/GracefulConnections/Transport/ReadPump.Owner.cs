@@ -148,9 +148,9 @@ internal sealed partial class ReadPump
         {
             step = Take(ref result, out now);
         }
-        catch (InvalidOperationException exception)
+        catch (Exception exception)
         {
-            OnReadFailed(exception); // The server has completed the transport's reader meanwhile.
+            OnReadFailed(exception); // The server completed the transport's reader meanwhile, or its code threw what it likes.
             return false;
         }
 
@@ -286,9 +286,9 @@ internal sealed partial class ReadPump
             _result = default;
             return true;
         }
-        catch (InvalidOperationException exception)
+        catch (Exception exception)
         {
-            OnReadFailed(exception); // The server has completed the transport's reader meanwhile.
+            OnReadFailed(exception); // The server completed the transport's reader meanwhile, or its code threw what it likes.
             return false;
         }
     }

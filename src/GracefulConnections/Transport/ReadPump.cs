@@ -15,7 +15,7 @@ namespace GracefulConnections.Transport;
 internal sealed partial class ReadPump
 {
     private readonly PipeReader _inner;
-    private readonly SocketProbe? _probe;
+    private readonly KernelQueue? _probe;
     private readonly InputKind _kind;
     private readonly ITransportEvents _events;
     private readonly Activity _activity;
@@ -37,7 +37,7 @@ internal sealed partial class ReadPump
     /// <param name="clock">What time it is.</param>
     public ReadPump(
         PipeReader inner,
-        SocketProbe? probe,
+        KernelQueue? probe,
         InputKind kind,
         ITransportEvents events,
         Activity activity,

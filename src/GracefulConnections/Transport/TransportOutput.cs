@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.IO.Pipelines;
+using GracefulConnections.Diagnostics;
 
 namespace GracefulConnections.Transport;
 
@@ -9,14 +10,17 @@ namespace GracefulConnections.Transport;
 /// </summary>
 internal abstract class TransportOutput(PipeWriter writer, ITransportEvents events, Activity activity) : PipeWriter
 {
-    private static readonly PipeWriter EndedWriter = CreateEndedWriter();
+    private const string WrittenBehindReturn =
+        "The connection has ended: its handler returned, and what is written now can no longer be sent.";
 
-    private readonly Lock _ownMemoryLock = new(); // The end of the output never comes in the middle of a copy.
-    private ArrayBufferWriter<byte>? _ownMemory;
+    private const string WrittenBehindCompletion =
+        "The output was completed, and our FIN follows what was written before. Write everything before Output.Complete().";
+
     private long _writtenBytes;
     private long _flushedBytes; // What was written when something was flushed last.
     private int _memoryIsOut;
     private int _endHasBegun;
+    private volatile GoodbyeMemory? _goodbye;
     private volatile bool _completed;
     private volatile bool _sealed;
     private volatile Exception? _untold;
@@ -29,7 +33,7 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
 
     public override bool CanGetUnflushedBytes => Writer.CanGetUnflushedBytes;
 
-    public override long UnflushedBytes => Writer.UnflushedBytes + (_ownMemory?.WrittenCount ?? 0);
+    public override long UnflushedBytes => Writer.UnflushedBytes + (_goodbye?.WrittenCount ?? 0);
 
     /// <summary>Gets whether the peer's acknowledgements can be seen.</summary>
     public abstract bool SeesAcknowledgements { get; }
@@ -43,20 +47,13 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     /// <summary>Gets whether bytes that the handler wrote have not gone on from here.</summary>
     public bool HasUnsent => IsWriteBlocked || WrittenBytes != SentBytes;
 
-    /// <summary>
-    /// Gets whether our FIN, once it was sent, is in the kernel. TLS hands close_notify to the transport below, which may hold it.
-    /// </summary>
+    /// <summary>Gets whether our FIN, once sent, is in the kernel: a transport below TLS may hold it.</summary>
     public virtual bool IsFinInKernel => true;
 
-    /// <summary>
-    /// Gets the bytes that went on from here: to the kernel, to TLS, or to the transport's own buffer.
-    /// </summary>
+    /// <summary>Gets the bytes that went on from here: to the kernel, to TLS, or to the transport's buffer.</summary>
     public abstract long SentBytes { get; }
 
-    /// <summary>
-    /// Gets a task that completes when nothing below will be touched any more. Never faults. Foreign code below may
-    /// hold it for ever.
-    /// </summary>
+    /// <summary>Gets a task that ends when nothing below is touched any more. Foreign code may hold it for ever.</summary>
     public virtual Task Ended => Task.CompletedTask;
 
     /// <summary>Gets what went wrong while the one who closes was told of an error; for a debugger.</summary>
@@ -66,10 +63,7 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
 
     protected ITransportEvents Events { get; } = events;
 
-    /// <summary>
-    /// Gets whether somebody got memory and has not told yet how much was written to it. Settled once the end has
-    /// begun: from then on nobody gets any.
-    /// </summary>
+    /// <summary>Gets whether somebody may write to memory that was got. Settled once the end has begun.</summary>
     protected bool IsMemoryOut => Volatile.Read(ref _memoryIsOut) != 0;
 
     protected bool IsSealed => _sealed;
@@ -80,11 +74,9 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     /// <param name="leftOver">What becomes of what was written.</param>
     public void Seal(LeftOver leftOver)
     {
-        lock (_ownMemoryLock)
-        {
-            _sealed = true;
-        }
-
+        _sealed = true;
+        _goodbye?.Close();
+        Interleaving.Point();
         if (Interlocked.Exchange(ref _endHasBegun, 1) == 0)
         {
             End(leftOver, flushedOnly: leftOver == LeftOver.Abandon);
@@ -95,54 +87,39 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         }
     }
 
-    /// <summary>
-    /// The handler has returned, and its last message follows. Whoever says it may be given up and go on writing, so it gets memory
-    /// that is nobody else's, and what it has not flushed by then is left out.
-    /// </summary>
-    public void BeginGoodbye() => _ownMemory = new ArrayBufferWriter<byte>();
+    /// <summary>The handler has returned, and its last message follows. What it has not flushed by the end is left out.</summary>
+    public void BeginGoodbye()
+    {
+        _goodbye = new GoodbyeMemory();
+        Interlocked.MemoryBarrier(); // Before the look at the memory that is out.
+        if (IsMemoryOut)
+        {
+            KeepMemory(); // A writer of the handler's may still use a block that the goodbye's flush would give back.
+        }
+    }
 
     /// <summary>The last message was said: what was not flushed of it belongs to it.</summary>
-    public void EndGoodbye() => TakeOwnMemory();
+    public void EndGoodbye() => TakeGoodbye();
 
     /// <summary>Sends nothing after this; a blocked flush returns.</summary>
     /// <param name="resets">Whether the close of the socket that follows is to send RST, whatever was set on it.</param>
     public abstract void Abort(bool resets);
 
-    public override Memory<byte> GetMemory(int sizeHint = 0)
-    {
-        if (_ownMemory is { } own)
-        {
-            ThrowIfEnded();
-            return own.GetMemory(sizeHint);
-        }
+    public override Memory<byte> GetMemory(int sizeHint = 0) => Lend().GetMemory(sizeHint);
 
-        LendMemory();
-        return Writer.GetMemory(sizeHint);
-    }
-
-    public override Span<byte> GetSpan(int sizeHint = 0)
-    {
-        if (_ownMemory is { } own)
-        {
-            ThrowIfEnded();
-            return own.GetSpan(sizeHint);
-        }
-
-        LendMemory();
-        return Writer.GetSpan(sizeHint);
-    }
+    public override Span<byte> GetSpan(int sizeHint = 0) => Lend().GetSpan(sizeHint);
 
     public override void Advance(int bytes)
     {
         ThrowIfEnded();
-        if (_ownMemory is { } own)
+        if (_goodbye is { } goodbye)
         {
-            own.Advance(bytes);
+            goodbye.Advance(bytes);
             return;
         }
 
         Writer.Advance(bytes);
-        Volatile.Write(ref _writtenBytes, _writtenBytes + bytes);
+        OnWritten(bytes);
         Volatile.Write(ref _memoryIsOut, 0);
     }
 
@@ -154,9 +131,14 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
             return default; // Nothing is left to flush, and the writer is busy with the end of the output.
         }
 
-        TakeOwnMemory();
-        Volatile.Write(ref _memoryIsOut, 0);
-        NoteFlush();
+        BeginFlush();
+        var written = WrittenBytes;
+        if (written != _flushedBytes) // A flush of nothing answers nothing.
+        {
+            _flushedBytes = written;
+            activity.OnFlushed();
+        }
+
         return FlushCore(cancellationToken);
     }
 
@@ -164,8 +146,7 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default)
     {
         ThrowIfEnded();
-        TakeOwnMemory();
-        Volatile.Write(ref _memoryIsOut, 0);
+        BeginFlush();
         if (!source.IsEmpty && !cancellationToken.IsCancellationRequested)
         {
             activity.OnFlushed();
@@ -176,13 +157,18 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
 
     public override void CancelPendingFlush() => Writer.CancelPendingFlush();
 
+    [Obsolete("As in System.IO.Pipelines.")]
+    public override void OnReaderCompleted(Action<Exception?, object?> callback, object? state) =>
+        Writer.OnReaderCompleted(callback, state);
+
     public override void Complete(Exception? exception = null)
     {
         if (exception is null && !_sealed && !_completed)
         {
-            TakeOwnMemory();
+            TakeGoodbye();
         }
 
+        Interleaving.Point();
         if (_sealed || Interlocked.Exchange(ref _endHasBegun, 1) != 0)
         {
             return;
@@ -193,13 +179,13 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         var sendsFin = exception is null;
         try
         {
-            if (exception is null)
+            if (exception is not null)
             {
-                Events.OnOutputCompleted();
+                sendsFin = Events.OnOutputFaulted(exception);
             }
             else
             {
-                sendsFin = Events.OnOutputFaulted(exception);
+                Events.OnOutputCompleted();
             }
         }
         finally
@@ -223,6 +209,11 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     /// <param name="flushedOnly">Whether what was written and not flushed is left out.</param>
     protected abstract void End(LeftOver leftOver, bool flushedOnly);
 
+    /// <summary>A writer may write to a block that it got, whatever is flushed from now on.</summary>
+    protected virtual void KeepMemory()
+    {
+    }
+
     /// <summary>The handler has returned, after it completed the output itself.</summary>
     protected virtual void EndAgain(LeftOver leftOver)
     {
@@ -242,82 +233,53 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         }
     }
 
-    /// <summary>
-    /// Lets go of the writer once nobody may write. A connection may linger for long, and its writer would be most of
-    /// what it costs.
-    /// </summary>
-    protected void ReleaseWriter()
+    /// <summary>Lets go of the writer once nobody may write.</summary>
+    protected void ReleaseWriter() => Writer = EndedWriter.Instance;
+
+    // A flush takes back the memory that its writer got. During a goodbye somebody else may have it.
+    private void BeginFlush()
     {
-        if (_sealed)
+        if (_goodbye is null)
         {
-            Writer = EndedWriter; // Fails in the same way, for a handler that is writing at this very moment.
+            Volatile.Write(ref _memoryIsOut, 0);
+        }
+
+        TakeGoodbye();
+    }
+
+    private void TakeGoodbye()
+    {
+        if (!_completed)
+        {
+            _goodbye?.MoveTo(Writer, ref _writtenBytes);
         }
     }
 
-    private static PipeWriter CreateEndedWriter()
-    {
-        var pipe = new Pipe();
-        pipe.Writer.Complete();
-        pipe.Reader.Complete();
-        return pipe.Writer;
-    }
-
-    // What was not flushed when the output ends is thrown away with its memory.
-    private void TakeOwnMemory()
-    {
-        if (_ownMemory is not { } own)
-        {
-            return;
-        }
-
-        lock (_ownMemoryLock)
-        {
-            ObjectDisposedException.ThrowIf(_sealed, typeof(PipeWriter));
-            if (own.WrittenCount == 0 || _completed)
-            {
-                return;
-            }
-
-            Writer.Write(own.WrittenSpan);
-            OnWritten(own.WrittenCount);
-            own.Clear();
-        }
-    }
-
-    // A flush of nothing answers nothing.
-    private void NoteFlush()
-    {
-        var written = WrittenBytes;
-        if (written != _flushedBytes)
-        {
-            _flushedBytes = written;
-            activity.OnFlushed();
-        }
-    }
-
-    // The mark and the end each set their own flag, with a full fence, before they look at the other's. So either the
-    // end knows of the memory, or the writer gets none.
-    private void LendMemory()
+    // The mark and the end, or the goodbye, each set their own flag, with a full fence, before they look at the other's. So
+    // either those know of the memory, or the writer gets none.
+    private IBufferWriter<byte> Lend()
     {
         ThrowIfEnded();
-        Interlocked.Exchange(ref _memoryIsOut, 1);
-        ThrowIfEnded();
+        if (_goodbye is null)
+        {
+            Interleaving.Point();
+            Interlocked.Exchange(ref _memoryIsOut, 1);
+            ThrowIfEnded();
+        }
+
+        return _goodbye as IBufferWriter<byte> ?? Writer;
     }
 
     private void ThrowIfEnded()
     {
         if (_sealed)
         {
-            throw new ObjectDisposedException(
-                nameof(PipeWriter),
-                "The connection has ended: its handler returned, and what is written now can no longer be sent.");
+            throw new ObjectDisposedException(nameof(PipeWriter), WrittenBehindReturn);
         }
 
         if (_completed)
         {
-            throw new InvalidOperationException(
-                "The output was completed, and our FIN follows what was written before. "
-                + "Write everything before Output.Complete().");
+            throw new InvalidOperationException(WrittenBehindCompletion);
         }
     }
 }

@@ -5,7 +5,7 @@ namespace GracefulConnections.Transport;
 /// kernel acknowledges what the middleware made of them, and some may be on their way from it to the kernel. Without
 /// TLS the one who closes waits for a quiet moment. With it the size of the records tells more.
 /// </summary>
-internal sealed class WrappedDelivery(SocketProbe probe, bool isTls, TimeProvider clock)
+internal sealed class WrappedDelivery(KernelQueue queue, bool isTls, TimeProvider clock)
 {
     // RFC 8446, 5.1: a record holds 2^14 bytes at most, behind a header of 5 bytes. The shortest tag of any cipher
     // suite has 8 bytes.
@@ -22,7 +22,23 @@ internal sealed class WrappedDelivery(SocketProbe probe, bool isTls, TimeProvide
     private long _unchangedSince;
 
     /// <summary>Gets whether the peer's acknowledgements can be seen.</summary>
-    public bool SeesAcknowledgements => isTls && probe.SeesAcknowledgements && !probe.IsUnix;
+    public bool SeesAcknowledgements => isTls && queue.SeesAcknowledgements && !queue.IsUnix;
+
+    /// <summary>Looks how far the output of a sink got that is not the kernel.</summary>
+    /// <param name="delivery">How far the bytes got; <see langword="null"/> where there is no socket below.</param>
+    /// <param name="writtenBytes">The bytes that the handler wrote.</param>
+    /// <param name="sentBytes">The bytes of them that went on to the middleware.</param>
+    /// <param name="finSent">Whether what stands for our FIN was sent behind them.</param>
+    /// <param name="allSent">Whether nothing more is to be sent, and no FIN.</param>
+    public static DeliveryStatus Get(
+        WrappedDelivery? delivery, long writtenBytes, long sentBytes, bool finSent, bool allSent)
+    {
+        var isEnd = finSent || allSent;
+        var status = delivery?.Get(writtenBytes, sentBytes, isEnd)
+            ?? new DeliveryStatus(
+                sentBytes, finSent, IsReset: false, null, IsInKernel: finSent, IsAllAcknowledged: isEnd);
+        return finSent ? status : status with { IsDelivered = false, IsInKernel = false };
+    }
 
     /// <summary>Call before the first byte: what was sent before it, the handshake, is not the handler's.</summary>
     public void Start()
@@ -32,7 +48,7 @@ internal sealed class WrappedDelivery(SocketProbe probe, bool isTls, TimeProvide
             return;
         }
 
-        if (isTls && probe.TryGetTcpInfo(out var info) && probe.TryGetSendQueueLength(out var queued))
+        if (isTls && queue.TryGetTcpInfo(out var info) && queue.TryGetSendLength(out var queued))
         {
             _sentBefore = info.AcknowledgedBytes + Math.Max(0, queued);
         }
@@ -48,7 +64,7 @@ internal sealed class WrappedDelivery(SocketProbe probe, bool isTls, TimeProvide
     /// </param>
     public DeliveryStatus Get(long writtenBytes, long sentBytes, bool ended)
     {
-        if (!probe.TryGetSendQueueLength(out var queued))
+        if (!queue.TryGetSendLength(out var queued))
         {
             return new DeliveryStatus(0, IsDelivered: false, IsReset: false, null, IsGone: true);
         }
@@ -59,7 +75,7 @@ internal sealed class WrappedDelivery(SocketProbe probe, bool isTls, TimeProvide
                 sentBytes, ended, IsReset: false, null, IsInKernel: ended, IsAllAcknowledged: ended);
         }
 
-        if (probe.IsUnix)
+        if (queue.IsUnix)
         {
             var isRead = ended && queued == 0;
             return new DeliveryStatus(
@@ -71,7 +87,7 @@ internal sealed class WrappedDelivery(SocketProbe probe, bool isTls, TimeProvide
                 IsAllAcknowledged: isRead);
         }
 
-        var hasInfo = probe.TryGetTcpInfo(out var info);
+        var hasInfo = queue.TryGetTcpInfo(out var info);
         var isClosed = hasInfo && info.State == TcpInfo.Closed;
         var isQuiet = queued == 0 && !isClosed;
         if (isTls && isQuiet && hasInfo && info.AcknowledgedBytes - _sentBefore >= GetLeastRecordBytes(sentBytes))

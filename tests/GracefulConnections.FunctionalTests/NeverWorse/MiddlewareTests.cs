@@ -13,6 +13,7 @@ public class MiddlewareTests
     private const int ReplyBytes = 1_500_000;
     private const string Banner = "220 ready\r\n";
     private const string Line = "hello\r\n";
+    private const int WrittenBefore = 27;
 
     [Theory]
     [InlineData(true)]
@@ -43,6 +44,49 @@ public class MiddlewareTests
         }
 
         Assert.Equal([($"{Banner}{Line}", PeerSaw.Eof)], seen.Distinct());
+    }
+
+    // The middleware writes behind our start, and most of it waits in the server's pipe when the handler writes.
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task LongBanner_WhileTheHandlerRuns_ArrivesInOrder(bool isStock)
+    {
+        const int bannerBytes = 8_000_000; // More than the kernels on both sides take.
+        var serves = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var replies = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var log = new CapturedLog();
+        await using var server = await Habit.StartAsync(
+            new HabitPlay(isStock),
+            async (connection, _) =>
+            {
+                serves.SetResult();
+                await replies.Task.InTimeAsync();
+                await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(Line));
+            },
+            new HabitSetup
+            {
+                Before = endpoint => endpoint.Use(next => async connection =>
+                {
+                    var output = connection.Transport.Output;
+                    var serving = next(connection);
+                    await serves.Task.InTimeAsync();
+                    var flush = output.WriteAsync(new byte[bannerBytes]);
+                    Assert.False(flush.IsCompleted); // A pipe allows one to be awaited at a time: the handler awaits its own.
+                    await serving;
+                }),
+            },
+            log);
+        await using var peer = await HabitPeer.ConnectAsync(server.EndPoint);
+        await peer.Socket.ReceiveAsync(new byte[1]).InTimeAsync(); // The server has begun to send.
+
+        replies.SetResult();
+
+        peer.StartReading();
+        await peer.EndedAsync();
+        Assert.Equal((bannerBytes - 1 + Line.Length, PeerSaw.Eof), (peer.Received.Length, peer.End));
+        Assert.Equal(Line, Encoding.ASCII.GetString(peer.Received, bannerBytes - 1, Line.Length));
+        Assert.Equal(isStock ? 0 : 1, log.Entries.Count(static entry => entry is { Category: "GracefulConnections", EventId: WrittenBefore }));
     }
 
     [Theory]

@@ -275,7 +275,7 @@ public sealed class CloserEndTests : IAsyncDisposable
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Asks the kernel for the length of its queue.");
         using var sockets = await SocketPair.ConnectAsync();
-        var probe = new SocketProbe(sockets.Own);
+        var probe = new SocketQueue(sockets.Own);
         var sut = Create(probe: probe);
         sockets.Peer.Send("x"u8);
         await TestLimit.UntilAsync(probe.IsBehind);
@@ -408,7 +408,7 @@ public sealed class CloserEndTests : IAsyncDisposable
         }).AsTask();
     }
 
-    private Closer Create(Action<GracefulCloseOptions>? configure = null, SocketProbe? probe = null)
+    private Closer Create(Action<GracefulCloseOptions>? configure = null, KernelQueue? probe = null)
     {
         _endpoint = new TestEndpoint(configure);
         var activity = new Activity(_endpoint.Time);

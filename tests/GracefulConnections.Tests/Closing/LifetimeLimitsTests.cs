@@ -134,7 +134,7 @@ public class LifetimeLimitsTests
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Asks the kernel for the length of its queue.");
         using var sockets = await SocketPair.ConnectAsync();
         var endpoint = new TestEndpoint(options => options.IdleTimeout = TimeSpan.FromSeconds(10));
-        var probe = new SocketProbe(sockets.Own);
+        var probe = new SocketQueue(sockets.Own);
         var connection = new LimitedConnection(endpoint, probe);
         _ = connection.Input.ReadAsync().AsTask();
         sockets.Peer.Send("x"u8);
@@ -297,19 +297,20 @@ public class LifetimeLimitsTests
         private readonly TaskCompletionSource<CloseReason> _requested =
             new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-        public LimitedConnection(TestEndpoint endpoint, SocketProbe? probe = null)
+        public LimitedConnection(TestEndpoint endpoint, KernelQueue? probe = null)
         {
             var events = new RecordingEvents();
             var activity = new Activity(endpoint.Time);
-            Input = new ReadPump(Peer.Transport.Input, probe, InputKind.Transport, events, activity, endpoint.Time);
+            var input = new ReadPump(Peer.Transport.Input, probe, InputKind.Transport, events, activity, endpoint.Time);
+            Input = input.Handler;
             Output = new FakeOutput(events, activity);
-            var transport = new ConnectionTransport(Input, Output, probe, LeftToServerReason.None);
+            var transport = new ConnectionTransport(input, Output, probe, LeftToServerReason.None);
             new LifetimeLimits("id", endpoint.Scope, transport, _requested.SetResult, isOver: null).Start();
         }
 
         public InMemoryConnection Peer { get; } = new();
 
-        public ReadPump Input { get; }
+        public HandlerInput Input { get; }
 
         public FakeOutput Output { get; }
 

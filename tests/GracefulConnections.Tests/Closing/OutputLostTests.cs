@@ -88,13 +88,6 @@ public sealed class OutputLostTests
         Assert.Equal<object?>([0, 3], counts);
     }
 
-    [Fact]
-    public void Peer_AddressWithALineBreak_ForgesNoLine()
-    {
-        Assert.Equal("/tmp/x?fatal: owned", LogText.Of(new DnsEndPointLike("/tmp/x\nfatal: owned")));
-        Assert.Equal("a peer without an address", LogText.Of(null));
-    }
-
     private async Task CloseAsync(long? unacknowledged, Action<Closer> meanwhile, long unsent = 0)
     {
         var (closer, _) = Create(unacknowledged, unsent);

@@ -8,7 +8,7 @@ using GracefulConnections.Transport;
 namespace GracefulConnections.Tests.Stress;
 
 /// <summary>Sequences that the random ones over sockets found, where a look at the kernel falls between two steps.</summary>
-public class SocketProbeSequenceTests
+public class KernelQueueSequenceTests
 {
     [Fact]
     public async Task GetDelivery_OurFinAcknowledgedBeforeWeNotedThatItWasSent_IsNoReset()
@@ -18,7 +18,7 @@ public class SocketProbeSequenceTests
         using (socket)
         using (peer)
         {
-            var probe = new SocketProbe(socket);
+            var probe = new SocketQueue(socket);
             peer.Shutdown(SocketShutdown.Send);
             socket.Shutdown(SocketShutdown.Send);
             await StressRun.UntilAsync(() => probe.GetDelivery(0, 0, finSent: true).IsDelivered, "the delivery of our FIN");
@@ -37,7 +37,7 @@ public class SocketProbeSequenceTests
         var (socket, peer) = await ConnectAsync();
         using (peer)
         {
-            var probe = new SocketProbe(socket);
+            var probe = new SocketQueue(socket);
             socket.Shutdown(SocketShutdown.Send);
             socket.Dispose();
 
@@ -59,7 +59,7 @@ public class SocketProbeSequenceTests
         using (socket)
         using (peer)
         {
-            var probe = new SocketProbe(socket);
+            var probe = new SocketQueue(socket);
             await using var connection = new InMemoryConnection();
             var input = Read(connection, probe, InputKind.Tls, new RecordingEvents());
             if (resets)
@@ -83,7 +83,7 @@ public class SocketProbeSequenceTests
         using (peer)
         {
             await using var connection = new InMemoryConnection();
-            var input = Read(connection, new SocketProbe(socket), InputKind.Tls, new RecordingEvents());
+            var input = Read(connection, new SocketQueue(socket), InputKind.Tls, new RecordingEvents());
             connection.HalfClose();
             var result = await input.Handler.ReadAsync();
             Assert.True(result.IsCompleted);
@@ -104,10 +104,10 @@ public class SocketProbeSequenceTests
         using (socket)
         using (peer)
         {
-            var probe = new SocketProbe(socket);
+            var probe = new SocketQueue(socket);
             Assert.Equal(1000, socket.Send(Pattern.At(0, 1000).Span)); // Of a send of 5000 bytes, which has not ended.
 
-            await StressRun.UntilAsync(() => SendQueue.GetLength(socket) == 0, "the acknowledgement of 1000 bytes");
+            await StressRun.UntilAsync(() => SocketQueue.GetSendLength(socket) == 0, "the acknowledgement of 1000 bytes");
             Assert.Equal(5000, probe.GetDelivery(5000, 0, finSent: false).UnacknowledgedBytes); // Never too few.
         }
     }
@@ -120,7 +120,7 @@ public class SocketProbeSequenceTests
         using (socket)
         using (peer)
         {
-            var probe = new SocketProbe(socket);
+            var probe = new SocketQueue(socket);
             peer.Send("ab"u8);
             await StressRun.UntilAsync(probe.IsBehind, "two bytes");
             Assert.Equal(2, socket.Receive(new byte[2]));
@@ -140,7 +140,7 @@ public class SocketProbeSequenceTests
         using (socket)
         using (peer)
         {
-            var probe = new SocketProbe(socket);
+            var probe = new SocketQueue(socket);
             Assert.False(probe.GetDelivery(0, 0, finSent: false).IsWindowClosed);
             socket.Blocking = false;
             var written = 0L;
@@ -168,7 +168,7 @@ public class SocketProbeSequenceTests
         {
             var endpoint = new TestEndpoint();
             var connection = new InMemoryConnection();
-            var probe = new SocketProbe(socket);
+            var probe = new SocketQueue(socket);
             var closer = new Closer(connection, endpoint.Scope, new Activity(endpoint.Time));
             var output = new FakeOutput(closer) { Delivery = new DeliveryStatus(1, IsDelivered: true, IsReset: false, UnacknowledgedBytes: 0) };
             closer.Attach(Read(connection, probe, InputKind.Transport, closer), output);
@@ -189,7 +189,7 @@ public class SocketProbeSequenceTests
     }
 
     private static ReadPump Read(
-        InMemoryConnection connection, SocketProbe probe, InputKind kind, ITransportEvents events) =>
+        InMemoryConnection connection, KernelQueue probe, InputKind kind, ITransportEvents events) =>
         new(connection.Transport.Input, probe, kind, events, new Activity(TimeProvider.System), TimeProvider.System);
 
     private static async Task<(Socket Socket, Socket Peer)> ConnectAsync()

@@ -5,14 +5,14 @@ using GracefulConnections.Transport;
 namespace GracefulConnections.Tests.Transport;
 
 /// <summary>Resets that no operation tells of.</summary>
-public class SocketProbeTests
+public class KernelQueueTests
 {
     [Fact]
     public async Task IsResetBeforeFin_PeerResets_IsTrue()
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads TCP_INFO.");
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new SocketProbe(pair.Own);
+        var sut = new SocketQueue(pair.Own);
         Receive(pair, 3);
         Assert.False(sut.IsResetBeforeFin(3));
 
@@ -26,7 +26,7 @@ public class SocketProbeTests
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads TCP_INFO.");
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new SocketProbe(pair.Own);
+        var sut = new SocketQueue(pair.Own);
         Receive(pair, 3);
         pair.Peer.Shutdown(SocketShutdown.Send);
 
@@ -41,7 +41,7 @@ public class SocketProbeTests
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads TCP_INFO.");
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new SocketProbe(pair.Own);
+        var sut = new SocketQueue(pair.Own);
 
         pair.Peer.Shutdown(SocketShutdown.Send);
 
@@ -54,7 +54,7 @@ public class SocketProbeTests
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads TCP_INFO.");
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new SocketProbe(pair.Own);
+        var sut = new SocketQueue(pair.Own);
         Assert.False(sut.HasUnnoticedReset());
 
         pair.ResetByPeer();
@@ -71,7 +71,7 @@ public class SocketProbeTests
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads TCP_INFO.");
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new SocketProbe(pair.Own);
+        var sut = new SocketQueue(pair.Own);
         pair.Peer.Send(new byte[3]);
 
         pair.ResetByPeer();
@@ -84,7 +84,7 @@ public class SocketProbeTests
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads TCP_INFO.");
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new SocketProbe(pair.Own);
+        var sut = new SocketQueue(pair.Own);
         pair.Peer.Shutdown(SocketShutdown.Send);
         await TestLimit.UntilAsync(() => sut.IsBehind());
 
@@ -98,7 +98,7 @@ public class SocketProbeTests
     public async Task HasUnnoticedReset_SocketDisposed_IsFalse()
     {
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new SocketProbe(pair.Own);
+        var sut = new SocketQueue(pair.Own);
 
         pair.Own.Dispose();
 
@@ -110,7 +110,7 @@ public class SocketProbeTests
     public async Task UnixSocket_PeerIsGone_CannotBeSeen()
     {
         using var pair = await SocketPair.ConnectAsync(isUnix: true);
-        var sut = new SocketProbe(pair.Own);
+        var sut = new SocketQueue(pair.Own);
 
         pair.Peer.Dispose();
 
@@ -118,7 +118,7 @@ public class SocketProbeTests
         Assert.False(sut.IsResetBeforeFin(0));
     }
 
-    private static Task UntilClosedAsync(SocketProbe probe) => TestLimit.UntilAsync(() => probe.TryGetTcpInfo(out var info) && info.State == TcpInfo.Closed);
+    private static Task UntilClosedAsync(KernelQueue probe) => TestLimit.UntilAsync(() => probe.TryGetTcpInfo(out var info) && info.State == TcpInfo.Closed);
 
     private static void Receive(SocketPair pair, int count)
     {

@@ -6,14 +6,14 @@ using GracefulConnections.Transport;
 namespace GracefulConnections.Tests.Transport;
 
 /// <summary>What the peer gets, and whose a block of memory is, in every way that an output may end.</summary>
-public sealed class SocketOutputTests : IAsyncLifetime
+public sealed class SendLoopTests : IAsyncLifetime
 {
     private const int Large = 8_000_000; // More than the kernels on both sides take.
 
     private readonly PoisonPool _pool = new();
     private readonly RecordingEvents _events = new();
     private SocketPair _pair = null!;
-    private SocketOutput _sut = null!;
+    private SendLoop _sut = null!;
 
     public async ValueTask InitializeAsync()
     {
@@ -138,6 +138,37 @@ public sealed class SocketOutputTests : IAsyncLifetime
         memory.Span.Fill(1); // By a writer that does not know of the end. The pool notices if it has the block.
         Assert.NotEqual(_pool.Rented, _pool.Returned);
         Assert.Throws<ObjectDisposedException>(() => _sut.Advance(1));
+    }
+
+    // A background writer of the handler's has the block. The goodbye has memory of its own.
+    [Fact]
+    public async Task FlushAsync_OfAGoodbyeWhileMemoryIsOut_KeepsTheBlock()
+    {
+        await _sut.WriteAsync(Ones(1));
+        var memory = _sut.GetMemory(1);
+        _sut.BeginGoodbye();
+        await _sut.WriteAsync(Ones(2));
+
+        _sut.Seal(LeftOver.Send);
+
+        await ReadOnesAsync(3);
+        await ReadFinAsync();
+        memory.Span.Fill(1);
+        Assert.NotEqual(_pool.Rented, _pool.Returned);
+    }
+
+    [Fact]
+    public async Task OnReaderCompleted_NothingIsSentAnyMore_IsCalled()
+    {
+        var called = new TaskCompletionSource<object?>(TaskCreationOptions.RunContinuationsAsynchronously);
+#pragma warning disable CS0618 // Obsolete, and used all the same.
+        _sut.OnReaderCompleted((_, state) => called.SetResult(state), this);
+#pragma warning restore CS0618
+
+        _sut.Complete();
+
+        Assert.Same(this, await called.Task.WithinLimit());
+        await ReadFinAsync();
     }
 
     [Fact]
@@ -319,10 +350,9 @@ public sealed class SocketOutputTests : IAsyncLifetime
         return bytes;
     }
 
-    private SocketOutput Create(ITransportEvents events) => new(
+    private SendLoop Create(ITransportEvents events) => new(
         new Pipe(new PipeOptions(_pool, pauseWriterThreshold: 65536, resumeWriterThreshold: 32768, useSynchronizationContext: false)),
-        _pair.Own,
-        new SocketProbe(_pair.Own),
+        new SocketSink(_pair.Own, new SocketQueue(_pair.Own)),
         events,
         new Activity(TimeProvider.System));
 

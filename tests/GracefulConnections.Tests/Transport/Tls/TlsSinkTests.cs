@@ -1,29 +1,24 @@
 using System.IO.Pipelines;
 using GracefulConnections.Tests.Support;
 using GracefulConnections.Transport;
+using GracefulConnections.Transport.Tls;
 
-namespace GracefulConnections.Tests.Transport;
+namespace GracefulConnections.Tests.Transport.Tls;
 
 /// <summary>The output inside of TLS, where the test is the stream and takes bytes when it likes.</summary>
-public sealed class TlsOutputTests : IDisposable
+public sealed class TlsSinkTests : IDisposable
 {
     private const int MoreThanThePipeTakes = 100_000;
 
     private readonly PoisonPool _pool = new();
     private readonly RecordingEvents _events = new();
     private readonly SteppedStream _stream = new();
-    private readonly TlsOutput _sut;
+    private readonly SendLoop _sut;
     private int _closeNotifies;
 
-    public TlsOutputTests() => _sut = new TlsOutput(
+    public TlsSinkTests() => _sut = new SendLoop(
         new Pipe(new PipeOptions(_pool, pauseWriterThreshold: 65536, resumeWriterThreshold: 32768, useSynchronizationContext: false)),
-        _stream,
-        () =>
-        {
-            _closeNotifies++;
-            return Task.CompletedTask;
-        },
-        null,
+        new TlsSink(_stream, SendCloseNotifyAsync, null),
         _events,
         new Activity(TimeProvider.System));
 
@@ -132,6 +127,12 @@ public sealed class TlsOutputTests : IDisposable
 
         Assert.True(write.IsCompleted || (await _sut.FlushAsync().AsTask().WithinLimit()).IsCompleted);
         Assert.Same(_stream.Error, _events.Fault);
+    }
+
+    private Task SendCloseNotifyAsync()
+    {
+        _closeNotifies++;
+        return Task.CompletedTask;
     }
 
     private sealed class SteppedStream : Stream

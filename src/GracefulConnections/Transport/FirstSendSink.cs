@@ -1,0 +1,33 @@
+using System.Buffers;
+using System.IO.Pipelines;
+
+namespace GracefulConnections.Transport;
+
+/// <summary>
+/// The sink of a connection where a middleware stands before us. It may write after we took the connection over, and what
+/// we send on the socket could overtake that. So the first send looks once more whether anybody has sent.
+/// </summary>
+internal sealed class FirstSendSink(SocketSink socket, KernelQueue queue, PipeWriter server, WrappedDelivery delivery)
+    : ISendSink
+{
+    private volatile ISendSink? _chosen;
+
+    public bool SeesAcknowledgements => Current.SeesAcknowledgements;
+
+    public bool IsKernel => Current.IsKernel;
+
+    public bool CanHalfClose => Current.CanHalfClose;
+
+    private ISendSink Current => _chosen ?? socket;
+
+    public ValueTask<long> SendAsync(in ReadOnlySequence<byte> buffer) => Choose().SendAsync(buffer);
+
+    public ValueTask EndAsync(long writtenBytes, long sentBytes) => Choose().EndAsync(writtenBytes, sentBytes);
+
+    public DeliveryStatus GetDelivery(long writtenBytes, long sentBytes, bool finSent, bool allSent) =>
+        Current.GetDelivery(writtenBytes, sentBytes, finSent, allSent);
+
+    public void Abort(bool resets) => Current.Abort(resets);
+
+    private ISendSink Choose() => _chosen ??= queue.HasSentBefore() ? new ServerSink(server, delivery) : socket;
+}

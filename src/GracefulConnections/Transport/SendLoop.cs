@@ -1,0 +1,300 @@
+using System.Buffers;
+using System.Diagnostics;
+using System.IO.Pipelines;
+using GracefulConnections.Diagnostics;
+
+namespace GracefulConnections.Transport;
+
+/// <summary>
+/// The output whose pipe is ours, and with it both completions and every block of memory from rent to return. A block
+/// goes back to the pool when it was sent, and when nobody sends it and nobody can write to it any more. Whoever flushes
+/// sends: there is no reader to wake up and no task for each connection.
+/// </summary>
+internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents events, Activity activity)
+    : TransportOutput(pipe.Writer, events, activity)
+{
+    private PipeReader? _reader = pipe.Reader;
+    private FlushGuard? _guard;
+    private Action? _resume;
+    private TaskCompletionSource? _ended;
+    private ValueTask<long> _sending;
+    private ReadOnlySequence<byte> _buffer;
+    private SendState _state;
+    private long _sentBytes;
+    private long _keptBytes; // What was sent and stays in the pipe, because the memory is kept.
+
+    public override bool SeesAcknowledgements => sink.SeesAcknowledgements;
+
+    public override bool CanHalfClose => sink.CanHalfClose;
+
+    public override bool IsFinInKernel => sink.IsKernel;
+
+    public override bool IsWriteBlocked => _guard?.IsPending == true;
+
+    public override long SentBytes => Volatile.Read(ref _sentBytes);
+
+    public override Task Ended
+    {
+        get
+        {
+            if (sink.IsKernel || _state.Has(SendFlags.Finished))
+            {
+                return Task.CompletedTask;
+            }
+
+            var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            Interleaving.Point();
+            ended = Interlocked.CompareExchange(ref _ended, ended, null) ?? ended;
+            if (_state.Has(SendFlags.Finished))
+            {
+                ended.TrySetResult();
+            }
+
+            return ended.Task;
+        }
+    }
+
+    public override DeliveryStatus GetDelivery()
+    {
+        // The flags first: behind them nothing is sent, so the number of sent bytes that is read next belongs to them.
+        var (finSent, allSent) = (_state.Has(SendFlags.FinSent), _state.Has(SendFlags.AllSent));
+        return sink.GetDelivery(WrittenBytes, SentBytes, finSent, allSent);
+    }
+
+    public override void Abort(bool resets)
+    {
+        _state.Set(SendFlags.Aborted);
+        sink.Abort(resets);
+        Signal();
+    }
+
+    protected override ValueTask<FlushResult> FlushCore(CancellationToken cancellationToken) =>
+        Send(Writer.FlushAsync(cancellationToken));
+
+    protected override ValueTask<FlushResult> WriteCore(
+        ReadOnlyMemory<byte> source, CancellationToken cancellationToken)
+    {
+        var write = Writer.WriteAsync(source, cancellationToken);
+        if (!write.IsCanceled) // A token that was cancelled before leaves the bytes with the caller.
+        {
+            OnWritten(source.Length);
+        }
+
+        return Send(write);
+    }
+
+    protected override void End(LeftOver leftOver, bool flushedOnly)
+    {
+        _state.Set(ToFlags(leftOver) | (IsMemoryOut ? SendFlags.KeepsMemory : SendFlags.None));
+        if (!flushedOnly && Writer.UnflushedBytes > 0)
+        {
+            // Nobody waits for it: what it made readable is sent, and the pipe's state is the same for every flush.
+            var flush = Writer.FlushAsync(CancellationToken.None);
+            Debug.Assert(!flush.IsFaulted, "A pipe of ours failed.");
+        }
+
+        _state.Set(SendFlags.Ending);
+        Signal();
+        ReleaseMemory();
+    }
+
+    protected override void KeepMemory() => _state.Set(SendFlags.KeepsMemory);
+
+    protected override void EndAgain(LeftOver leftOver)
+    {
+        _state.Set(ToFlags(leftOver));
+        ReleaseMemory();
+    }
+
+    private static SendFlags ToFlags(LeftOver leftOver) => leftOver switch
+    {
+        LeftOver.SendThenReset => SendFlags.EndsByReset,
+        LeftOver.Abandon => SendFlags.KeepsMemory,
+        _ => SendFlags.None,
+    };
+
+    private void Signal()
+    {
+        if (_state.Signal())
+        {
+            Run();
+        }
+    }
+
+    private ValueTask<FlushResult> Send(ValueTask<FlushResult> flush)
+    {
+        Signal();
+        if (flush.IsCompletedSuccessfully)
+        {
+            // Taken here, because a pipe's own flush must not be awaited later, beside another one.
+            try
+            {
+                return new ValueTask<FlushResult>(flush.GetAwaiter().GetResult());
+            }
+            catch (OperationCanceledException exception)
+            {
+                return ValueTask.FromCanceled<FlushResult>(exception.CancellationToken);
+            }
+        }
+
+        return flush.IsCompleted ? flush : LazyInitializer.EnsureInitialized(ref _guard).Guard(flush);
+    }
+
+    private void Resume() => Run(resumes: true);
+
+    // The thread may be the kernel's, or that of a handler which did nothing wrong. Whatever comes out of the sink or of
+    // the one who is told costs this connection, and nobody else anything.
+    private void Run(bool resumes = false)
+    {
+        try
+        {
+            if (resumes)
+            {
+                OnSent(_sending.GetAwaiter().GetResult());
+            }
+
+            while (Step())
+            {
+            }
+        }
+        catch (Exception exception)
+        {
+            Fail(exception);
+        }
+    }
+
+    /// <returns>
+    /// <see langword="false"/> when nothing is left for now, when a send is under way, and at the end: from then on another
+    /// thread may be here.
+    /// </returns>
+    private bool Step()
+    {
+        // Read first: whatever was flushed before the end is seen below.
+        var seen = _state.Read();
+        if (SendState.FlagsOf(seen).HasFlag(SendFlags.Aborted))
+        {
+            Finish();
+            return false;
+        }
+
+        Interleaving.Point();
+        if (_reader!.TryRead(out var result))
+        {
+            _buffer = result.Buffer;
+            var unsent = _keptBytes == 0 ? _buffer : _buffer.Slice(_keptBytes);
+            if (!unsent.IsEmpty)
+            {
+                return TryTake(sink.SendAsync(unsent));
+            }
+
+            _reader.AdvanceTo(_buffer.Start, _buffer.End);
+        }
+
+        if (SendState.FlagsOf(seen).HasFlag(SendFlags.Ending))
+        {
+            _ = SendEndAsync(); // Never faults.
+            return false;
+        }
+
+        return !_state.TryLeave(seen);
+    }
+
+    private bool TryTake(ValueTask<long> sending)
+    {
+        if (sending.IsCompleted)
+        {
+            OnSent(sending.GetAwaiter().GetResult());
+            return true;
+        }
+
+        _sending = sending;
+        sending.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(_resume ??= Resume); // It goes on, perhaps by now.
+        return false;
+    }
+
+    // Gives the blocks back that were sent, unless somebody may write to them.
+    private void OnSent(long bytes)
+    {
+        Volatile.Write(ref _sentBytes, _sentBytes + bytes);
+        var position = _buffer.GetPosition(_keptBytes + bytes);
+        if (_state.Has(SendFlags.KeepsMemory))
+        {
+            _keptBytes += bytes;
+            _reader!.AdvanceTo(_buffer.Start, position);
+        }
+        else
+        {
+            _reader!.AdvanceTo(position);
+        }
+    }
+
+    private async Task SendEndAsync()
+    {
+        try
+        {
+            if (_state.Has(SendFlags.EndsByReset))
+            {
+                Finish(SendFlags.AllSent);
+                Events.OnAllSent();
+                return;
+            }
+
+            Events.OnFinSending();
+            await sink.EndAsync(WrittenBytes, SentBytes).ConfigureAwait(false);
+            Finish(SendFlags.FinSent);
+            Events.OnFinSent();
+        }
+        catch (Exception exception)
+        {
+            Fail(exception); // As in Run.
+        }
+    }
+
+    // How a send ends that was aborted is nobody's matter.
+    private void Fail(Exception exception)
+    {
+        if (!_state.Has(SendFlags.Aborted))
+        {
+            TellFault(exception); // First: the flush that returns next lets the handler return, and the first cause wins.
+        }
+
+        Finish();
+    }
+
+    /// <summary>Nothing is sent any more. A blocked flush returns, and what was not sent is thrown away.</summary>
+    /// <param name="how">How it ended well.</param>
+    private void Finish(SendFlags how = SendFlags.None)
+    {
+        Debug.Assert(_state.IsOwned, "Only the one who sends may end the sending.");
+        if (!_state.Has(SendFlags.Finished))
+        {
+            _state.Set(how); // First: the flush that returns next may ask.
+            _reader!.Complete();
+            _state.Set(SendFlags.Finished);
+            ReleaseMemory();
+            Volatile.Read(ref _ended)?.TrySetResult();
+        }
+    }
+
+    // Whichever of the two ends comes last gives the memory back. Never while a send reads from it, or while a writer
+    // may still write to it: then the garbage collector has it.
+    private void ReleaseMemory()
+    {
+        if (!_state.Has(SendFlags.Ending) || !_state.Has(SendFlags.Finished))
+        {
+            return;
+        }
+
+        if (!_state.Has(SendFlags.KeepsMemory))
+        {
+            Writer.Complete();
+        }
+
+        if (IsSealed)
+        {
+            _reader = null; // Whoever sends has ended.
+            _buffer = default;
+            ReleaseWriter();
+        }
+    }
+}

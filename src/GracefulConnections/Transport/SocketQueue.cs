@@ -1,0 +1,169 @@
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+
+namespace GracefulConnections.Transport;
+
+/// <summary>The queues of a socket of this process.</summary>
+internal sealed partial class SocketQueue : KernelQueue
+{
+    private const nuint Siocoutq = 0x5411; // asm-generic/ioctls.h, TIOCOUTQ.
+    private const int SolSocket = 1;
+    private const int SoProtocol = 38;
+    private const int MptcpProtocol = 262; // IPPROTO_MPTCP in linux/in.h.
+
+    // Set once the process has no such function to call. Asking again would throw at every look.
+    private static volatile bool _isMissing;
+
+    private readonly Socket _socket;
+    private readonly bool _trustsTcpInfo;
+    private int _isPlainTcp; // 1 for yes, -1 for no, 0 for not asked: most connections never need to know.
+
+    /// <param name="socket">The connection's socket.</param>
+    /// <param name="platform">What the kernel can be trusted with; <see langword="null"/> to find out.</param>
+    public SocketQueue(Socket socket, PlatformProbe? platform = null)
+    {
+        _socket = socket;
+        if (socket.AddressFamily == AddressFamily.Unix)
+        {
+            Kind = QueueKind.Unix;
+            return;
+        }
+
+        if (socket.SocketType == SocketType.Stream
+            && socket.AddressFamily is AddressFamily.InterNetwork or AddressFamily.InterNetworkV6)
+        {
+            platform ??= PlatformProbe.Current;
+            Kind = platform.TrustsSendQueue ? QueueKind.Tcp : QueueKind.Other;
+            _trustsTcpInfo = platform.TrustsTcpInfo;
+        }
+    }
+
+    protected override QueueKind Kind { get; }
+
+    // On MPTCP, TCP_INFO describes one subflow of several.
+    protected override bool SeesTcpInfo
+    {
+        get
+        {
+            if (_trustsTcpInfo && _isPlainTcp == 0)
+            {
+                _isPlainTcp = IsMptcp() ? -1 : 1;
+            }
+
+            return _isPlainTcp > 0;
+        }
+    }
+
+    protected override bool IsKnownToBeOver => !_socket.Connected;
+
+    protected override bool HasError
+    {
+        get
+        {
+            try
+            {
+                return _socket.Poll(0, SelectMode.SelectError);
+            }
+            catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+            {
+                return false; // Closed at this very moment, which is noticed elsewhere.
+            }
+        }
+    }
+
+    /// <summary>Asks for the length of a send queue, whether it can be trusted or not.</summary>
+    /// <returns>The length, or -1 where the system does not tell.</returns>
+    /// <exception cref="ObjectDisposedException">The socket was disposed.</exception>
+    public static int GetSendLength(Socket socket)
+    {
+        if (_isMissing)
+        {
+            return -1;
+        }
+
+        try
+        {
+            return Ioctl(socket.SafeHandle, Siocoutq, out var length) == 0 ? length : -1;
+        }
+        catch (Exception exception) when (exception is DllNotFoundException or EntryPointNotFoundException)
+        {
+            _isMissing = true;
+            return -1;
+        }
+    }
+
+    public override bool TryGetTcpInfo(out TcpInfo info)
+    {
+        info = default;
+        return SeesTcpInfo && TcpInfo.TryRead(_socket, out info);
+    }
+
+    public override bool TryGetSendLength(out int length)
+    {
+        length = -1;
+        try
+        {
+            if (Kind == QueueKind.Other)
+            {
+                return !_socket.SafeHandle.IsClosed;
+            }
+
+            length = GetSendLength(_socket);
+            return true;
+        }
+        catch (ObjectDisposedException)
+        {
+            return false;
+        }
+    }
+
+    public override int GetUnreadLength(out bool isDead)
+    {
+        isDead = false;
+        try
+        {
+            return _socket.Available;
+        }
+        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+        {
+            isDead = true;
+            return 0;
+        }
+    }
+
+    public override void ResetOnClose()
+    {
+        try
+        {
+            // Zero only: a positive time would block the thread that disposes the socket.
+            _socket.LingerState = new LingerOption(true, 0);
+        }
+        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+        {
+            // Gone already: there is nothing left to reset.
+        }
+    }
+
+    // Kestrel's own listeners make plain TCP, so that the kernel need not be asked for each connection.
+    private bool IsMptcp()
+    {
+        if (_socket.ProtocolType == ProtocolType.Tcp)
+        {
+            return false;
+        }
+
+        Span<byte> protocol = stackalloc byte[sizeof(int)];
+        try
+        {
+            return _socket.GetRawSocketOption(SolSocket, SoProtocol, protocol) == sizeof(int)
+                && BitConverter.ToInt32(protocol) == MptcpProtocol;
+        }
+        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+        {
+            return false; // Such a system has no MPTCP, or there is nothing left to ask.
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "ioctl")]
+    private static partial int Ioctl(SafeHandle handle, nuint request, out int value);
+}

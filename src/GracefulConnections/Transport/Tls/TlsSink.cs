@@ -1,0 +1,62 @@
+using System.Buffers;
+using System.Runtime.CompilerServices;
+
+namespace GracefulConnections.Transport.Tls;
+
+/// <summary>
+/// Sends inside of TLS. The server's own writer there gives its memory back as soon as the middleware below disposes it,
+/// so the memory is the loop's, until the stream has taken what is in it.
+/// </summary>
+/// <param name="stream">The TLS stream. It may block or ignore its token: whoever closes waits within bounds.</param>
+/// <param name="sendCloseNotify">Sends what stands for our FIN.</param>
+/// <param name="delivery">How far the bytes got; <see langword="null"/> where there is no socket below.</param>
+internal sealed class TlsSink(Stream stream, Func<Task> sendCloseNotify, WrappedDelivery? delivery) : ISendSink
+{
+    public bool SeesAcknowledgements => delivery?.SeesAcknowledgements == true;
+
+    public bool IsKernel => false;
+
+    public bool CanHalfClose => true;
+
+    // Has no timer: nothing to dispose.
+    private CancellationTokenSource Cancellation { get; } = new();
+
+    public ValueTask<long> SendAsync(in ReadOnlySequence<byte> buffer)
+    {
+        delivery?.Start();
+        return SendAsync(buffer.First, isLast: buffer.IsSingleSegment);
+    }
+
+    public async ValueTask EndAsync(long writtenBytes, long sentBytes)
+    {
+        delivery?.Get(writtenBytes, sentBytes, ended: false); // A peer that has ended answers close_notify with RST.
+        await sendCloseNotify().ConfigureAwait(false);
+    }
+
+    public DeliveryStatus GetDelivery(long writtenBytes, long sentBytes, bool finSent, bool allSent) =>
+        WrappedDelivery.Get(delivery, writtenBytes, sentBytes, finSent, allSent);
+
+    public void Abort(bool resets)
+    {
+        try
+        {
+            Cancellation.Cancel();
+        }
+        catch (AggregateException)
+        {
+            // A callback of the stream's failed. The abort goes on without it: the server closes the socket next.
+        }
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<long> SendAsync(ReadOnlyMemory<byte> segment, bool isLast)
+    {
+        await stream.WriteAsync(segment, Cancellation.Token).ConfigureAwait(false);
+        if (isLast)
+        {
+            await stream.FlushAsync(Cancellation.Token).ConfigureAwait(false);
+        }
+
+        return segment.Length;
+    }
+}
