@@ -1,3 +1,5 @@
+using Microsoft.AspNetCore.Connections;
+
 namespace GracefulConnections;
 
 /// <summary>How one connection ended.</summary>
@@ -23,8 +25,8 @@ public readonly record struct CloseResult
     /// can be lost or overtaken by a reset, and because the kernel goes on delivering after a limit that did not abort.
     /// It is 0 only when everything was acknowledged. <see langword="null"/> where it cannot be known: on transports
     /// without a socket; on kernels that do not tell, which is found out once for each process (Linux tells; Windows,
-    /// macOS and gVisor do not); inside of TLS when a part was acknowledged; and after <see
-    /// cref="Microsoft.AspNetCore.Connections.ConnectionContext.Abort(Microsoft.AspNetCore.Connections.ConnectionAbortedException)"/>,
+    /// macOS and gVisor do not); inside of TLS when a part was acknowledged; and after
+    /// <see cref="ConnectionContext.Abort(ConnectionAbortedException)"/>,
     /// which frees the socket before it can be asked (unless everything was delivered before). Acknowledged means that
     /// the peer's kernel has the bytes, not that its program has read them.
     /// </summary>

@@ -186,7 +186,7 @@ internal sealed partial class Closer
                 scope.Logger,
                 connection.ConnectionId,
                 lostBytes,
-                LogText.Of(connection.RemoteEndPoint),
+                PeerText.Spell(connection.RemoteEndPoint),
                 result.Outcome,
                 result.Reason,
                 leftOutCount);

@@ -4,7 +4,9 @@ using Microsoft.Extensions.Logging;
 
 namespace GracefulConnections.Diagnostics;
 
-/// <summary>The meter <c>GracefulConnections</c>. Names and units follow OpenTelemetry; every tag has few values.</summary>
+/// <summary>
+/// The meter <c>GracefulConnections</c>. Names and units follow OpenTelemetry; every tag has few values.
+/// </summary>
 internal sealed class GracefulMetrics
 {
     public const string MeterName = "GracefulConnections";
@@ -26,18 +28,30 @@ internal sealed class GracefulMetrics
     {
         _logger = logger;
         var meter = factory?.Create(MeterName) ?? Shared.Meter;
-        _active = meter.CreateUpDownCounter<long>("graceful.connections.active", "{connection}", "Connections that have not ended, closing ones included.");
-        _closing = meter.CreateUpDownCounter<long>("graceful.connections.closing", "{connection}", "Connections whose handler has returned and that have not ended.");
+        _active = meter.CreateUpDownCounter<long>(
+            "graceful.connections.active", "{connection}", "Connections that have not ended, closing ones included.");
+        _closing = meter.CreateUpDownCounter<long>(
+            "graceful.connections.closing",
+            "{connection}",
+            "Connections whose handler has returned and that have not ended.");
         _closeDuration = meter.CreateHistogram(
             "graceful.close.duration",
             "s",
             "Time from the handler's return to the end of the connection.",
-            advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120] });
-        _discardedBytes = meter.CreateCounter<long>("graceful.close.discarded", "By", "Bytes that peers sent and no handler consumed.");
-        _unacknowledgedBytes = meter.CreateCounter<long>("graceful.close.unacknowledged", "By", "Bytes that handlers wrote and peers never acknowledged.");
+            advice: new InstrumentAdvice<double>
+            {
+                HistogramBucketBoundaries =
+                    [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120],
+            });
+        _discardedBytes = meter.CreateCounter<long>(
+            "graceful.close.discarded", "By", "Bytes that peers sent and no handler consumed.");
+        _unacknowledgedBytes = meter.CreateCounter<long>(
+            "graceful.close.unacknowledged", "By", "Bytes that handlers wrote and peers never acknowledged.");
     }
 
-    /// <summary>Returns the tag value of an outcome. Written out, so that renaming a member renames no metric.</summary>
+    /// <summary>
+    /// Returns the tag value of an outcome. Written out, so that renaming a member renames no metric.
+    /// </summary>
     public static string Tag(CloseOutcome outcome) => outcome switch
     {
         CloseOutcome.None => "none",
