@@ -114,7 +114,7 @@ internal sealed class TimerWheel
 
             CatchUp_NeedsLock(now);
             Enqueue_NeedsLock(target);
-            WakeBy_NeedsLock(now);
+            WakeBy_NeedsLock();
         }
     }
 
@@ -161,12 +161,12 @@ internal sealed class TimerWheel
         }
 
         Advance(Now);
-        var now = Now;
+        Interleaving.Point();
         lock (_lock)
         {
             _advancing--;
             _armedFor = long.MaxValue; // It may be armed as late as a helper is.
-            WakeBy_NeedsLock(now);
+            WakeBy_NeedsLock();
         }
     }
 
@@ -334,7 +334,7 @@ internal sealed class TimerWheel
         }
     }
 
-    private void WakeBy_NeedsLock(TimeSpan now)
+    private void WakeBy_NeedsLock()
     {
         var next = NextSlot_NeedsLock(out _, out _);
         if (next >= _armedFor)
@@ -343,7 +343,7 @@ internal sealed class TimerWheel
         }
 
         _armedFor = next;
-        var sleep = TimeSpan.FromMilliseconds(Math.Ceiling(((next * Tick) - now).TotalMilliseconds)); // A timer rounds down.
+        var sleep = TimeSpan.FromMilliseconds(Math.Ceiling(((next * Tick) - Now).TotalMilliseconds)); // A timer rounds down.
         var shortest = _advancing > 0 ? HelpDelay : Tick;
         _timer.Change(sleep < shortest ? shortest : sleep > LongestSleep ? LongestSleep : sleep, Timeout.InfiniteTimeSpan);
     }

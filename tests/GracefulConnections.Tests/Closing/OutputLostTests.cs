@@ -1,6 +1,5 @@
 using System.Net;
 using GracefulConnections.Closing;
-using GracefulConnections.Diagnostics;
 using GracefulConnections.Tests.Support;
 using GracefulConnections.Transport;
 using Microsoft.Extensions.Logging;
@@ -21,7 +20,9 @@ public sealed class OutputLostTests
         Assert.Equal(LogLevel.Warning, entry.Level);
         Assert.Equal("in-memory", entry.Values["ConnectionId"]);
         Assert.Equal("203.0.113.7:4711", entry.Values["Peer"]);
-        Assert.Equal((123L, CloseOutcome.FlushTimedOut, 0), (entry.Values["LostBytes"], entry.Values["Outcome"], entry.Values["LeftOutCount"]));
+        Assert.Equal(
+            (123L, CloseOutcome.FlushTimedOut, 0),
+            (entry.Values["LostBytes"], entry.Values["Outcome"], entry.Values["LeftOutCount"]));
     }
 
     [Fact]
@@ -112,10 +113,5 @@ public sealed class OutputLostTests
         closer.Attach(
             new ReadPump(peer.Transport.Input, null, InputKind.Transport, closer, activity, _endpoint.Time), output);
         return (closer, output);
-    }
-
-    private sealed class DnsEndPointLike(string text) : EndPoint
-    {
-        public override string ToString() => text;
     }
 }

@@ -21,9 +21,13 @@ public class CloserRaceTests(ITestOutputHelper output)
         (CloseState.Open, CloseEvent.FinSending), // The output completes first.
         (CloseState.Open, CloseEvent.FinSent),
         (CloseState.Open, CloseEvent.AllSent),
+        (CloseState.HalfClosed, CloseEvent.OutputCompleted), // It completes once.
+        (CloseState.HalfClosed, CloseEvent.OutputFaulted),
+        (CloseState.Open, CloseEvent.ResetDue),
         (CloseState.Lingering, CloseEvent.FinSending), // It was delivered.
         (CloseState.Lingering, CloseEvent.FinSent),
         (CloseState.Lingering, CloseEvent.AllSent),
+        (CloseState.Lingering, CloseEvent.GraceGiven), // This clock never jumps, and no kernel is below.
         (CloseState.Lingering, CloseEvent.ResetDue), // An RST follows instead of a FIN, so there is no linger.
     ];
 

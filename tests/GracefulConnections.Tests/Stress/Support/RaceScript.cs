@@ -11,7 +11,8 @@ internal sealed record RaceScript(
     int Delays,
     RaceStep[] Handler,
     RaceStep[] Peer,
-    RaceStep[] Server)
+    RaceStep[] Server,
+    RaceStep[] End)
 {
     private static readonly Gen<int> Bytes = Gen.Frequency((4, Gen.Int[1, 100]), (1, Gen.Int[101, 2000]));
 
@@ -43,8 +44,26 @@ internal sealed record RaceScript(
         (1, Just(RaceAct.ServerCloses)),
         (1, Just(RaceAct.InnerAborts)),
         (1, Just(RaceAct.Abort)),
-        (20, Gen.OneOf([.. new[] { 1, 10, 100, 250, 1000, 2000, 3000, 4000 }.Select(static milliseconds =>
+        (1, Just(RaceAct.FaultOutput)), // As a background writer does, which the handler did not wait for.
+        (40, Gen.OneOf([.. new[] { 1, 10, 100, 250, 1000, 2000, 3000, 4000 }.Select(static milliseconds =>
             Gen.Const(new RaceStep(RaceAct.Advance, milliseconds)))])));
+
+    // What the others do while nothing but the close is left; mostly to one that lingers.
+    private static readonly Gen<RaceStep[]> AnyEnd = Gen.OneOf(
+        Gen.Const(Array.Empty<RaceStep>()),
+        Gen.Const(Steps(RaceAct.PeerResets)),
+        Gen.Const(Steps(RaceAct.KernelTakes, RaceAct.PeerSends, RaceAct.PeerResets)),
+        Gen.OneOf([.. new[]
+        {
+            RaceAct.PeerSendsFin,
+            RaceAct.PeerResets,
+            RaceAct.CapLinger,
+            RaceAct.Evict,
+            RaceAct.Abort,
+            RaceAct.ServerCloses,
+            RaceAct.InnerAborts,
+            RaceAct.Write,
+        }.Select(static act => Gen.Const(Steps(RaceAct.KernelTakes, RaceAct.PeerAcknowledgesFin, RaceAct.PeerSends, act)))]));
 
     public static readonly Gen<RaceScript> All =
         from quiet in Gen.Bool
@@ -55,12 +74,23 @@ internal sealed record RaceScript(
         from handler in HandlerStep.Array[0, 8]
         from peer in PeerStep.Array[0, 12]
         from server in ServerStep.Array[0, 10]
+        from end in AnyEnd
         select new RaceScript(
-            quiet ? LingerUntil.OutputAcknowledged : LingerUntil.PeerFin, limit, halfCloses, waits, delays, handler, peer, server);
+            quiet ? LingerUntil.OutputAcknowledged : LingerUntil.PeerFin,
+            limit,
+            halfCloses,
+            waits,
+            delays,
+            handler,
+            peer,
+            server,
+            end);
 
     public override string ToString() =>
         $"{LingerUntil} {MaxLingerBytes?.ToString() ?? "any"} {(CanHalfClose ? "FIN" : "left")} {(GoodbyeWaits ? "waits" : "says")} "
-        + $"{Delays}: {string.Join(' ', Handler)} | {string.Join(' ', Peer)} | {string.Join(' ', Server)}";
+        + $"{Delays}: {string.Join(' ', Handler)} | {string.Join(' ', Peer)} | {string.Join(' ', Server)} | {string.Join(' ', End)}";
+
+    private static RaceStep[] Steps(params RaceAct[] acts) => [.. acts.Select(static act => new RaceStep(act, 100_000))];
 
     private static Gen<RaceStep> Just(RaceAct act) => Gen.Const(new RaceStep(act, 0));
 
