@@ -5,7 +5,9 @@ namespace GracefulConnections.Transport;
 /// <summary>Where in a buffer a position is that the handler gave, which need not be of that buffer.</summary>
 internal static class BufferOffset
 {
-    /// <summary>Returns the bytes before <paramref name="position"/>, and never throws: that is up to the transport's reader.</summary>
+    /// <summary>
+    /// Returns the bytes before <paramref name="position"/>, and never throws: that is up to the transport's reader.
+    /// </summary>
     public static long Get(in ReadOnlySequence<byte> buffer, SequencePosition position)
     {
         if (position.Equals(buffer.End))

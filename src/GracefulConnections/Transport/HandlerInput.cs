@@ -4,7 +4,9 @@ using System.Threading.Tasks.Sources;
 
 namespace GracefulConnections.Transport;
 
-/// <summary>The input as the handler sees it: a <see cref="PipeReader"/> like the pipe's own, in front of the pump.</summary>
+/// <summary>
+/// The input as the handler sees it: a <see cref="PipeReader"/> like the pipe's own, in front of the pump.
+/// </summary>
 /// <param name="pump">Who reads.</param>
 /// <param name="clock">What time it is.</param>
 internal sealed class HandlerInput(ReadPump pump, TimeProvider clock) : PipeReader, IValueTaskSource<ReadResult>
@@ -55,8 +57,10 @@ internal sealed class HandlerInput(ReadPump pump, TimeProvider clock) : PipeRead
     public void EndLater(OperationCanceledException exception) => ThreadPool.UnsafeQueueUserWorkItem(
         static state => state.input.End(state.exception), (input: this, exception), preferLocal: false);
 
-    /// <summary>Answers a read after one that was refused. A loop that takes the cancellation for a timeout of its own and reads
-    /// again would spin, so only two of them are answered at once.</summary>
+    /// <summary>
+    /// Answers a read after one that was refused. A loop that takes the cancellation for a timeout of its own and reads
+    /// again would spin, so only two of them are answered at once.
+    /// </summary>
     public ValueTask<ReadResult> RefuseAsync(CancellationToken closeRequested) =>
         Interlocked.Increment(ref _refusals) <= 2
             ? ValueTask.FromCanceled<ReadResult>(closeRequested)
@@ -81,14 +85,15 @@ internal sealed class HandlerInput(ReadPump pump, TimeProvider clock) : PipeRead
         }
         catch (InvalidOperationException)
         {
-            // The same read is awaited twice. An exception from here would end the process, so the second await goes on at once,
-            // and finds no result.
+            // The same read is awaited twice. An exception from here would end the process, so the second await goes on
+            // at once, and finds no result.
             ThreadPool.UnsafeQueueUserWorkItem(continuation, state, preferLocal: false);
         }
     }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    protected override async ValueTask<ReadResult> ReadAtLeastAsyncCore(int minimumSize, CancellationToken cancellationToken)
+    protected override async ValueTask<ReadResult> ReadAtLeastAsyncCore(
+        int minimumSize, CancellationToken cancellationToken)
     {
         while (true)
         {

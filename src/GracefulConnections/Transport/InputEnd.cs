@@ -15,15 +15,17 @@ internal struct InputEnd
     public readonly bool ResetSeen => _resetSeen;
 
     /// <summary>
-    /// Gets whether the connection was over when the input of TLS ended. An abort of ours makes that end an error, so this one
-    /// was the peer's or the network's.
+    /// Gets whether the connection was over when the input of TLS ended. An abort of ours makes that end an error, so
+    /// this one was the peer's or the network's.
     /// </summary>
     public readonly bool EndedByReset => _endedByReset;
 
     /// <summary>Gets whether the handler was handed the peer's end of the input.</summary>
     public readonly bool EndHanded => _endHanded;
 
-    /// <summary>Gets the exception by which the handler was told that the peer or the network ended the connection.</summary>
+    /// <summary>
+    /// Gets the exception by which the handler was told that the peer or the network ended the connection.
+    /// </summary>
     public Exception? ResetException { get; private set; }
 
     /// <summary>A send was told of the peer's reset.</summary>
@@ -34,8 +36,9 @@ internal struct InputEnd
     public void OnHanded(bool isEnd) => _endHanded |= isEnd;
 
     /// <summary>
-    /// The transport's reader has ended. Behind TLS a reset may come after close_notify, with nothing missing, so that there the
-    /// end stays one. Only the first look counts: by the next one the library may have aborted the connection itself.
+    /// The transport's reader has ended. Behind TLS a reset may come after close_notify, with nothing missing, so that
+    /// there the end stays one. Only the first look counts: by the next one the library may have aborted the connection
+    /// itself.
     /// </summary>
     public void OnEnded(InputKind kind, KernelQueue? probe)
     {
@@ -47,8 +50,8 @@ internal struct InputEnd
     }
 
     /// <summary>
-    /// Returns whether an end of the transport's reader is a reset. The kernel tells of a reset once: if it told a send, the
-    /// transport's receive saw an end as if by FIN, and the handler would take a part for the whole.
+    /// Returns whether an end of the transport's reader is a reset. The kernel tells of a reset once: if it told a
+    /// send, the transport's receive saw an end as if by FIN, and the handler would take a part for the whole.
     /// </summary>
     public bool IsReset(InputKind kind, KernelQueue? probe, long receivedBytes)
     {

@@ -15,7 +15,9 @@ internal static class InputErrors
         + "It is not the peer's end of the stream: leave what is incomplete, and return.",
         closeRequested);
 
-    /// <summary>Returns what a pending read ends with: a cancellation, because nobody may be left to observe a failed task.</summary>
+    /// <summary>
+    /// Returns what a pending read ends with: a cancellation, because nobody may be left to observe a failed task.
+    /// </summary>
     public static OperationCanceledException CreateEnded(InputUser end) => new(
         end == InputUser.Closed
             ? "The connection has ended: its handler returned while a read was pending."
@@ -27,11 +29,12 @@ internal static class InputErrors
     {
         InputUser.Refused => CreateRefused(closeRequested),
         InputUser.Completed => new InvalidOperationException(
-            "The input was completed, and what the peer sends now is discarded. Read everything before Input.Complete()."),
+            "The input was completed, and what the peer sends now is discarded. "
+            + "Read everything before Input.Complete()."),
         InputUser.Closed => new ObjectDisposedException(
             nameof(PipeReader),
             "The connection has ended: its handler returned, and what the peer sends now is discarded."),
         _ => new InvalidOperationException(
-            "A read is pending already. Await it before the next one, and before AdvanceTo(), which belongs to the read before."),
+            "A read is pending already. Await it before the next one, and before AdvanceTo()."),
     };
 }

@@ -7,7 +7,8 @@ internal enum InputKind
     Transport,
 
     /// <summary>
-    /// That of TLS, which takes its memory back when control returns to it: the discard begins late and ends before that.
+    /// That of TLS, which takes its memory back when control returns to it: the discard begins late and ends before
+    /// that.
     /// </summary>
     Tls,
 

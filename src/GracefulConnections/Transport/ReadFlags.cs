@@ -11,8 +11,9 @@ internal enum ReadFlags
     HandlerCancel = 1,
 
     /// <summary>
-    /// The library has cancelled a read at some time. From then on a cancelled read is the library's unless the handler has
-    /// cancelled one too, because two cancellations may become one cancelled read or two, and the later of them may come late.
+    /// The library has cancelled a read at some time. From then on a cancelled read is the library's unless the handler
+    /// has cancelled one too, because two cancellations may become one cancelled read or two, and the later of them may
+    /// come late.
     /// </summary>
     OurCancel = 1 << 1,
 

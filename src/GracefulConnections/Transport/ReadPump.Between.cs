@@ -11,8 +11,8 @@ internal sealed partial class ReadPump
     private delegate ReadStep Transition(ReadState state, out ReadState next);
 
     /// <summary>
-    /// Runs <paramref name="action"/> at a moment when no read of the transport's reader is under way, nor can begin. It must be
-    /// short and must not throw.
+    /// Runs <paramref name="action"/> at a moment when no read of the transport's reader is under way, nor can begin.
+    /// It must be short and must not throw.
     /// </summary>
     public void RunBetweenReads(Action action)
     {
@@ -32,12 +32,14 @@ internal sealed partial class ReadPump
         Carry(Move(ReadTransitions.Pause, out var now), now);
     }
 
-    /// <summary>Ends the discard. After this nothing of the transport's reader is used any more: its owner may take its memory
-    /// back. A reader that ignores its cancellation holds the task for as long.</summary>
+    /// <summary>
+    /// Ends the discard. After this nothing of the transport's reader is used any more: its owner may take its memory
+    /// back. A reader that ignores its cancellation holds the task for as long.
+    /// </summary>
     public Task StopAsync()
     {
         var left = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        left = Interlocked.CompareExchange(ref _left, left, null) ?? left; // Before the exchange, by which the owner learns of it.
+        left = Interlocked.CompareExchange(ref _left, left, null) ?? left; // Before the owner learns of it.
         var step = Move(ReadTransitions.Stop, out var now);
 
         // A read of another middleware's reader that the handler left pending is the handler's own, as on stock.
@@ -50,7 +52,8 @@ internal sealed partial class ReadPump
         return left.Task;
     }
 
-    // On the thread pool: the reader is foreign code that may block, and the one who wants it back has other things to do.
+    // On the thread pool: the reader is foreign code that may block, and the one who wants it back has other things to
+    // do.
     private void CancelLater() =>
         ThreadPool.UnsafeQueueUserWorkItem(static pump => pump.CancelRead(), this, preferLocal: false);
 

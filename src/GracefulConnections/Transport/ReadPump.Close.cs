@@ -16,12 +16,14 @@ internal sealed partial class ReadPump
     public bool IsRefused => State.Has(ReadFlags.WasRefused);
 
     /// <summary>
-    /// Gets whether a close request cancelled the handler's read before it had answered what it read last, so that a part of the
-    /// peer's message may be missing.
+    /// Gets whether a close request cancelled the handler's read before it had answered what it read last, so that a
+    /// part of the peer's message may be missing.
     /// </summary>
     public bool IsCutOff => State.Has(ReadFlags.CutOff);
 
-    /// <summary>Lets a close request cancel the handler's read, at a moment that <see cref="TryRefuse"/> finds.</summary>
+    /// <summary>
+    /// Lets a close request cancel the handler's read, at a moment that <see cref="TryRefuse"/> finds.
+    /// </summary>
     /// <param name="closeRequested">The token of the exception that the handler gets.</param>
     public void Ask(CancellationToken closeRequested)
     {
@@ -44,7 +46,8 @@ internal sealed partial class ReadPump
     {
         var seen = State;
         var isCutOff = habit is { IsUnanswered: true, UsesScopes: false };
-        if (ReadTransitions.Refuse(seen, seen.Epoch, isCutOff, out _) == ReadStep.None || Volatile.Read(ref _bufferedBytes) != 0)
+        if (Volatile.Read(ref _bufferedBytes) != 0
+            || ReadTransitions.Refuse(seen, seen.Epoch, isCutOff, out _) == ReadStep.None)
         {
             return null;
         }
@@ -69,9 +72,12 @@ internal sealed partial class ReadPump
             return null;
         }
 
-        // A peer that sends all the time never leaves the same wait for the second look, so an old request does without.
+        // A peer that sends all the time never leaves the same wait for the second look, so an old request does
+        // without.
         var epoch = seen.Epoch;
-        if (received is null && Interlocked.Exchange(ref _seenEpoch, epoch) != epoch && sinceRequest < limits.MessageGap)
+        if (received is null
+            && Interlocked.Exchange(ref _seenEpoch, epoch) != epoch
+            && sinceRequest < limits.MessageGap)
         {
             return SecondLook;
         }
@@ -98,15 +104,15 @@ internal sealed partial class ReadPump
     }
 
     /// <summary>
-    /// The peer's reset was noticed, perhaps by a send. The abort that follows must not look like ours: the handler's read fails
-    /// as if the read had noticed it.
+    /// The peer's reset was noticed, perhaps by a send. The abort that follows must not look like ours: the handler's
+    /// read fails as if the read had noticed it.
     /// </summary>
     public void OnPeerReset() => _end.OnPeerReset();
 
     /// <summary>
-    /// The handler has returned: from now on what the peer sends is discarded, so that it is never blocked by a full window. With
-    /// TLS only from <see cref="Discard()"/> on: a read that waits there would have to be cancelled for close_notify, which costs
-    /// more than all the rest of a close.
+    /// The handler has returned: from now on what the peer sends is discarded, so that it is never blocked by a full
+    /// window. With TLS only from <see cref="Discard()"/> on: a read that waits there would have to be cancelled for
+    /// close_notify, which costs more than all the rest of a close.
     /// </summary>
     public void Close() => EndServing(InputUser.Closed);
 

@@ -1,5 +1,4 @@
 using System.IO.Pipelines;
-using System.Runtime.CompilerServices;
 
 namespace GracefulConnections.Transport;
 
@@ -8,111 +7,6 @@ internal sealed partial class ReadPump
 {
     // A peer that sends as fast as we read must not hold a thread that has other connections to serve.
     private const int MaxReadsInARow = 16;
-
-    private ValueTask<ReadResult> _read; // The transport's, that is pending.
-    private ValueTask _forward; // The one that waits for it, where the handler is to have its result.
-    private bool _isForwarded;
-    private Action? _onReadCompleted;
-
-    // A pipe hands the state machine that waits for it to the thread pool as it is, and anything else in a work item of its own.
-    // Only for the handler's reads, one for each message: a connection that lingers reads once, and this one would cost it more
-    // memory while it waits.
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private async ValueTask ForwardAsync(ValueTask<ReadResult> read) => _result = await read.ConfigureAwait(false);
-
-    /// <summary>The read that the owner began goes on without it.</summary>
-    private ReadState Suspend(ValueTask<ReadResult> read, bool forHandler)
-    {
-        var forward = forHandler ? ForwardAsync(read) : default;
-        _read = read;
-        _forward = forward;
-        _isForwarded = forHandler;
-        _activity.IsReadPending = forHandler;
-        var seen = State;
-        ReadStep step;
-        ReadState next;
-        do
-        {
-            step = ReadTransitions.Suspend(seen, out next);
-        }
-        while (!TryMove(ref seen, next));
-
-        // After the exchange: it may complete on another thread before this returns.
-        _onReadCompleted ??= OnReadCompleted;
-        if (forHandler)
-        {
-            forward.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(_onReadCompleted);
-        }
-        else
-        {
-            read.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(_onReadCompleted);
-        }
-
-        if (step == ReadStep.Cancel)
-        {
-            CancelLater();
-        }
-
-        if (next.User == InputUser.Waits && next.Has(ReadFlags.Asked))
-        {
-            _events.OnWaiting();
-        }
-
-        return next;
-    }
-
-    private void OnReadCompleted()
-    {
-        var seen = State;
-        while (!TryMove(ref seen, ReadTransitions.Complete(seen)))
-        {
-        }
-
-        ReadResult result;
-        try
-        {
-            if (_isForwarded)
-            {
-                _forward.GetAwaiter().GetResult();
-                result = _result;
-            }
-            else
-            {
-                result = _read.GetAwaiter().GetResult();
-            }
-        }
-        catch (Exception exception)
-        {
-            OnReadFailed(exception);
-            return;
-        }
-
-        if (TryServe(result))
-        {
-            GoOn();
-        }
-    }
-
-    private void OnReadFailed(Exception exception)
-    {
-        if (LeaveRead(held: false))
-        {
-            var error = _end.Explain(exception); // The handler's to catch: its await throws it.
-            GoOn();
-            Handler.End(error);
-        }
-        else if (exception is OperationCanceledException && _readToken.IsCancellationRequested)
-        {
-            _readToken = default; // That of the handler's last read, which it may cancel at any time. The discard has none.
-            GoOn();
-        }
-        else
-        {
-            Move(ReadTransitions.EndInput, out _);
-            GoOn();
-            _events.OnFaulted(exception);
-        }
-    }
 
     /// <returns><see langword="true"/> when the caller still owns the reader.</returns>
     private bool TryReadOnce(bool forHandler)
@@ -172,12 +66,12 @@ internal sealed partial class ReadPump
     }
 
     /// <summary>
-    /// Gives what was read to the handler, unless it is not for it. The caller owns the reader, and still does if the handler did
-    /// not get it.
+    /// Gives what was read to the handler, unless it is not for it. The caller owns the reader, and still does if the
+    /// handler did not get it.
     /// </summary>
     /// <returns>
-    /// As <see cref="ReadTransitions.Hand"/>, or <see cref="ReadStep.Fail"/>: it was no end but a reset, and the handler is to be
-    /// told so.
+    /// As <see cref="ReadTransitions.Hand"/>, or <see cref="ReadStep.Fail"/>: it was no end but a reset, and the
+    /// handler is to be told so.
     /// </returns>
     private ReadStep Take(ref ReadResult result, out ReadState next)
     {

@@ -4,13 +4,13 @@ using GracefulConnections.Diagnostics;
 namespace GracefulConnections.Transport;
 
 /// <summary>
-/// The only caller of the transport's reader: it hands on what the peer sends, cancels the handler's read when the connection was
-/// asked to close, and discards what comes once nobody reads any more.
+/// The only caller of the transport's reader: it hands on what the peer sends, cancels the handler's read when the
+/// connection was asked to close, and discards what comes once nobody reads any more.
 /// </summary>
 /// <remarks>
-/// There is no lock. One word says who may call the transport's reader, and its owner calls it with nothing held: a reader that
-/// blocks, or that runs the handler inline, holds up nobody else. Fields that only the owner writes are written before the
-/// exchange by which it lets go of the reader.
+/// There is no lock. One word says who may call the transport's reader, and its owner calls it with nothing held: a
+/// reader that blocks, or that runs the handler inline, holds up nobody else. Fields that only the owner writes are
+/// written before the exchange by which it lets go of the reader.
 /// </remarks>
 internal sealed partial class ReadPump
 {

@@ -1,10 +1,11 @@
 namespace GracefulConnections.Transport;
 
 /// <summary>
-/// All that decides who may call the transport's reader, in one word, so that one compare-and-exchange changes it. The changes
-/// are those of <see cref="ReadTransitions"/>.
+/// All that decides who may call the transport's reader, in one word, so that one compare-and-exchange changes it. The
+/// changes are those of <see cref="ReadTransitions"/>.
 /// </summary>
-/// <param name="Word">Two bits for the reader, three for the handler, the flags, and the number of reads that were pending.</param>
+/// <param name="Word">Two bits for the reader, three for the handler, the flags, and the number of reads that were
+/// pending.</param>
 internal readonly record struct ReadState(long Word)
 {
     private const int UserShift = 2;

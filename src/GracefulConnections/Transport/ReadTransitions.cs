@@ -1,8 +1,8 @@
 namespace GracefulConnections.Transport;
 
 /// <summary>
-/// The changes of <see cref="ReadState"/>: each a pure function of the state, so that the caller can try it again when another
-/// thread came first. What is left to do stands in the <see cref="ReadStep"/>, and is done after the exchange.
+/// The changes of <see cref="ReadState"/>: each a pure function of the state, so that the caller can try it again when
+/// another thread came first. What is left to do stands in the <see cref="ReadStep"/>, and is done after the exchange.
 /// </summary>
 internal static class ReadTransitions
 {
@@ -63,11 +63,13 @@ internal static class ReadTransitions
     /// <summary>The owner has a result for the handler.</summary>
     /// <param name="state">The state.</param>
     /// <param name="isCanceled">Whether the read was cancelled.</param>
-    /// <param name="hasNews">Whether the result has anything that makes the handler's read complete beside that.</param>
+    /// <param name="hasNews">Whether the result has anything that makes the handler's read complete beside
+    /// that.</param>
     /// <param name="next">The state behind it.</param>
     /// <returns>
-    /// <see cref="ReadStep.Hand"/> or <see cref="ReadStep.Pause"/> when the handler gets it; <see cref="ReadStep.Read"/> when it
-    /// says nothing to the handler; <see cref="ReadStep.Discard"/> when the handler gets nothing any more.
+    /// <see cref="ReadStep.Hand"/> or <see cref="ReadStep.Pause"/> when the handler gets it; <see
+    /// cref="ReadStep.Read"/> when it says nothing to the handler; <see cref="ReadStep.Discard"/> when the handler gets
+    /// nothing any more.
     /// </returns>
     public static ReadStep Hand(ReadState state, bool isCanceled, bool hasNews, out ReadState next)
     {
@@ -204,7 +206,8 @@ internal static class ReadTransitions
             return ReadStep.None;
         }
 
-        next = state.With(InputUser.Refused).With(ReadFlags.WasRefused | (isCutOff ? ReadFlags.CutOff : ReadFlags.None));
+        next = state.With(InputUser.Refused).With(ReadFlags.WasRefused);
+        next = isCutOff ? next.With(ReadFlags.CutOff) : next;
         CancelIf(next.MustLeave, ref next);
         return ReadStep.Wake;
     }
