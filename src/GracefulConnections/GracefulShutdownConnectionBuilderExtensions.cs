@@ -22,6 +22,10 @@ public static class GracefulShutdownConnectionBuilderExtensions
     /// and on a connection to which one has written, the server ends the connection as without the library
     /// (<see cref="CloseOutcome.LeftToServer"/>, and a Warning).
     /// </para>
+    /// <para>
+    /// <c>SocketTransportOptions.MaxWriteBufferSize</c> is ignored, because the output goes past the transport's own
+    /// buffer. A flush waits while 65,536 or more bytes are unsent, and goes on below 32,768: that option's default.
+    /// </para>
     /// </remarks>
     /// <typeparam name="TBuilder">The type of the builder.</typeparam>
     /// <param name="builder">The endpoint, for example Kestrel's <c>ListenOptions</c>.</param>

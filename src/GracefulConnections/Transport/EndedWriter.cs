@@ -8,7 +8,7 @@ namespace GracefulConnections.Transport;
 /// </summary>
 internal static class EndedWriter
 {
-    /// <summary>Gets a writer that fails as any completed one, for a handler that is writing at this very moment.</summary>
+    /// <summary>Gets a writer that fails as any completed one, for a handler that is just writing.</summary>
     public static PipeWriter Instance { get; } = Create();
 
     private static PipeWriter Create()

@@ -4,8 +4,8 @@ using System.IO.Pipelines;
 namespace GracefulConnections.Transport;
 
 /// <summary>
-/// The sink of a connection where a middleware stands before us. It may write after we took the connection over, and what
-/// we send on the socket could overtake that. So the first send looks once more whether anybody has sent.
+/// The sink of a connection where a middleware stands before us. It may write after we took the connection over, and
+/// what we send on the socket could overtake that. So the first send looks once more whether anybody has sent.
 /// </summary>
 internal sealed class FirstSendSink(SocketSink socket, KernelQueue queue, PipeWriter server, WrappedDelivery delivery)
     : ISendSink

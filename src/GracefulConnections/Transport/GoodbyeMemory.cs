@@ -4,8 +4,8 @@ using GracefulConnections.Diagnostics;
 namespace GracefulConnections.Transport;
 
 /// <summary>
-/// What a goodbye writes until it flushes. It may be given up while it still writes, so its memory is nobody else's, and the
-/// end of the output never comes in the middle of a copy.
+/// What a goodbye writes until it flushes. It may be given up while it still writes, so its memory is nobody else's,
+/// and the end of the output never comes in the middle of a copy.
 /// </summary>
 internal sealed class GoodbyeMemory : IBufferWriter<byte>
 {

@@ -12,12 +12,12 @@ internal abstract class KernelQueue
         /// <summary>One that cannot be trusted: delivered means handed to the kernel.</summary>
         Other,
 
-        /// <summary>TCP, of one path or several: the bytes and our FIN that the peer's kernel did not acknowledge.</summary>
+        /// <summary>TCP: what the peer's kernel did not acknowledge of the bytes and our FIN.</summary>
         Tcp,
 
         /// <summary>
-        /// A Unix domain socket: what the peer has not read, in the kernel's own accounting. Its changes mean something, its value
-        /// does not. What was sent is at the peer: sent is acknowledged.
+        /// A Unix domain socket: what the peer has not read, in the kernel's own accounting. Its changes mean
+        /// something, its value does not. What was sent is at the peer: sent is acknowledged.
         /// </summary>
         Unix,
     }
@@ -37,7 +37,7 @@ internal abstract class KernelQueue
     /// <summary>Gets whether an operation found the connection reset, or this side closed it.</summary>
     protected abstract bool IsKnownToBeOver { get; }
 
-    /// <summary>Gets whether the kernel holds an error that no operation has fetched. Asking does not fetch it.</summary>
+    /// <summary>Gets whether the kernel holds an error that nobody fetched. Asking does not fetch it.</summary>
     protected abstract bool HasError { get; }
 
     /// <param name="length">The length of the send queue, or -1 where it cannot be trusted.</param>

@@ -7,8 +7,8 @@ namespace GracefulConnections.Transport;
 
 /// <summary>
 /// The output whose pipe is ours, and with it both completions and every block of memory from rent to return. A block
-/// goes back to the pool when it was sent, and when nobody sends it and nobody can write to it any more. Whoever flushes
-/// sends: there is no reader to wake up and no task for each connection.
+/// goes back to the pool when it was sent, and when nobody sends it and nobody can write to it any more. Whoever
+/// flushes sends: there is no reader to wake up and no task for each connection.
 /// </summary>
 internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents events, Activity activity)
     : TransportOutput(pipe.Writer, events, activity)
@@ -142,8 +142,8 @@ internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents event
 
     private void Resume() => Run(resumes: true);
 
-    // The thread may be the kernel's, or that of a handler which did nothing wrong. Whatever comes out of the sink or of
-    // the one who is told costs this connection, and nobody else anything.
+    // The thread may be the kernel's, or that of a handler which did nothing wrong. Whatever comes out of the sink or
+    // of the one who is told costs this connection, and nobody else anything.
     private void Run(bool resumes = false)
     {
         try
@@ -164,8 +164,8 @@ internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents event
     }
 
     /// <returns>
-    /// <see langword="false"/> when nothing is left for now, when a send is under way, and at the end: from then on another
-    /// thread may be here.
+    /// <see langword="false"/> when nothing is left for now, when a send is under way, and at the end: from then on
+    /// another thread may be here.
     /// </returns>
     private bool Step()
     {
@@ -255,7 +255,7 @@ internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents event
     {
         if (!_state.Has(SendFlags.Aborted))
         {
-            TellFault(exception); // First: the flush that returns next lets the handler return, and the first cause wins.
+            TellFault(exception); // First: the flush that returns next ends the handler, and the first cause wins.
         }
 
         Finish();

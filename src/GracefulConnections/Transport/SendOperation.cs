@@ -37,8 +37,8 @@ internal sealed class SendOperation()
     }
 
     /// <summary>
-    /// Sends from the front of <paramref name="buffer"/>, and goes back to the pool when the result was taken. Of a send that fails
-    /// behind a part, the result is that part: the next one fails.
+    /// Sends from the front of <paramref name="buffer"/>, and goes back to the pool when the result was taken. Of a
+    /// send that fails behind a part, the result is that part: the next one fails.
     /// </summary>
     public ValueTask<long> SendAsync(Socket socket, in ReadOnlySequence<byte> buffer)
     {

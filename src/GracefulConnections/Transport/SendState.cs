@@ -40,7 +40,7 @@ internal struct SendState
 
     /// <summary>Stops sending. Only the one who sends may call it.</summary>
     /// <param name="seen">What <see cref="Read"/> returned before the caller looked for something to do.</param>
-    /// <returns><see langword="false"/> when something has happened since, so that the caller must look again.</returns>
+    /// <returns><see langword="false"/> when something has happened since: the caller must look again.</returns>
     public bool TryLeave(long seen)
     {
         Interleaving.Point();

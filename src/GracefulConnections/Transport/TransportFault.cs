@@ -8,11 +8,14 @@ internal static class TransportFault
 {
     /// <summary>The peer or the network ended it; anything else was this side's doing.</summary>
     public static bool IsReset(Exception exception) =>
-        exception is IOException or SocketException // ConnectionResetException is an IOException, ConnectionAbortedException is not.
-        && exception.InnerException is not (ConnectionAbortedException or ObjectDisposedException); // TLS wraps whatever ended it.
+        // ConnectionResetException is an IOException, ConnectionAbortedException is not. TLS wraps whatever ended it.
+        exception is IOException or SocketException
+        && exception.InnerException is not (ConnectionAbortedException or ObjectDisposedException);
 
-    /// <summary>The network ended it: by a reset, by a timeout of the kernel's, or because there is no way to the peer any more.
-    /// Unlike <see cref="IsReset"/> this leaves out what another layer, such as TLS, did not like in the bytes.</summary>
+    /// <summary>
+    /// The network ended it: by a reset, by a timeout of the kernel's, or because there is no way to the peer any more.
+    /// Unlike <see cref="IsReset"/> this leaves out what another layer, such as TLS, did not like in the bytes.
+    /// </summary>
     public static bool IsNetworkEnd(Exception exception)
     {
         for (var current = exception; current is not null; current = current.InnerException)
@@ -25,7 +28,10 @@ internal static class TransportFault
             if (current is ConnectionResetException or SocketException)
             {
                 // The socket was closed under the operation, which is this side's doing.
-                return current is not SocketException { SocketErrorCode: SocketError.OperationAborted or SocketError.Interrupted };
+                return current is not SocketException
+                {
+                    SocketErrorCode: SocketError.OperationAborted or SocketError.Interrupted,
+                };
             }
         }
 

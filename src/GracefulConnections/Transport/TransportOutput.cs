@@ -14,7 +14,8 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         "The connection has ended: its handler returned, and what is written now can no longer be sent.";
 
     private const string WrittenBehindCompletion =
-        "The output was completed, and our FIN follows what was written before. Write everything before Output.Complete().";
+        "The output was completed, and our FIN follows what was written before. "
+        + "Write everything before Output.Complete().";
 
     private long _writtenBytes;
     private long _flushedBytes; // What was written when something was flushed last.
@@ -53,7 +54,7 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     /// <summary>Gets the bytes that went on from here: to the kernel, to TLS, or to the transport's buffer.</summary>
     public abstract long SentBytes { get; }
 
-    /// <summary>Gets a task that ends when nothing below is touched any more. Foreign code may hold it for ever.</summary>
+    /// <summary>Gets a task that ends when nothing below is touched any more. Foreign code may hold it.</summary>
     public virtual Task Ended => Task.CompletedTask;
 
     /// <summary>Gets what went wrong while the one who closes was told of an error; for a debugger.</summary>
@@ -87,7 +88,7 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         }
     }
 
-    /// <summary>The handler has returned, and its last message follows. What it has not flushed by the end is left out.</summary>
+    /// <summary>The handler's last message follows. What it has not flushed by the end is left out.</summary>
     public void BeginGoodbye()
     {
         _goodbye = new GoodbyeMemory();
@@ -102,7 +103,7 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     public void EndGoodbye() => TakeGoodbye();
 
     /// <summary>Sends nothing after this; a blocked flush returns.</summary>
-    /// <param name="resets">Whether the close of the socket that follows is to send RST, whatever was set on it.</param>
+    /// <param name="resets">Whether the close of the socket is to send RST, whatever was set on it.</param>
     public abstract void Abort(bool resets);
 
     public override Memory<byte> GetMemory(int sizeHint = 0) => Lend().GetMemory(sizeHint);
@@ -255,8 +256,8 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         }
     }
 
-    // The mark and the end, or the goodbye, each set their own flag, with a full fence, before they look at the other's. So
-    // either those know of the memory, or the writer gets none.
+    // The mark and the end, or the goodbye, each set their own flag, with a full fence, before they look at the
+    // other's. So either those know of the memory, or the writer gets none.
     private IBufferWriter<byte> Lend()
     {
         ThrowIfEnded();

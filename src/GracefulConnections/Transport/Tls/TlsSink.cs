@@ -4,8 +4,8 @@ using System.Runtime.CompilerServices;
 namespace GracefulConnections.Transport.Tls;
 
 /// <summary>
-/// Sends inside of TLS. The server's own writer there gives its memory back as soon as the middleware below disposes it,
-/// so the memory is the loop's, until the stream has taken what is in it.
+/// Sends inside of TLS. The server's own writer there gives its memory back as soon as the middleware below disposes
+/// it, so the memory is the loop's, until the stream has taken what is in it.
 /// </summary>
 /// <param name="stream">The TLS stream. It may block or ignore its token: whoever closes waits within bounds.</param>
 /// <param name="sendCloseNotify">Sends what stands for our FIN.</param>
