@@ -10,7 +10,8 @@ namespace GracefulConnections.Closing;
 /// <param name="output">The output.</param>
 /// <param name="activity">How the handler has behaved so far.</param>
 /// <param name="options">How long silence must last.</param>
-internal sealed class BoundaryWatch(ReadPump input, TransportOutput output, Activity activity, GracefulCloseOptions options)
+internal sealed class BoundaryWatch(
+    ReadPump input, TransportOutput output, Activity activity, GracefulCloseOptions options)
 {
     private readonly BoundaryLimits _limits = new(options.QuietTime, options.MessageGap);
     private int _openScopes;

@@ -6,28 +6,31 @@ namespace GracefulConnections.Closing;
 internal readonly record struct CloseDeadlines(CloseEvent Due, TimeSpan Next)
 {
     /// <summary>
-    /// How long the peer must be quiet after everything was acknowledged, with <see cref="LingerUntil.OutputAcknowledged"/>.
+    /// How long the peer must be quiet after everything was acknowledged, with <see
+    /// cref="LingerUntil.OutputAcknowledged"/>.
     /// </summary>
     public static readonly TimeSpan QuietTail = TimeSpan.FromMilliseconds(100);
 
     /// <summary>
-    /// How long an RST that tells of a missing part comes after the last ACK, because some systems throw away what the peer's
-    /// program has not read when the RST arrives.
+    /// How long an RST that tells of a missing part comes after the last ACK, because some systems throw away what the
+    /// peer's program has not read when the RST arrives.
     /// </summary>
     public static readonly TimeSpan ResetDelay = TimeSpan.FromSeconds(1);
 
     /// <summary>
-    /// How much longer a peer gets that only seems to be silent, because something of it waits in the kernel or because this
-    /// process did not run for a while.
+    /// How much longer a peer gets that only seems to be silent, because something of it waits in the kernel or because
+    /// this process did not run for a while.
     /// </summary>
     public static readonly TimeSpan Grace = TimeSpan.FromSeconds(1);
 
-    // No kernel tells when an ACK arrives, so it is looked for: soon at first, as most come within a round trip, then less often.
+    // No kernel tells when an ACK arrives, so it is looked for: soon at first, as most come within a round trip, then
+    // less often.
     public static readonly TimeSpan ShortestPoll = TimeSpan.FromMilliseconds(10);
     public static readonly TimeSpan LongestPoll = TimeSpan.FromMilliseconds(250);
 
     /// <summary>Returns the limit that is due by <paramref name="now"/>, or when to look again.</summary>
-    public static CloseDeadlines Get(in CloseFacts facts, GracefulCloseOptions options, in CloseObservation seen, TimeSpan now)
+    public static CloseDeadlines Get(
+        in CloseFacts facts, GracefulCloseOptions options, in CloseObservation seen, TimeSpan now)
     {
         var deadlines = new CloseDeadlines(CloseEvent.None, TimeSpan.MaxValue);
         return facts.State switch
@@ -56,7 +59,8 @@ internal readonly record struct CloseDeadlines(CloseEvent Due, TimeSpan Next)
 
         if (facts.WriteBlocked)
         {
-            deadlines = deadlines.With(TimerWheel.Add(facts.ProgressAt, options.FlushStallTimeout), CloseEvent.FlushStalled, now);
+            deadlines = deadlines.With(
+                TimerWheel.Add(facts.ProgressAt, options.FlushStallTimeout), CloseEvent.FlushStalled, now);
         }
 
         return (facts.EndsByReset ? deadlines.ForReset(facts, options, now) : deadlines).Poll(facts, now);
@@ -102,8 +106,9 @@ internal readonly record struct CloseDeadlines(CloseEvent Due, TimeSpan Next)
         }
         else if (seen.IsBehind || now - facts.DueAt >= Grace)
         {
-            // Not the peer is silent, we are late. A process that was starved or frozen must not take that for silence. Bytes that
-            // no read returns, such as an urgent one, must not hold the connection for ever, so the grace is given once.
+            // Not the peer is silent, we are late. A process that was starved or frozen must not take that for silence.
+            // Bytes that no read returns, such as an urgent one, must not hold the connection for ever, so the grace is
+            // given once.
             silence = CloseEvent.GraceGiven;
         }
 
@@ -133,7 +138,8 @@ internal readonly record struct CloseDeadlines(CloseEvent Due, TimeSpan Next)
     private CloseDeadlines ForDiscard(in CloseFacts facts, in CloseObservation seen, TimeSpan now) =>
         facts.IsOverLingerBytes(seen.DiscardedBytes) ? With(TimeSpan.Zero, CloseEvent.LingerLimitExceeded, now) : this;
 
-    private CloseDeadlines Poll(in CloseFacts facts, TimeSpan now) => this with { Next = Earlier(Next, now + facts.Poll) };
+    private CloseDeadlines Poll(in CloseFacts facts, TimeSpan now) =>
+        this with { Next = Earlier(Next, now + facts.Poll) };
 
     // The earliest limit decides; of two that are reached together the one named first.
     private CloseDeadlines With(TimeSpan at, CloseEvent limit, TimeSpan now) =>

@@ -1,6 +1,8 @@
 namespace GracefulConnections.Closing;
 
-/// <summary>What a decision of <see cref="CloseMachine"/> asks for. The closer carries it out, without a lock held.</summary>
+/// <summary>
+/// What a decision of <see cref="CloseMachine"/> asks for. The closer carries it out, without a lock held.
+/// </summary>
 [Flags]
 internal enum CloseEffects
 {

@@ -18,7 +18,9 @@ internal enum CloseEvent
     /// <summary>The handler returned. What the peer sends from now on is discarded.</summary>
     HandlerReturned,
 
-    /// <summary>The handler returned, and a flush of its may still be pending, which the goodbye has to wait for.</summary>
+    /// <summary>
+    /// The handler returned, and a flush of its may still be pending, which the goodbye has to wait for.
+    /// </summary>
     FlushAwaited,
 
     /// <summary>The goodbye is about to be said.</summary>

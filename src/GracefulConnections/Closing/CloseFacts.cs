@@ -1,6 +1,8 @@
 namespace GracefulConnections.Closing;
 
-/// <summary>Everything that is known of one connection's close. <see cref="CloseMachine"/> alone makes new ones.</summary>
+/// <summary>
+/// Everything that is known of one connection's close. <see cref="CloseMachine"/> alone makes new ones.
+/// </summary>
 internal readonly record struct CloseFacts
 {
     /// <summary>Gets the facts of a connection that has just come.</summary>
@@ -89,12 +91,15 @@ internal readonly record struct CloseFacts
 
     public long InnerDiscardedBytes { get; init; }
 
-    /// <summary>Gets what was unacknowledged when everything was delivered; <see langword="null"/> if nobody can tell.</summary>
+    /// <summary>
+    /// Gets what was unacknowledged when everything was delivered; <see langword="null"/> if nobody can tell.
+    /// </summary>
     public long? UnacknowledgedBytes { get; init; }
 
     /// <summary>Gets whether the connection has ended.</summary>
     public bool IsFinal => State is CloseState.Closed or CloseState.Aborted;
 
     /// <summary>Returns whether the peer has sent too much after our FIN.</summary>
-    public bool IsOverLingerBytes(long discardedBytes) => FinSent && discardedBytes - DiscardedBeforeFin > MaxLingerBytes;
+    public bool IsOverLingerBytes(long discardedBytes) =>
+        FinSent && discardedBytes - DiscardedBeforeFin > MaxLingerBytes;
 }

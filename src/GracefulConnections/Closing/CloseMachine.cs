@@ -3,12 +3,14 @@ using GracefulConnections.Transport;
 namespace GracefulConnections.Closing;
 
 /// <summary>
-/// Every decision of a close: what an event means in a state, which outcome it has, and whether the end is FIN or RST. Pure: no
-/// lock, no socket, no clock, no log. An event that means nothing in a state changes nothing.
+/// Every decision of a close: what an event means in a state, which outcome it has, and whether the end is FIN or RST.
+/// Pure: no lock, no socket, no clock, no log. An event that means nothing in a state changes nothing.
 /// </summary>
-internal static class CloseMachine
+internal static partial class CloseMachine
 {
-    /// <summary>Returns the facts after an event, and what they ask for. The first cause wins, and a final state is final.</summary>
+    /// <summary>
+    /// Returns the facts after an event, and what they ask for. The first cause wins, and a final state is final.
+    /// </summary>
     public static (CloseFacts Facts, CloseEffects Effects) On(
         in CloseFacts facts, CloseEvent e, in CloseObservation seen, TimeSpan now)
     {
@@ -24,52 +26,9 @@ internal static class CloseMachine
             CloseState.Flushing => OnFlushing(facts, e, seen, now),
             _ => OnLingering(facts, e, seen, now),
         };
-        effects |= after.State == CloseState.Lingering && facts.State != after.State ? CloseEffects.Linger : CloseEffects.None;
-        return after.IsFinal ? (after, CloseEffects.End) : (after, effects);
-    }
-
-    /// <summary>Returns the facts after a look: what was seen, and every limit that is reached.</summary>
-    /// <param name="facts">The facts before.</param>
-    /// <param name="options">The limits.</param>
-    /// <param name="seen">What was seen.</param>
-    /// <param name="now">What time it is.</param>
-    /// <param name="isScheduled">Whether the look came by its time, and not by an event.</param>
-    public static (CloseFacts Facts, CloseEffects Effects, TimeSpan Next) Look(
-        in CloseFacts facts, GracefulCloseOptions options, in CloseObservation seen, TimeSpan now, bool isScheduled)
-    {
-        var (after, effects) = On(facts, CloseEvent.Looked, seen, now);
-        while (true)
-        {
-            var deadlines = CloseDeadlines.Get(after, options, seen, now);
-            if (deadlines.Due == CloseEvent.None)
-            {
-                return (isScheduled ? Schedule(after, deadlines.Next) : after, effects, deadlines.Next);
-            }
-
-            (after, var more) = On(after, deadlines.Due, seen, now);
-            effects |= more;
-        }
-    }
-
-    /// <summary>
-    /// Returns whether output that did not arrive deserves a report: it was lost outside of a drain, which reports its own, and
-    /// the handler was not told. An abort by the application is none, and neither is a peer that resets a handler which runs.
-    /// </summary>
-    public static bool IsLoss(in CloseFacts facts) => facts.LingerCap is null && facts.Result.Outcome switch
-    {
-        CloseOutcome.None or CloseOutcome.Graceful or CloseOutcome.Acknowledged or CloseOutcome.Aborted => false,
-        CloseOutcome.PeerReset => facts.HandlerReturned,
-        _ => true,
-    };
-
-    private static CloseFacts Schedule(in CloseFacts facts, TimeSpan next)
-    {
-        var poll = facts.Poll + facts.Poll;
-        return facts with
-        {
-            DueAt = next,
-            Poll = poll < CloseDeadlines.LongestPoll ? poll : CloseDeadlines.LongestPoll,
-        };
+        return after.IsFinal ? (after, CloseEffects.End)
+            : facts.State != after.State && after.State == CloseState.Lingering ? (after, effects | CloseEffects.Linger)
+            : (after, effects);
     }
 
     private static (CloseFacts Facts, CloseEffects Effects) OnServing(
@@ -101,7 +60,8 @@ internal static class CloseMachine
             case CloseEvent.FlushAwaited when seen.IsWriteBlocked:
                 return (facts with { AwaitsFlush = true, Poll = CloseDeadlines.ShortestPoll }, CloseEffects.LookSoon);
 
-            case CloseEvent.GoodbyeBegan when facts is { State: CloseState.Open, IsRequested: true, HandlerReturned: true }:
+            case CloseEvent.GoodbyeBegan
+                when facts is { State: CloseState.Open, IsRequested: true, HandlerReturned: true }:
                 return (facts with { GoodbyeSince = now }, CloseEffects.SayGoodbye | CloseEffects.Wake);
 
             case CloseEvent.GoodbyeEnded or CloseEvent.GoodbyeExpired when facts.GoodbyeSince is not null:
@@ -233,7 +193,8 @@ internal static class CloseMachine
         return (after, CloseEffects.None);
     }
 
-    // Some frameworks complete every output with an exception. Where nothing can be missing it is an end like any other.
+    // Some frameworks complete every output with an exception. Where nothing can be missing it is an end like any
+    // other.
     private static (CloseFacts Facts, CloseEffects Effects) OnOutputFaulted(
         in CloseFacts facts, in CloseObservation seen, TimeSpan now)
     {
@@ -253,7 +214,8 @@ internal static class CloseMachine
         return (after, CloseEffects.LookSoon);
     }
 
-    private static CloseFacts OnHandlerReturned(in CloseFacts facts, in CloseObservation seen, TimeSpan now) => facts with
+    private static CloseFacts OnHandlerReturned(in CloseFacts facts, in CloseObservation seen, TimeSpan now) =>
+        facts with
     {
         HandlerReturned = true,
         Reason = First(facts.Reason, seen.Inner?.Reason ?? seen.Reason),
@@ -262,120 +224,4 @@ internal static class CloseMachine
         InnerDiscardedBytes = seen.Inner?.DiscardedBytes ?? 0,
         UnacknowledgedBytes = seen.Inner?.UnacknowledgedBytes,
     };
-
-    private static (CloseFacts Facts, CloseEffects Effects) OnServingLooked(
-        in CloseFacts facts, in CloseObservation seen, TimeSpan now)
-    {
-        var after = facts with { WriteBlocked = seen.IsWriteBlocked };
-        if (seen.IsWriteBlocked)
-        {
-            // Bytes that left since then let the write go on, even if it is blocked again by now. It blocked at some time since the
-            // last look: late by that, never early.
-            var isNew = !facts.WriteBlocked || facts.SentAtLook != seen.SentBytes;
-            after = after with { SentAtLook = seen.SentBytes, ProgressAt = isNew ? now : facts.ProgressAt };
-        }
-
-        if (seen.IsWriteBlocked || facts.EndsByReset)
-        {
-            after = NoteProgress(after, seen, now);
-        }
-
-        return facts.AwaitsFlush && !seen.IsWriteBlocked
-            ? (after with { AwaitsFlush = false }, CloseEffects.ReleaseFlush)
-            : (after, CloseEffects.None);
-    }
-
-    private static CloseFacts OnFlushingLooked(in CloseFacts facts, in CloseObservation seen, TimeSpan now)
-    {
-        if (seen.Delivery.IsDelivered && facts.FinSent)
-        {
-            return Linger(facts, seen, now);
-        }
-
-        return seen.Delivery.IsReset ? Reset(facts, seen, now)
-            : seen.Delivery.IsGone ? Abort(facts, seen, now)
-            : NoteProgress(facts, seen, now);
-    }
-
-    private static CloseFacts NoteProgress(in CloseFacts facts, in CloseObservation seen, TimeSpan now) => facts with
-    {
-        Progress = seen.Delivery.Progress,
-        ProgressAt = seen.Delivery.Progress == facts.Progress ? facts.ProgressAt : now,
-        AcknowledgedAt = (facts.EndsByReset || facts.EndsByServer) && facts.AllSent && seen.Delivery.IsAllAcknowledged
-            ? facts.AcknowledgedAt ?? now
-            : null,
-    };
-
-    private static CloseFacts Linger(in CloseFacts facts, in CloseObservation seen, TimeSpan now)
-    {
-        if (!seen.CanHalfClose)
-        {
-            // The peer does not know of the end yet, so there is no FIN to wait for.
-            return End(facts, CloseState.Closed, CloseOutcome.LeftToServer, seen, now);
-        }
-
-        var lingering = facts with
-        {
-            State = CloseState.Lingering,
-            UnacknowledgedBytes = seen.Delivery.UnacknowledgedBytes,
-            DeliveredAt = now,
-            LastByteAt = now,
-            DueAt = TimeSpan.MaxValue,
-        };
-        return facts.PeerFin ? End(lingering, CloseState.Closed, CloseOutcome.Graceful, seen, now) : lingering;
-    }
-
-    // Once all output and our FIN are in the kernel, a limit closes the descriptor and the kernel goes on delivering, as it does
-    // after every close. Before that, what is still here would look delivered, so a limit is RST.
-    private static CloseFacts Limit(in CloseFacts facts, CloseEvent limit, in CloseObservation seen, TimeSpan now)
-    {
-        var isInKernel = facts is { FinSent: true, EndsByReset: false }
-            && (facts.State == CloseState.Lingering || seen.IsFinInKernel);
-        var outcome = limit switch
-        {
-            CloseEvent.FlushStalled => CloseOutcome.FlushTimedOut,
-            CloseEvent.LingerSilent => CloseOutcome.LingerTimedOut,
-            CloseEvent.LingerLimitExceeded => CloseOutcome.LingerLimitExceeded,
-            CloseEvent.Evicted => CloseOutcome.LingerEvicted,
-            _ => CloseOutcome.CloseTimedOut,
-        };
-        return End(facts, isInKernel ? CloseState.Closed : CloseState.Aborted, outcome, seen, now);
-    }
-
-    private static CloseFacts Reset(in CloseFacts facts, in CloseObservation seen, TimeSpan now) =>
-        facts is { InnerWasGraceful: true, State: not CloseState.Lingering }
-            // Inside of TLS both sides have said their end, and everything had arrived. The peer is gone and answers our close_notify
-            // or our FIN in that way.
-            ? End(facts with { State = CloseState.Lingering }, CloseState.Closed, CloseOutcome.Graceful, seen, now)
-            : End(facts, CloseState.Aborted, CloseOutcome.PeerReset, seen, now);
-
-    // The handler may have seen the peer's reset, and aborted what was left before a send could tell.
-    private static CloseFacts Abort(in CloseFacts facts, in CloseObservation seen, TimeSpan now) =>
-        seen.IsInputReset ? Reset(facts, seen, now) : End(facts, CloseState.Aborted, CloseOutcome.Aborted, seen, now);
-
-    private static CloseFacts End(
-        in CloseFacts facts, CloseState state, CloseOutcome outcome, in CloseObservation seen, TimeSpan now)
-    {
-        var isReset = outcome == CloseOutcome.PeerReset;
-        var reason = First(facts.Reason, isReset ? CloseReason.PeerReset : CloseReason.Application);
-        return facts with
-        {
-            State = state,
-            Reason = reason,
-            Result = new CloseResult
-            {
-                Reason = reason,
-                Outcome = outcome,
-                Duration = facts.HandlerReturned && now > facts.ClosingSince ? now - facts.ClosingSince : TimeSpan.Zero,
-                DiscardedBytes = seen.DiscardedBytes + facts.InnerDiscardedBytes,
-
-                // Once our FIN was delivered nothing can be missing any more, and the kernel was not asked again.
-                UnacknowledgedBytes = facts.State == CloseState.Lingering
-                    ? facts.UnacknowledgedBytes
-                    : seen.Delivery.UnacknowledgedBytes,
-            },
-        };
-    }
-
-    private static CloseReason First(CloseReason first, CloseReason second) => first == CloseReason.None ? second : first;
 }

@@ -3,8 +3,8 @@ using GracefulConnections.Transport;
 namespace GracefulConnections.Closing;
 
 /// <summary>
-/// What the closer sees just before a decision, without a lock held: the two directions, and what the event brings. What an event
-/// does not need is left out, because a look at the kernel costs a system call.
+/// What the closer sees just before a decision, without a lock held: the two directions, and what the event brings.
+/// What an event does not need is left out, because a look at the kernel costs a system call.
 /// </summary>
 internal readonly record struct CloseObservation
 {
@@ -38,7 +38,9 @@ internal readonly record struct CloseObservation
     /// <summary>Gets whether nothing is missing, although the event looks like a fault: the input ended well.</summary>
     public bool IsWhole { get; init; }
 
-    /// <summary>Gets why: with <see cref="CloseEvent.CloseRequested"/> and <see cref="CloseEvent.HandlerReturned"/>.</summary>
+    /// <summary>
+    /// Gets why: with <see cref="CloseEvent.CloseRequested"/> and <see cref="CloseEvent.HandlerReturned"/>.
+    /// </summary>
     public CloseReason Reason { get; init; }
 
     /// <summary>Gets how the output ends: with <see cref="CloseEvent.Sealed"/>.</summary>

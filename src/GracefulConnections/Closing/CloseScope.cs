@@ -48,7 +48,8 @@ internal sealed class CloseScope
     /// <param name="configure">Changes the options that it has.</param>
     /// <param name="endpoint">Whose options they are, for the message about a bad one.</param>
     /// <exception cref="OptionsValidationException">An option is out of range.</exception>
-    public static CloseScope Create(IServiceProvider? services, Action<GracefulCloseOptions> configure, string? endpoint = null)
+    public static CloseScope Create(
+        IServiceProvider? services, Action<GracefulCloseOptions> configure, string? endpoint = null)
     {
         var factory = services?.GetService<IOptionsFactory<GracefulCloseOptions>>();
         var options = factory?.Create(Microsoft.Extensions.Options.Options.DefaultName) ?? new GracefulCloseOptions();
@@ -57,8 +58,8 @@ internal sealed class CloseScope
     }
 
     /// <summary>
-    /// Returns the scope that all connections share which are closed by the same options, or, without any, by those of the same
-    /// service container.
+    /// Returns the scope that all connections share which are closed by the same options, or, without any, by those of
+    /// the same service container.
     /// </summary>
     /// <exception cref="OptionsValidationException">An option is out of range.</exception>
     public static CloseScope Get(IServiceProvider? services, GracefulCloseOptions? options) =>

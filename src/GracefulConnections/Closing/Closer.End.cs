@@ -8,6 +8,8 @@ namespace GracefulConnections.Closing;
 /// <content>What is done once it was decided.</content>
 internal sealed partial class Closer
 {
+    private const CloseEffects AnyWatch = CloseEffects.Wake | CloseEffects.LookSoon | CloseEffects.LookLater;
+
     // What CloseAsync waits for: a task and its completion source for each connection would be as much again.
     private ManualResetValueTaskSourceCore<bool> _end;
     private TaskCompletionSource<CloseResult>? _closed;
@@ -45,7 +47,9 @@ internal sealed partial class Closer
     }
 
     /// <param name="effects">What was decided.</param>
-    /// <param name="endHere">Whether the one who waits for the end may go on on this thread, else on the thread pool.</param>
+    /// <param name="endHere">
+    /// Whether the one who waits for the end may go on on this thread, else on the thread pool.
+    /// </param>
     private void Carry(CloseEffects effects, bool endHere = false)
     {
         if (effects == CloseEffects.None)
@@ -76,7 +80,7 @@ internal sealed partial class Closer
         {
             EnterLinger(queue);
         }
-        else if ((effects & (CloseEffects.Wake | CloseEffects.LookSoon | CloseEffects.LookLater)) != 0 && !Facts.IsFinal)
+        else if ((effects & AnyWatch) != 0 && !Facts.IsFinal)
         {
             // One that ends right now is forgotten by its next look.
             var wait = effects.HasFlag(CloseEffects.Wake) ? TimeSpan.Zero
@@ -139,7 +143,8 @@ internal sealed partial class Closer
         Interleaving.Point();
         lock (_lock)
         {
-            _finished = true; // Last: whoever waits for the end may dispose the socket, and must not come before our RST.
+            // Last, because whoever waits for the end may dispose the socket, and must not come before our RST.
+            _finished = true;
             closed = _closed;
         }
 
@@ -202,8 +207,8 @@ internal sealed partial class Closer
             : new ConnectionAbortedException($"{message} {_fault.GetType().Name}: {_fault.Message}", _fault);
     }
 
-    // Whoever stands below takes its memory back when control returns to it, so it should not be in use any more. But code that
-    // nobody knows, and that ignores its cancellation, holds the close within its limit only.
+    // Whoever stands below takes its memory back when control returns to it, so it should not be in use any more. But
+    // code that nobody knows, and that ignores its cancellation, holds the close within its limit only.
     private async ValueTask EndAsync(ValueTask end)
     {
         await end.ConfigureAwait(false);
@@ -237,8 +242,8 @@ internal sealed partial class Closer
         }
     }
 
-    // The transport and what stands below it may throw whatever they like. That costs this connection a step of its end, and
-    // nobody else anything.
+    // The transport and what stands below it may throw whatever they like. That costs this connection a step of its
+    // end, and nobody else anything.
     private void Guard<T>(Action<Closer, T> foreign, T argument)
     {
         try

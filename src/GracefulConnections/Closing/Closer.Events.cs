@@ -33,8 +33,8 @@ internal sealed partial class Closer
 
     public void OnAllSent() => Raise(CloseEvent.AllSent, default);
 
-    // The reader that tells us has nothing left to do, and runs where the handler would run: the connection may go on to its end
-    // right there.
+    // The reader that tells us has nothing left to do, and runs where the handler would run: the connection may go on
+    // to its end right there.
     public void OnPeerFin() => Raise(CloseEvent.PeerFin, See(), endHere: true);
 
     public void OnBytesDiscarded() => Raise(CloseEvent.BytesDiscarded, See());
@@ -93,7 +93,7 @@ internal sealed partial class Closer
         {
             seen = seen with { IsBehind = _input.IsBehind };
         }
-        else if (facts.State == CloseState.Flushing || facts.HandlerReturned || facts.EndsByReset || seen.IsWriteBlocked)
+        else if (facts.HandlerReturned || facts.EndsByReset || seen.IsWriteBlocked)
         {
             seen = seen with { Delivery = _output.GetDelivery() };
         }
@@ -125,7 +125,8 @@ internal sealed partial class Closer
     };
 
     // For an event that may end the connection: what is not delivered is asked for, unless it is known.
-    private CloseObservation SeeEnd() => State < CloseState.Lingering ? See() with { Delivery = _output.GetDelivery() } : See();
+    private CloseObservation SeeEnd() =>
+        State < CloseState.Lingering ? See() with { Delivery = _output.GetDelivery() } : See();
 
     private CloseEffects Decide(CloseEvent e, in CloseObservation seen)
     {

@@ -7,15 +7,16 @@ using Microsoft.AspNetCore.Connections;
 namespace GracefulConnections.Closing;
 
 /// <summary>
-/// Drives one connection to its end: it looks at the two directions, lets <see cref="CloseMachine"/> decide inside of a short lock,
-/// and carries out what was decided. No foreign code runs under the lock.
+/// Drives one connection to its end: it looks at the two directions, lets <see cref="CloseMachine"/> decide inside of a
+/// short lock, and carries out what was decided. No foreign code runs under the lock.
 /// </summary>
 /// <param name="connection">The connection.</param>
 /// <param name="scope">What the connections of the endpoint share.</param>
 /// <param name="activity">How the handler has behaved so far.</param>
 /// <param name="ended">Called at the end.</param>
 /// <param name="outer">
-/// The one that closes TCP around the TLS that this one closes: it ends the connection, and is the one that is counted and logged.
+/// The one that closes TCP around the TLS that this one closes: it ends the connection, and is the one that is counted
+/// and logged.
 /// </param>
 internal sealed partial class Closer(
     ConnectionContext connection, CloseScope scope, Activity activity, Action? ended = null, Closer? outer = null)
@@ -25,7 +26,11 @@ internal sealed partial class Closer(
     private ReadPump _input = null!;
     private TransportOutput _output = null!;
     private BoundaryWatch _boundary = null!;
-    private CloseFacts _facts = CloseFacts.Initial with { MaxLingerBytes = scope.Options.MaxLingerBytes ?? long.MaxValue };
+    private CloseFacts _facts = CloseFacts.Initial with
+    {
+        MaxLingerBytes = scope.Options.MaxLingerBytes ?? long.MaxValue,
+    };
+
     private Goodbye? _goodbye;
     private TaskCompletionSource? _flushed; // Waits for a flush that was pending when the handler returned.
     private Exception? _fault; // Why the connection ends by RST, where that is known.
@@ -78,7 +83,9 @@ internal sealed partial class Closer(
         return effects.HasFlag(CloseEffects.Requested);
     }
 
-    /// <summary>After <see cref="TryRequestClose"/>: cancels the handler's read as soon as this is no middle of a message.</summary>
+    /// <summary>
+    /// After <see cref="TryRequestClose"/>: cancels the handler's read as soon as this is no middle of a message.
+    /// </summary>
     /// <param name="closeRequested">The token of the exception that the handler gets.</param>
     public void CancelRead(CancellationToken closeRequested)
     {
@@ -86,7 +93,9 @@ internal sealed partial class Closer(
         OnWaiting();
     }
 
-    /// <summary>Takes <see cref="CancelRead"/> back: the handler turned out to look after close requests itself.</summary>
+    /// <summary>
+    /// Takes <see cref="CancelRead"/> back: the handler turned out to look after close requests itself.
+    /// </summary>
     public void KeepInput() => _boundary.Keep();
 
     /// <summary>The handler has a message in hand: a close request waits for its end.</summary>
@@ -106,7 +115,9 @@ internal sealed partial class Closer(
 
     /// <summary>The handler has returned: what the peer sends from now on is discarded.</summary>
     /// <param name="reason">Why the close begins, unless a reason is known already.</param>
-    /// <param name="inner">The one that closed TLS inside of this one: its close was the first part of this one's.</param>
+    /// <param name="inner">
+    /// The one that closed TLS inside of this one: its close was the first part of this one's.
+    /// </param>
     /// <param name="fault">What the handler threw, if the connection is to end by RST for it.</param>
     public void OnHandlerReturned(CloseReason reason, Closer? inner = null, Exception? fault = null)
     {
@@ -136,10 +147,13 @@ internal sealed partial class Closer(
         Guard(static (_, input) => input.Close(), _input);
     }
 
-    /// <summary>Says the goodbye, if the server asked for the close and the connection can still be written to.</summary>
+    /// <summary>
+    /// Says the goodbye, if the server asked for the close and the connection can still be written to.
+    /// </summary>
     public async ValueTask SayGoodbyeAsync(Func<CloseReason, CancellationToken, ValueTask> say)
     {
-        Guard(static (_, input) => input.Discard(), _input); // What comes before the goodbye, and the goodbye itself, may take long.
+        // What comes before the goodbye, and the goodbye itself, may take long.
+        Guard(static (_, input) => input.Discard(), _input);
         await FlushedAsync().ConfigureAwait(false);
         var goodbye = new Goodbye(_output, cancellation => say(Reason, cancellation), OnGoodbyeFaulted);
         Volatile.Write(ref _goodbye, goodbye); // Before the decision: from then on it may expire.
@@ -169,8 +183,8 @@ internal sealed partial class Closer(
     public void Evict() => Raise(CloseEvent.Evicted, SeeEnd());
 
     /// <summary>
-    /// The server is about to close the socket by FIN itself. If the input had ended well and nothing of ours was unsent, that is
-    /// the graceful end of the connection.
+    /// The server is about to close the socket by FIN itself. If the input had ended well and nothing of ours was
+    /// unsent, that is the graceful end of the connection.
     /// </summary>
     public void OnClosingByServer()
     {
@@ -180,7 +194,8 @@ internal sealed partial class Closer(
     }
 
     /// <summary>
-    /// Sends the rest and our FIN, and waits for the end; <see cref="Result"/> says how it ended. Call it once, and await it once.
+    /// Sends the rest and our FIN, and waits for the end; <see cref="Result"/> says how it ended. Call it once, and
+    /// await it once.
     /// </summary>
     public ValueTask CloseAsync(LeftOver leftOver)
     {
@@ -209,8 +224,9 @@ internal sealed partial class Closer(
         Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _end.OnCompleted(continuation, state, token, flags);
 
-    // A background writer may still be blocked in a flush when the handler has returned. Two flushes at a time would cost what it
-    // wrote, so the goodbye comes after it: within FlushStallTimeout, as every flush after a close request.
+    // A background writer may still be blocked in a flush when the handler has returned. Two flushes at a time would
+    // cost what it wrote, so the goodbye comes after it: within FlushStallTimeout, as every flush after a close
+    // request.
     private Task FlushedAsync()
     {
         var flushed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);

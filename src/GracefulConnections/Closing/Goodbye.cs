@@ -7,7 +7,8 @@ namespace GracefulConnections.Closing;
 /// <param name="output">Where it is written to.</param>
 /// <param name="say">The application's code that says it.</param>
 /// <param name="onFaulted">Told what that code threw.</param>
-internal sealed class Goodbye(TransportOutput output, Func<CancellationToken, ValueTask> say, Action<Exception> onFaulted)
+internal sealed class Goodbye(
+    TransportOutput output, Func<CancellationToken, ValueTask> say, Action<Exception> onFaulted)
 {
     private readonly TaskCompletionSource _expired = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _isDecided; // Whoever comes first decides whether it was said or given up.
@@ -30,7 +31,8 @@ internal sealed class Goodbye(TransportOutput output, Func<CancellationToken, Va
             return true;
         }
 
-        // The token is cancelled when this returns. Its callbacks run elsewhere: one that blocks must not hold the close.
+        // The token is cancelled when this returns. Its callbacks run elsewhere: one that blocks must not hold the
+        // close.
         _ = CancelAsync(cancellation);
         output.CancelPendingFlush();
         return false;
@@ -65,7 +67,8 @@ internal sealed class Goodbye(TransportOutput output, Func<CancellationToken, Va
         }
         catch (Exception exception)
         {
-            onFaulted(exception); // The application's code costs its own connection a message, and nobody else anything.
+            // The application's code costs its own connection a message, and nobody else anything.
+            onFaulted(exception);
         }
     }
 }

@@ -5,7 +5,8 @@ using Microsoft.Extensions.Options;
 namespace GracefulConnections.Closing;
 
 /// <summary>
-/// Checks the options of one endpoint. Names every property that is wrong at once, with its endpoint, its rule and the value found.
+/// Checks the options of one endpoint. Names every property that is wrong at once, with its endpoint, its rule and the
+/// value found.
 /// </summary>
 internal static class GracefulCloseOptionsValidator
 {
@@ -24,17 +25,32 @@ internal static class GracefulCloseOptionsValidator
         var result = Validate(options, endpoint);
         if (result.Failed)
         {
-            throw new OptionsValidationException(endpoint ?? nameof(GracefulCloseOptions), typeof(GracefulCloseOptions), result.Failures);
+            throw new OptionsValidationException(
+                endpoint ?? nameof(GracefulCloseOptions), typeof(GracefulCloseOptions), result.Failures);
         }
     }
 
     public static ValidateOptionsResult Validate(GracefulCloseOptions options, string? endpoint = null)
     {
         var failures = new ValidateOptionsResultBuilder();
-        var owner = endpoint is null ? nameof(GracefulCloseOptions) : $"{nameof(GracefulCloseOptions)} of the endpoint {endpoint}";
-        CheckTime(IsPositiveOrInfinite(options.FlushStallTimeout), PositiveOrInfinite, options.FlushStallTimeout, nameof(options.FlushStallTimeout));
-        CheckTime(IsPositiveOrInfinite(options.LingerIdleTimeout), PositiveOrInfinite, options.LingerIdleTimeout, nameof(options.LingerIdleTimeout));
-        CheckTime(options.CloseTimeout > TimeSpan.Zero, PositiveAndFinite, options.CloseTimeout, nameof(options.CloseTimeout));
+        var owner = endpoint is null
+            ? nameof(GracefulCloseOptions)
+            : $"{nameof(GracefulCloseOptions)} of the endpoint {endpoint}";
+        CheckTime(
+            IsPositiveOrInfinite(options.FlushStallTimeout),
+            PositiveOrInfinite,
+            options.FlushStallTimeout,
+            nameof(options.FlushStallTimeout));
+        CheckTime(
+            IsPositiveOrInfinite(options.LingerIdleTimeout),
+            PositiveOrInfinite,
+            options.LingerIdleTimeout,
+            nameof(options.LingerIdleTimeout));
+        CheckTime(
+            options.CloseTimeout > TimeSpan.Zero,
+            PositiveAndFinite,
+            options.CloseTimeout,
+            nameof(options.CloseTimeout));
         Check(
             options.MaxLingerBytes is not < 0,
             "must be null for no limit, or zero or more bytes",
@@ -73,10 +89,15 @@ internal static class GracefulCloseOptionsValidator
             "must be at least 0 and less than 1",
             options.MaxConnectionAgeJitter,
             nameof(options.MaxConnectionAgeJitter));
-        CheckTime(options.GoodbyeTimeout > TimeSpan.Zero, PositiveAndFinite, options.GoodbyeTimeout, nameof(options.GoodbyeTimeout));
+        CheckTime(
+            options.GoodbyeTimeout > TimeSpan.Zero,
+            PositiveAndFinite,
+            options.GoodbyeTimeout,
+            nameof(options.GoodbyeTimeout));
         return failures.Build();
 
-        void CheckTime(bool isValid, string rule, TimeSpan? value, string property) => Check(isValid, rule, OptionText.Spell(value), property);
+        void CheckTime(bool isValid, string rule, TimeSpan? value, string property) =>
+            Check(isValid, rule, OptionText.Spell(value), property);
 
         void Check<T>(bool isValid, string rule, T value, string property)
         {
@@ -88,7 +109,8 @@ internal static class GracefulCloseOptionsValidator
         }
     }
 
-    private static bool IsPositiveOrInfinite(TimeSpan value) => value > TimeSpan.Zero || value == Timeout.InfiniteTimeSpan;
+    private static bool IsPositiveOrInfinite(TimeSpan value) =>
+        value > TimeSpan.Zero || value == Timeout.InfiniteTimeSpan;
 
     private static bool IsSilence(TimeSpan value) => value >= TimeSpan.Zero && value <= LongestSilence;
 }

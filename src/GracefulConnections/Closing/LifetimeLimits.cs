@@ -3,7 +3,9 @@ using GracefulConnections.Transport;
 
 namespace GracefulConnections.Closing;
 
-/// <summary>Watches an open connection's age and silence, and a half-open one for a reset that nothing else would notice.</summary>
+/// <summary>
+/// Watches an open connection's age and silence, and a half-open one for a reset that nothing else would notice.
+/// </summary>
 internal sealed class LifetimeLimits : WheelTarget
 {
     private static readonly TimeSpan LongestPoll = TimeSpan.FromSeconds(1);
@@ -28,7 +30,8 @@ internal sealed class LifetimeLimits : WheelTarget
     /// <param name="transport">The connection's two directions.</param>
     /// <param name="requestClose">Called on the thread pool when a limit is reached.</param>
     /// <param name="isOver">
-    /// Looks whether a half-open connection was reset, and acts on it; <see langword="null"/> when that is of no interest.
+    /// Looks whether a half-open connection was reset, and acts on it; <see langword="null"/> when that is of no
+    /// interest.
     /// </param>
     public LifetimeLimits(
         string connectionId,
@@ -96,10 +99,12 @@ internal sealed class LifetimeLimits : WheelTarget
             _idleSince = now;
             _hadGrace = false;
         }
-        else if (now >= IdleAt && !_hadGrace && (now - _lookedAt >= _poll + CloseDeadlines.Grace || _transport.Input.IsBehind))
+        else if (now >= IdleAt
+            && !_hadGrace
+            && (now - _lookedAt >= _poll + CloseDeadlines.Grace || _transport.Input.IsBehind))
         {
-            // A process that was starved or frozen must not take its own absence for the peer's silence. What the peer sent
-            // meanwhile is still in the kernel, or on its way to the handler.
+            // A process that was starved or frozen must not take its own absence for the peer's silence. What the peer
+            // sent meanwhile is still in the kernel, or on its way to the handler.
             _hadGrace = true;
             _idleSince = now - _idleTimeout!.Value + CloseDeadlines.Grace;
         }
@@ -109,7 +114,8 @@ internal sealed class LifetimeLimits : WheelTarget
     private (long Received, long Sent, long Acknowledged) GetProgress() =>
         (_transport.Input.ReceivedBytes, _transport.Output.SentBytes, _transport.Output.GetDelivery().Progress);
 
-    // On the thread pool: the callbacks of a close-request token are the application's, and other deadlines wait for this thread.
+    // On the thread pool: the callbacks of a close-request token are the application's, and other deadlines wait for
+    // this thread.
     private void Request(CloseReason reason)
     {
         if (!_isRequested)

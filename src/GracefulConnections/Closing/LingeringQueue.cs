@@ -1,6 +1,8 @@
 namespace GracefulConnections.Closing;
 
-/// <summary>The lingering connections of one endpoint, oldest first: when there are too many, the oldest must go.</summary>
+/// <summary>
+/// The lingering connections of one endpoint, oldest first: when there are too many, the oldest must go.
+/// </summary>
 internal sealed class LingeringQueue(int maxCount)
 {
     private readonly Lock _lock = new();

@@ -1,8 +1,8 @@
 namespace GracefulConnections.Closing;
 
 /// <summary>
-/// Lets at most one report of lost output a second through, and counts the others. A cut cable loses the output of thousands of
-/// connections, and the first line says it all.
+/// Lets at most one report of lost output a second through, and counts the others. A cut cable loses the output of
+/// thousands of connections, and the first line says it all.
 /// </summary>
 internal sealed class LossLimiter
 {

@@ -1,26 +1,20 @@
-using System.Numerics;
 using System.Runtime.CompilerServices;
 using GracefulConnections.Diagnostics;
 
 namespace GracefulConnections.Closing;
 
 /// <summary>
-/// The deadlines of all connections on one clock, with one timer: a hierarchical wheel. To watch, to move a deadline and to unwatch
-/// cost the same with one target as with a million. The timer does not run while nothing is due.
+/// The deadlines of all connections on one clock, with one timer: a hierarchical wheel. To watch, to move a deadline
+/// and to unwatch cost the same with one target as with a million. The timer does not run while nothing is due.
 /// </summary>
 /// <remarks>
-/// The tick is 1 ms. A deadline never fires early, and fires at most one tick late. Level 0 has a slot for each of the next 64
-/// ticks, level 1 one for each 64 ticks, and so on. When the clock reaches a slot above level 0, its targets move down, so a
-/// distant deadline costs one wake-up for each level before its own.
+/// The tick is 1 ms. A deadline never fires early, and fires at most one tick late. Level 0 has a slot for each of the
+/// next 64 ticks, level 1 one for each 64 ticks, and so on. When the clock reaches a slot above level 0, its targets
+/// move down, so a distant deadline costs one wake-up for each level before its own.
 /// </remarks>
 internal sealed class TimerWheel
 {
     public static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(1);
-
-    private const int SlotBits = 6;
-    private const int SlotCount = 1 << SlotBits;
-    private const int LevelCount = 9; // 2^54 ms: beyond the greatest TimeSpan.
-    private const int MovesInARow = 256; // A slot may hold a million targets, and others wait for the lock meanwhile.
 
     // A timer's own limit is 49 days.
     private static readonly TimeSpan LongestSleep = TimeSpan.FromDays(1);
@@ -33,9 +27,7 @@ internal sealed class TimerWheel
     private readonly long _epoch;
     private readonly Lock _lock = new();
     private readonly ITimer _timer;
-    private readonly WheelTarget?[] _slots = new WheelTarget?[LevelCount * SlotCount];
-    private readonly ulong[] _occupied = new ulong[LevelCount]; // One bit for each slot that is not empty.
-    private long _current; // The tick up to which everything was looked at.
+    private readonly WheelSlots _slots = new();
     private long _armedFor = long.MaxValue;
     private int _advancing; // Threads of the timer that are in Advance.
     private int _count;
@@ -49,7 +41,10 @@ internal sealed class TimerWheel
         using (ExecutionContext.SuppressFlow())
         {
             _timer = time.CreateTimer(
-                static state => ((TimerWheel)state!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+                static state => ((TimerWheel)state!).OnTimer(),
+                this,
+                Timeout.InfiniteTimeSpan,
+                Timeout.InfiniteTimeSpan);
         }
     }
 
@@ -68,7 +63,7 @@ internal sealed class TimerWheel
         {
             lock (_lock)
             {
-                var next = NextSlot_NeedsLock(out _, out _);
+                var next = _slots.NextTick;
                 return next == long.MaxValue ? TimeSpan.MaxValue : next * Tick;
             }
         }
@@ -82,8 +77,8 @@ internal sealed class TimerWheel
         timeout == Timeout.InfiniteTimeSpan || timeout > TimeSpan.MaxValue - now ? TimeSpan.MaxValue : now + timeout;
 
     /// <summary>
-    /// Watches <paramref name="target"/> until its look returns <see langword="null"/> or <see cref="Unwatch"/> is called. If it is
-    /// watched already, the earlier deadline counts.
+    /// Watches <paramref name="target"/> until its look returns <see langword="null"/> or <see cref="Unwatch"/> is
+    /// called. If it is watched already, the earlier deadline counts.
     /// </summary>
     public void Watch(WheelTarget target, TimeSpan due)
     {
@@ -107,13 +102,13 @@ internal sealed class TimerWheel
                         return;
                     }
 
-                    Dequeue_NeedsLock(target);
+                    _slots.Dequeue(target);
                     entry.Due = due;
                     break;
             }
 
-            CatchUp_NeedsLock(now);
-            Enqueue_NeedsLock(target);
+            _slots.CatchUp(now);
+            _slots.Enqueue(target);
             WakeBy_NeedsLock();
         }
     }
@@ -126,7 +121,7 @@ internal sealed class TimerWheel
         {
             if (target.Entry.Watch != WheelTarget.Watch.None)
             {
-                Dequeue_NeedsLock(target);
+                _slots.Dequeue(target);
                 target.Entry = default;
                 _count--;
             }
@@ -134,8 +129,9 @@ internal sealed class TimerWheel
     }
 
     /// <summary>
-    /// Looks at every target that is due by <paramref name="now"/>, a time of <see cref="Now"/>. The wheel's timer calls it; so may
-    /// any other thread, at any time and beside others. A target that throws costs no other target anything.
+    /// Looks at every target that is due by <paramref name="now"/>, a time of <see cref="Now"/>. The wheel's timer
+    /// calls it; so may any other thread, at any time and beside others. A target that throws costs no other target
+    /// anything.
     /// </summary>
     public void Advance(TimeSpan now)
     {
@@ -148,8 +144,6 @@ internal sealed class TimerWheel
             }
         }
     }
-
-    private static long TickOf(TimeSpan due) => (due.Ticks / Tick.Ticks) + (due.Ticks % Tick.Ticks == 0 ? 0 : 1);
 
     private void OnTimer()
     {
@@ -179,7 +173,8 @@ internal sealed class TimerWheel
         }
         catch (Exception exception)
         {
-            // Foreign code below the target threw, or the target has a bug. The others must not wait for ever because of it.
+            // Foreign code below the target threw, or the target has a bug. The others must not wait for ever because
+            // of it.
             Unwatch(target);
             target.OnLookFailed(exception);
             return;
@@ -202,149 +197,39 @@ internal sealed class TimerWheel
             }
 
             entry.Due = next.Value < entry.Due ? next.Value : entry.Due;
-            Enqueue_NeedsLock(target);
+            _slots.Enqueue(target);
         }
     }
 
-    /// <summary>Takes the next target that is due, or moves some of a slot to lower levels.</summary>
-    /// <returns>Whether there may be more.</returns>
     private bool TryTake(long end, out WheelTarget? target)
     {
-        target = null;
         Interleaving.Point();
         lock (_lock)
         {
-            var next = NextSlot_NeedsLock(out var level, out var slot);
-            if (next > end)
+            var isMore = _slots.TryTake(end, out target);
+            if (target is not null)
             {
-                _current = Math.Max(_current, end);
-                return false;
+                target.Entry.Watch = WheelTarget.Watch.Looking;
+                target.Entry.Due = TimeSpan.MaxValue;
             }
 
-            _current = Math.Max(_current, next);
-            var first = _slots[(level * SlotCount) + slot]!;
-            if (level == 0)
-            {
-                Dequeue_NeedsLock(first);
-                first.Entry.Watch = WheelTarget.Watch.Looking;
-                first.Entry.Due = TimeSpan.MaxValue;
-                target = first;
-                return true;
-            }
-
-            for (var moves = 0; moves < MovesInARow && first is not null; moves++)
-            {
-                var following = first.Entry.Next;
-                Dequeue_NeedsLock(first);
-                Enqueue_NeedsLock(first);
-                first = following;
-            }
-
-            return true;
-        }
-    }
-
-    private void Enqueue_NeedsLock(WheelTarget target)
-    {
-        ref var entry = ref target.Entry;
-        if (entry.Due == TimeSpan.MaxValue)
-        {
-            entry.Watch = WheelTarget.Watch.Parked;
-            return;
-        }
-
-        // One that is late already is due with the next tick, or a target that always is would never let go of its thread.
-        var tick = Math.Max(TickOf(entry.Due), entry.Watch == WheelTarget.Watch.Queued ? _current : _current + 1);
-        var level = BitOperations.Log2((ulong)((tick ^ _current) | (SlotCount - 1))) / SlotBits;
-        var slot = (int)(tick >> (level * SlotBits)) & (SlotCount - 1);
-        ref var head = ref _slots[(level * SlotCount) + slot];
-        entry.Watch = WheelTarget.Watch.Queued;
-        (entry.Level, entry.Slot) = ((byte)level, (byte)slot);
-        (entry.Previous, entry.Next) = (null, head);
-        if (head is not null)
-        {
-            head.Entry.Previous = target;
-        }
-
-        head = target;
-        _occupied[level] |= 1UL << slot;
-    }
-
-    /// <summary>Takes the target out of its slot, if it is in one.</summary>
-    private void Dequeue_NeedsLock(WheelTarget target)
-    {
-        ref var entry = ref target.Entry;
-        if (entry.Watch != WheelTarget.Watch.Queued)
-        {
-            return;
-        }
-
-        if (entry.Next is not null)
-        {
-            entry.Next.Entry.Previous = entry.Previous;
-        }
-
-        if (entry.Previous is not null)
-        {
-            entry.Previous.Entry.Next = entry.Next;
-        }
-        else
-        {
-            _slots[(entry.Level * SlotCount) + entry.Slot] = entry.Next;
-            if (entry.Next is null)
-            {
-                _occupied[entry.Level] &= ~(1UL << entry.Slot);
-            }
-        }
-
-        (entry.Previous, entry.Next) = (null, null);
-    }
-
-    // The slots behind the clock's own are empty on every level, because their targets were taken or have moved down.
-    private long NextSlot_NeedsLock(out int level, out int slot)
-    {
-        var next = long.MaxValue;
-        (level, slot) = (0, 0);
-        for (var i = 0; i < LevelCount; i++)
-        {
-            if (_occupied[i] == 0)
-            {
-                continue;
-            }
-
-            var first = BitOperations.TrailingZeroCount(_occupied[i]);
-            var above = (i + 1) * SlotBits;
-            var start = (_current >> above << above) + ((long)first << (i * SlotBits));
-            if (start <= next) // Of two that start together the higher one goes first: it may hold what is due before.
-            {
-                (next, level, slot) = (start, i, first);
-            }
-        }
-
-        return next;
-    }
-
-    // After a long sleep a near deadline would else count from long ago, in a slot that is reached at once.
-    private void CatchUp_NeedsLock(TimeSpan now)
-    {
-        var tick = now.Ticks / Tick.Ticks;
-        if (tick > _current && NextSlot_NeedsLock(out _, out _) > tick)
-        {
-            _current = tick;
+            return isMore;
         }
     }
 
     private void WakeBy_NeedsLock()
     {
-        var next = NextSlot_NeedsLock(out _, out _);
+        var next = _slots.NextTick;
         if (next >= _armedFor)
         {
             return; // The timer is armed early enough, or nothing is due.
         }
 
         _armedFor = next;
-        var sleep = TimeSpan.FromMilliseconds(Math.Ceiling(((next * Tick) - Now).TotalMilliseconds)); // A timer rounds down.
+        var wait = ((next * Tick) - Now).TotalMilliseconds;
+        var sleep = TimeSpan.FromMilliseconds(Math.Ceiling(wait)); // A timer rounds down.
         var shortest = _advancing > 0 ? HelpDelay : Tick;
-        _timer.Change(sleep < shortest ? shortest : sleep > LongestSleep ? LongestSleep : sleep, Timeout.InfiniteTimeSpan);
+        sleep = sleep < shortest ? shortest : sleep > LongestSleep ? LongestSleep : sleep;
+        _timer.Change(sleep, Timeout.InfiniteTimeSpan);
     }
 }

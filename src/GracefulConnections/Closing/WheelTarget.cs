@@ -1,6 +1,9 @@
 namespace GracefulConnections.Closing;
 
-/// <summary>Something whose deadlines a wheel watches. It carries its own place in the wheel, so that watching allocates nothing.</summary>
+/// <summary>
+/// Something whose deadlines a wheel watches. It carries its own place in the wheel, so that watching allocates
+/// nothing.
+/// </summary>
 internal abstract class WheelTarget
 {
     /// <summary>The wheel's own notes. Guarded by its lock.</summary>
@@ -21,7 +24,9 @@ internal abstract class WheelTarget
         Looking,
     }
 
-    /// <summary>Acts on what is due, and says when to look again. Called by one thread at a time, without a lock held.</summary>
+    /// <summary>
+    /// Acts on what is due, and says when to look again. Called by one thread at a time, without a lock held.
+    /// </summary>
     /// <param name="now">The wheel's clock.</param>
     /// <returns>
     /// The time of the next look on the same clock, or <see langword="null"/> to be left alone from now on.

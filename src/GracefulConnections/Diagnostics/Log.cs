@@ -244,7 +244,8 @@ internal static partial class Log
         28,
         LogLevel.Warning,
         @"Connection id ""{ConnectionId}"": {LostBytes} bytes of output may not have reached the peer ({Peer}): "
-        + "{Outcome} ({Reason}). Since the last such message {LeftOutCount} connections of this endpoint more lost output.",
+        + "{Outcome} ({Reason}). {LeftOutCount} more connections of the endpoint lost output since the last such "
+        + "message.",
         EventName = nameof(OutputLost))]
     public static partial void OutputLost(
         ILogger logger,
@@ -258,15 +259,15 @@ internal static partial class Log
     [LoggerMessage(
         29,
         LogLevel.Warning,
-        @"Connection id ""{ConnectionId}"": its transport or a middleware below threw while the connection was ended. It ends "
-        + "without that step.",
+        @"Connection id ""{ConnectionId}"": its transport or a middleware below threw while the connection was ended. "
+        + "It ends without that step.",
         EventName = nameof(TransportThrew))]
     public static partial void TransportThrew(ILogger logger, string connectionId, Exception exception);
 
     [LoggerMessage(
         30,
         LogLevel.Error,
-        @"Connection id ""{ConnectionId}"": a look at its deadlines threw. The connection is aborted or asked to close.",
+        @"Connection id ""{ConnectionId}"": a look at its deadlines threw. It is aborted or asked to close.",
         EventName = nameof(LookFailed))]
     public static partial void LookFailed(ILogger logger, string connectionId, Exception exception);
 

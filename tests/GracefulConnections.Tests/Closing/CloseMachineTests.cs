@@ -4,13 +4,13 @@ using GracefulConnections.Transport;
 namespace GracefulConnections.Tests.Closing;
 
 /// <summary>
-/// Every event in every state with everything that can be known and seen: the table names what happens, and what it does not name
-/// changes nothing.
+/// Every event in every state with everything that can be known and seen: the table names what happens, and what it
+/// does not name changes nothing.
 /// </summary>
 public class CloseMachineTests
 {
-    // Event, states (Open, Half-closed, Flushing, Lingering), what holds (! for not), the next state (= for the same) and the
-    // outcome of an end, and what it asks for. The first line that fits counts.
+    // Event, states (Open, Half-closed, Flushing, Lingering), what holds (! for not), the next state (= for the same)
+    // and the outcome of an end, and what it asks for. The first line that fits counts.
     private const string Table = """
         CloseRequested      | OH   | !Requested !Returned             | =                            | Requested LookLater
         OutputCompleted     | OH   |                                  | HalfClosed                   |
@@ -183,22 +183,20 @@ public class CloseMachineTests
     }
 
     [Theory]
-    [InlineData(CloseOutcome.FlushTimedOut, false, false, true)]
-    [InlineData(CloseOutcome.FlushTimedOut, false, true, false)]
-    [InlineData(CloseOutcome.CloseTimedOut, true, false, true)]
-    [InlineData(CloseOutcome.LingerEvicted, true, false, true)]
-    [InlineData(CloseOutcome.LeftToServer, true, false, true)]
-    [InlineData(CloseOutcome.PeerReset, true, false, true)]
-    [InlineData(CloseOutcome.PeerReset, false, false, false)]
-    [InlineData(CloseOutcome.Aborted, true, false, false)]
-    [InlineData(CloseOutcome.Graceful, true, false, false)]
-    [InlineData(CloseOutcome.Acknowledged, true, false, false)]
-    public void IsLoss_EveryKindOfEnd_IsOneOfNobodyWasTold(CloseOutcome outcome, bool returned, bool isDrain, bool expected)
+    [InlineData(CloseOutcome.FlushTimedOut, false, true)]
+    [InlineData(CloseOutcome.FlushTimedOut, true, false)]
+    [InlineData(CloseOutcome.CloseTimedOut, false, true)]
+    [InlineData(CloseOutcome.LingerEvicted, false, true)]
+    [InlineData(CloseOutcome.LeftToServer, false, true)]
+    [InlineData(CloseOutcome.PeerReset, false, false)]
+    [InlineData(CloseOutcome.Aborted, false, false)]
+    [InlineData(CloseOutcome.Graceful, false, false)]
+    [InlineData(CloseOutcome.Acknowledged, false, false)]
+    public void IsLoss_EveryKindOfEnd_IsOneThatNobodyWanted(CloseOutcome outcome, bool isDrain, bool expected)
     {
         var facts = CloseFacts.Initial with
         {
             Result = new CloseResult { Outcome = outcome },
-            HandlerReturned = returned,
             LingerCap = isDrain ? TimeSpan.FromSeconds(1) : null,
         };
 

@@ -190,7 +190,7 @@ public class LifetimeLimitsTests
         const int Count = 400;
         for (var i = 0; i < Count; i++)
         {
-            new LimitedConnection(endpoint);
+            _ = new LimitedConnection(endpoint);
         }
 
         endpoint.Time.Advance(TimeSpan.FromSeconds(50) - Tick);
@@ -291,7 +291,9 @@ public class LifetimeLimitsTests
         Assert.Equal(0, endpoint.Scope.Wheel.Count);
     }
 
-    /// <summary>Two directions that the test is the handler of, and their limits: nothing else is on the wheel.</summary>
+    /// <summary>
+    /// Two directions that the test is the handler of, and their limits: nothing else is on the wheel.
+    /// </summary>
     private sealed class LimitedConnection
     {
         private readonly TaskCompletionSource<CloseReason> _requested =

@@ -4,7 +4,10 @@ using GracefulConnections.Transport;
 
 namespace GracefulConnections.Tests.Closing;
 
-/// <summary>The one outside of TLS, after the one inside has closed gracefully: a peer that is gone by then answers close_notify with RST.</summary>
+/// <summary>
+/// The one outside of TLS, after the one inside has closed gracefully: a peer that is gone by then answers close_notify
+/// with RST.
+/// </summary>
 public sealed class OuterCloseTests : IAsyncDisposable
 {
     private readonly InMemoryConnection _peer = new();

@@ -8,7 +8,8 @@ public class TimeoutTests
     private const bool AtEdge = true;
     private const bool OneTickBefore = false;
 
-    // The sweeper's timer knows milliseconds: whatever was found not to be due by a tick is looked at again within this time.
+    // The sweeper's timer knows milliseconds: whatever was found not to be due by a tick is looked at again within this
+    // time.
     private static readonly TimeSpan TimerGrain = TimeSpan.FromMilliseconds(1);
 
     [Theory]

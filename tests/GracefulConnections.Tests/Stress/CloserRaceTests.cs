@@ -8,7 +8,8 @@ using GracefulConnections.Tests.Stress.Support;
 namespace GracefulConnections.Tests.Stress;
 
 /// <summary>
-/// The close under three threads in every order that chance and delays give. A failure prints the sequence and its seed, as in
+/// The close under three threads in every order that chance and delays give. A failure prints the sequence and its
+/// seed, as in
 /// <see cref="MemoryStressTests"/>; the threads may need several runs of it to meet in the same way again.
 /// </summary>
 public class CloserRaceTests(ITestOutputHelper output)

@@ -4,7 +4,10 @@ using GracefulConnections.Tests.Stress.Support;
 
 namespace GracefulConnections.Tests.Stress;
 
-/// <summary>The invariants of a close where every acknowledgement and every timer is a step of its own. A failure prints the sequence and its seed, as in <see cref="MemoryStressTests"/>.</summary>
+/// <summary>
+/// The invariants of a close where every acknowledgement and every timer is a step of its own. A failure prints the
+/// sequence and its seed, as in <see cref="MemoryStressTests"/>.
+/// </summary>
 public class CloserStressTests
 {
     [Fact]

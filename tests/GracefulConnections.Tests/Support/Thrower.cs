@@ -1,6 +1,9 @@
 namespace GracefulConnections.Tests.Support;
 
-/// <summary>Foreign code that throws at its call number <paramref name="at"/>, counted from 0, and at every later one if so asked.</summary>
+/// <summary>
+/// Foreign code that throws at its call number <paramref name="at"/>, counted from 0, and at every later one if so
+/// asked.
+/// </summary>
 internal sealed class Thrower(int at, bool goesOn = false)
 {
     private int _calls = -1;
