@@ -7,6 +7,9 @@ namespace GracefulConnections;
 /// </remarks>
 public enum CloseOutcome
 {
+    /// <summary>There is no outcome: the value of a result that nobody filled in.</summary>
+    None,
+
     /// <summary>
     /// All output was delivered, and the peer's FIN arrived. Nothing that the handler wrote was lost.
     /// </summary>

@@ -3,6 +3,9 @@ namespace GracefulConnections;
 /// <summary>Why a close began. The first cause wins and is never replaced.</summary>
 public enum CloseReason
 {
+    /// <summary>There is no reason: the connection does not close.</summary>
+    None,
+
     /// <summary>The handler returned on its own account.</summary>
     HandlerCompleted,
 

@@ -25,33 +25,25 @@ public static class GracefulShutdownConnectionBuilderExtensions
     /// </remarks>
     /// <typeparam name="TBuilder">The type of the builder.</typeparam>
     /// <param name="builder">The endpoint, for example Kestrel's <c>ListenOptions</c>.</param>
+    /// <param name="configure">
+    /// Changes the options. They start as <c>Configure&lt;GracefulCloseOptions&gt;</c> left them in the service
+    /// container, or at their defaults. <see langword="null"/> changes nothing.
+    /// </param>
     /// <returns>The same builder.</returns>
+    /// <exception cref="ArgumentNullException"><paramref name="builder"/> is <see langword="null"/>.</exception>
     /// <exception cref="OptionsValidationException">
-    /// The options from the service container are out of range.
+    /// An option is out of range. Names the endpoint and every such option, its rule and its value.
     /// </exception>
     /// <exception cref="InvalidOperationException">
     /// It was called after <c>Run()</c> or <c>UseConnectionHandler()</c>, which end the endpoint's pipeline. When it
     /// was called twice without TLS between, the server's start throws instead.
     /// </exception>
-    public static TBuilder UseGracefulShutdown<TBuilder>(this TBuilder builder)
-        where TBuilder : IConnectionBuilder =>
-        builder.UseGracefulShutdown(static _ => { });
-
-    /// <inheritdoc cref="UseGracefulShutdown{TBuilder}(TBuilder)"/>
-    /// <param name="builder">The endpoint, for example Kestrel's <c>ListenOptions</c>.</param>
-    /// <param name="configure">
-    /// Changes the options. They start as <c>Configure&lt;GracefulCloseOptions&gt;</c> left them in the service
-    /// container, or at their defaults.
-    /// </param>
-    /// <exception cref="OptionsValidationException">
-    /// An option is out of range. Names the endpoint and every such option, its rule and its value.
-    /// </exception>
-    public static TBuilder UseGracefulShutdown<TBuilder>(this TBuilder builder, Action<GracefulCloseOptions> configure)
+    public static TBuilder UseGracefulShutdown<TBuilder>(
+        this TBuilder builder, Action<GracefulCloseOptions>? configure = null)
         where TBuilder : IConnectionBuilder
     {
         ArgumentNullException.ThrowIfNull(builder);
-        ArgumentNullException.ThrowIfNull(configure);
-        GracefulShutdownMiddleware.Use(builder, configure);
+        GracefulShutdownMiddleware.Use(builder, configure ?? (static _ => { }));
         return builder;
     }
 }

@@ -16,12 +16,17 @@ public static class GracefulShutdownServiceCollectionExtensions
     /// nothing.
     /// </summary>
     /// <param name="services">The services.</param>
+    /// <param name="configure">
+    /// Changes the options, in addition to <c>Configure&lt;ServerDrainOptions&gt;</c>. <see langword="null"/> changes
+    /// nothing.
+    /// </param>
     /// <returns>The same services.</returns>
     /// <remarks>
     /// Options that are out of range or contradict each other stop the host before it listens, with an
     /// <see cref="OptionsValidationException"/> that names all of them.
     /// </remarks>
-    public static IServiceCollection AddGracefulShutdown(this IServiceCollection services)
+    public static IServiceCollection AddGracefulShutdown(
+        this IServiceCollection services, Action<ServerDrainOptions>? configure = null)
     {
         ArgumentNullException.ThrowIfNull(services);
         services.AddOptions<ServerDrainOptions>().ValidateOnStart();
@@ -30,16 +35,6 @@ public static class GracefulShutdownServiceCollectionExtensions
         services.TryAddSingleton<DrainCoordinator>();
         services.TryAddSingleton<IDrainCoordinator>(static provider => provider.GetRequiredService<DrainCoordinator>());
         services.TryAddEnumerable(ServiceDescriptor.Singleton<IHostedService, DrainHostedService>());
-        return services;
-    }
-
-    /// <inheritdoc cref="AddGracefulShutdown(IServiceCollection)"/>
-    /// <param name="services">The services.</param>
-    /// <param name="configure">Changes the options, in addition to <c>Configure&lt;ServerDrainOptions&gt;</c>.</param>
-    public static IServiceCollection AddGracefulShutdown(
-        this IServiceCollection services, Action<ServerDrainOptions> configure)
-    {
-        ArgumentNullException.ThrowIfNull(configure);
-        return services.AddGracefulShutdown().Configure(configure);
+        return configure is null ? services : services.Configure(configure);
     }
 }

@@ -28,15 +28,8 @@ public interface IGracefulCloseFeature
     /// <c>IConnectionLifetimeNotificationFeature.ConnectionClosedRequested</c>. Does not wait for the close. The first
     /// request wins; a later one, or one after the handler returned, does nothing.
     /// </summary>
-    /// <param name="reason">
-    /// Why: <see cref="CloseReason.HostStopping"/>, <see cref="CloseReason.Drain"/>,
-    /// <see cref="CloseReason.IdleTimeout"/>, <see cref="CloseReason.MaxConnectionAge"/> or
-    /// <see cref="CloseReason.Application"/>.
-    /// </param>
-    /// <exception cref="ArgumentOutOfRangeException">
-    /// <paramref name="reason"/> is not a reason to ask for a close.
-    /// </exception>
-    void RequestClose(CloseReason reason = CloseReason.Application);
+    /// <remarks>The reason of the close is then <see cref="CloseReason.Application"/>.</remarks>
+    void RequestClose();
 
     /// <summary>
     /// Says that the handler has a message in hand, until the scope is disposed: <c>using (close.BeginMessage()) { ...

@@ -375,5 +375,5 @@ public abstract class CloseOutcomeTests
 
     private protected static void AssertEqual(
         CloseReason reason, CloseOutcome outcome, long discarded, long? unacknowledged, CloseResult actual) =>
-        Assert.Equal(new CloseResult(reason, outcome, actual.Duration, discarded, unacknowledged), actual);
+        Assert.Equal(new CloseResult { Reason = reason, Outcome = outcome, Duration = actual.Duration, DiscardedBytes = discarded, UnacknowledgedBytes = unacknowledged }, actual);
 }

@@ -14,7 +14,7 @@ public class GracefulConnectionHandlerTests
         sut.Feature!.RequestClose(CloseReason.Drain);
 
         Assert.Equal("bye", await peer.ReceiveToEndAsync());
-        Assert.Equal(CloseState.Lingering, sut.Feature.State);
+        Assert.Equal(CloseState.Lingering, sut.Feature!.State);
         Assert.False(running.IsCompleted);
         peer.HalfClose();
         await running.WithinLimit();

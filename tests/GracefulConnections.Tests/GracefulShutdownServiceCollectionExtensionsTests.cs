@@ -55,6 +55,5 @@ public class GracefulShutdownServiceCollectionExtensionsTests
     {
         Assert.Throws<ArgumentNullException>("services", () => ((IServiceCollection)null!).AddGracefulShutdown());
         Assert.Throws<ArgumentNullException>("services", () => ((IServiceCollection)null!).AddGracefulShutdown(_ => { }));
-        Assert.Throws<ArgumentNullException>("configure", () => _services.AddGracefulShutdown(null!));
     }
 }

@@ -91,15 +91,21 @@ internal sealed partial class Closer
         _state = CloseTransitions.Next(_state, e, isInKernel);
         if (CloseTransitions.IsFinal(_state))
         {
-            _reason ??= e == CloseEvent.PeerReset ? CloseReason.PeerReset : CloseReason.Application;
-            _result = new CloseResult(
-                _reason.Value,
-                CloseTransitions.Outcome(e),
-                _handlerReturned ? Now - _closingSince : TimeSpan.Zero,
-                _input.DiscardedBytes + (_innerResult?.DiscardedBytes ?? 0),
-                nothingIsMissing ? _result.UnacknowledgedBytes : _output.GetDelivery().UnacknowledgedBytes);
+            SetReason_NeedsLock(e == CloseEvent.PeerReset ? CloseReason.PeerReset : CloseReason.Application);
+            _result = new CloseResult
+            {
+                Reason = _reason,
+                Outcome = CloseTransitions.Outcome(e),
+                Duration = _handlerReturned ? Now - _closingSince : TimeSpan.Zero,
+                DiscardedBytes = _input.DiscardedBytes + (_innerResult?.DiscardedBytes ?? 0),
+                UnacknowledgedBytes =
+                    nothingIsMissing ? _result.UnacknowledgedBytes : _output.GetDelivery().UnacknowledgedBytes,
+            };
         }
     }
+
+    // The first cause wins.
+    private void SetReason_NeedsLock(CloseReason reason) => _reason = _reason == CloseReason.None ? reason : _reason;
 
     /// <summary>Carries out what the state asks for. Called after every decision.</summary>
     /// <param name="endHere">Whether the one who waits for the end may go on on this thread, else on the thread pool.</param>

@@ -25,7 +25,7 @@ internal sealed partial class Closer
             var isEnd = _peerFin || _input.EndHanded || (_input.IsRefused && !_input.IsCutOff);
             if (!isEnd)
             {
-                _reason ??= CloseReason.HandlerFaulted;
+                SetReason_NeedsLock(CloseReason.HandlerFaulted);
                 _fault ??= exception;
                 _endsByReset = true;
                 _progressAt = Now;

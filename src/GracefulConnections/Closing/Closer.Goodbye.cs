@@ -20,7 +20,7 @@ internal sealed partial class Closer
                 return;
             }
 
-            reason = _reason!.Value;
+            reason = _reason;
             deadline = CloseSweeper.Add(Now, scope.Options.GoodbyeTimeout);
             _goodbye = new Goodbye(expired, deadline);
         }

@@ -26,7 +26,7 @@ internal sealed partial class Closer(
     private ReadPump _input = null!;
     private TransportOutput _output = null!;
     private CloseState _state;
-    private CloseReason? _reason;
+    private CloseReason _reason;
     private CloseResult _result;
     private TaskCompletionSource<CloseResult>? _closed;
     private Goodbye? _goodbye;
@@ -65,7 +65,7 @@ internal sealed partial class Closer(
         }
     }
 
-    public CloseReason? Reason
+    public CloseReason Reason
     {
         get
         {
@@ -152,7 +152,7 @@ internal sealed partial class Closer(
             }
 
             _closeRequested = true;
-            _reason ??= reason;
+            SetReason_NeedsLock(reason);
             _requestedAt = Now;
             _progressAt = _requestedAt;
             _writeBlocked = _output.IsWriteBlocked;
@@ -242,7 +242,7 @@ internal sealed partial class Closer(
         lock (_lock)
         {
             _innerResult = inner?.Result;
-            _reason ??= _innerResult?.Reason ?? reason;
+            SetReason_NeedsLock(_innerResult?.Reason ?? reason);
             _fault ??= fault;
             _handlerReturned = true;
             _closingSince = _innerResult is null ? Now : inner!._closingSince;
@@ -255,7 +255,7 @@ internal sealed partial class Closer(
 
         if (outer is null)
         {
-            Log.Closing(scope.Logger, connection.ConnectionId, _reason.Value);
+            Log.Closing(scope.Logger, connection.ConnectionId, _reason);
         }
 
         _input.Close();

@@ -3,7 +3,9 @@ using System.Diagnostics.Metrics;
 
 namespace GracefulConnections.Diagnostics;
 
-/// <summary>The meter <c>GracefulConnections</c>. Names and units follow OpenTelemetry; every tag has few values.</summary>
+/// <summary>
+/// The meter <c>GracefulConnections</c>. Names and units follow OpenTelemetry; every tag has few values.
+/// </summary>
 internal sealed class GracefulMetrics
 {
     public const string MeterName = "GracefulConnections";
@@ -19,20 +21,33 @@ internal sealed class GracefulMetrics
     public GracefulMetrics(IMeterFactory? factory)
     {
         var meter = factory?.Create(MeterName) ?? Shared.Meter;
-        _active = meter.CreateUpDownCounter<long>("graceful.connections.active", "{connection}", "Connections that have not ended, closing ones included.");
-        _closing = meter.CreateUpDownCounter<long>("graceful.connections.closing", "{connection}", "Connections whose handler has returned and that have not ended.");
+        _active = meter.CreateUpDownCounter<long>(
+            "graceful.connections.active", "{connection}", "Connections that have not ended, closing ones included.");
+        _closing = meter.CreateUpDownCounter<long>(
+            "graceful.connections.closing",
+            "{connection}",
+            "Connections whose handler has returned and that have not ended.");
         _closeDuration = meter.CreateHistogram(
             "graceful.close.duration",
             "s",
             "Time from the handler's return to the end of the connection.",
-            advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120] });
-        _discardedBytes = meter.CreateCounter<long>("graceful.close.discarded", "By", "Bytes that peers sent and no handler consumed.");
-        _unacknowledgedBytes = meter.CreateCounter<long>("graceful.close.unacknowledged", "By", "Bytes that handlers wrote and peers never acknowledged.");
+            advice: new InstrumentAdvice<double>
+            {
+                HistogramBucketBoundaries =
+                    [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120],
+            });
+        _discardedBytes = meter.CreateCounter<long>(
+            "graceful.close.discarded", "By", "Bytes that peers sent and no handler consumed.");
+        _unacknowledgedBytes = meter.CreateCounter<long>(
+            "graceful.close.unacknowledged", "By", "Bytes that handlers wrote and peers never acknowledged.");
     }
 
-    /// <summary>Returns the tag value of an outcome. Written out, so that renaming a member renames no metric.</summary>
+    /// <summary>
+    /// Returns the tag value of an outcome. Written out, so that renaming a member renames no metric.
+    /// </summary>
     public static string Tag(CloseOutcome outcome) => outcome switch
     {
+        CloseOutcome.None => "none",
         CloseOutcome.Graceful => "graceful",
         CloseOutcome.Acknowledged => "acknowledged",
         CloseOutcome.LeftToServer => "left_to_server",
@@ -49,6 +64,7 @@ internal sealed class GracefulMetrics
     /// <summary>Returns the tag value of a reason.</summary>
     public static string Tag(CloseReason reason) => reason switch
     {
+        CloseReason.None => "none",
         CloseReason.HandlerCompleted => "handler_completed",
         CloseReason.HandlerFaulted => "handler_faulted",
         CloseReason.PeerReset => "peer_reset",
@@ -74,7 +90,9 @@ internal sealed class GracefulMetrics
 
         if (_closeDuration.Enabled)
         {
-            _closeDuration.Record(result.Duration.TotalSeconds, new TagList { { OutcomeTag, Tag(result.Outcome) }, { ReasonTag, Tag(result.Reason) } });
+            _closeDuration.Record(
+                result.Duration.TotalSeconds,
+                new TagList { { OutcomeTag, Tag(result.Outcome) }, { ReasonTag, Tag(result.Reason) } });
         }
 
         if (result.DiscardedBytes > 0)
@@ -84,7 +102,8 @@ internal sealed class GracefulMetrics
 
         if (result.UnacknowledgedBytes > 0)
         {
-            _unacknowledgedBytes.Add(result.UnacknowledgedBytes.Value, new TagList { { OutcomeTag, Tag(result.Outcome) } });
+            _unacknowledgedBytes.Add(
+                result.UnacknowledgedBytes.Value, new TagList { { OutcomeTag, Tag(result.Outcome) } });
         }
     }
 

@@ -7,105 +7,236 @@ internal static partial class Log
 {
     public const string Category = "GracefulConnections";
 
-    [LoggerMessage(1, LogLevel.Debug, @"Connection id ""{ConnectionId}"" was asked to close: {Reason}.", EventName = nameof(CloseRequested))]
+    [LoggerMessage(
+        1,
+        LogLevel.Debug,
+        @"Connection id ""{ConnectionId}"" was asked to close: {Reason}.",
+        EventName = nameof(CloseRequested))]
     public static partial void CloseRequested(ILogger logger, string connectionId, CloseReason reason);
 
-    [LoggerMessage(2, LogLevel.Debug, @"Connection id ""{ConnectionId}"" is closing: {Reason}.", EventName = nameof(Closing))]
+    [LoggerMessage(
+        2,
+        LogLevel.Debug,
+        @"Connection id ""{ConnectionId}"" is closing: {Reason}.",
+        EventName = nameof(Closing))]
     public static partial void Closing(ILogger logger, string connectionId, CloseReason reason);
 
-    [LoggerMessage(3, LogLevel.Debug, @"Connection id ""{ConnectionId}"" closed: {Outcome} ({Reason}) after {ElapsedMs} ms, {DiscardedBytes} bytes discarded, {UnacknowledgedBytes} bytes unacknowledged.", EventName = nameof(Closed))]
-    public static partial void Closed(ILogger logger, string connectionId, CloseOutcome outcome, CloseReason reason, double elapsedMs, long discardedBytes, long? unacknowledgedBytes);
+    [LoggerMessage(
+        3,
+        LogLevel.Debug,
+        @"Connection id ""{ConnectionId}"" closed: {Outcome} ({Reason}) after {ElapsedMs} ms, "
+        + "{DiscardedBytes} bytes discarded, {UnacknowledgedBytes} bytes unacknowledged.",
+        EventName = nameof(Closed))]
+    public static partial void Closed(
+        ILogger logger,
+        string connectionId,
+        CloseOutcome outcome,
+        CloseReason reason,
+        double elapsedMs,
+        long discardedBytes,
+        long? unacknowledgedBytes);
 
-    [LoggerMessage(4, LogLevel.Debug, @"Connection id ""{ConnectionId}"": reading or sending ended with an error.", EventName = nameof(TransportFaulted))]
+    [LoggerMessage(
+        4,
+        LogLevel.Debug,
+        @"Connection id ""{ConnectionId}"": reading or sending ended with an error.",
+        EventName = nameof(TransportFaulted))]
     public static partial void TransportFaulted(ILogger logger, string connectionId, Exception exception);
 
-    [LoggerMessage(5, LogLevel.Debug, @"Connection id ""{ConnectionId}"": the handler ended because the connection did.", EventName = nameof(HandlerEndedWithConnection))]
+    [LoggerMessage(
+        5,
+        LogLevel.Debug,
+        @"Connection id ""{ConnectionId}"": the handler ended because the connection did.",
+        EventName = nameof(HandlerEndedWithConnection))]
     public static partial void HandlerEndedWithConnection(ILogger logger, string connectionId, Exception exception);
 
-    [LoggerMessage(6, LogLevel.Warning, @"Connection id ""{ConnectionId}"": the goodbye did not end within {TimeoutMs} ms. The close goes on without it.", EventName = nameof(GoodbyeTimedOut))]
+    [LoggerMessage(
+        6,
+        LogLevel.Warning,
+        @"Connection id ""{ConnectionId}"": the goodbye did not end within {TimeoutMs} ms. The close "
+        + "goes on without it.",
+        EventName = nameof(GoodbyeTimedOut))]
     public static partial void GoodbyeTimedOut(ILogger logger, string connectionId, double timeoutMs);
 
-    [LoggerMessage(7, LogLevel.Warning, @"Connection id ""{ConnectionId}"": the goodbye threw. The close goes on without it.", EventName = nameof(GoodbyeFaulted))]
+    [LoggerMessage(
+        7,
+        LogLevel.Warning,
+        @"Connection id ""{ConnectionId}"": the goodbye threw. The close goes on without it.",
+        EventName = nameof(GoodbyeFaulted))]
     public static partial void GoodbyeFaulted(ILogger logger, string connectionId, Exception exception);
 
-    [LoggerMessage(8, LogLevel.Warning, @"Connection id ""{ConnectionId}"": a callback of a close-request token threw.", EventName = nameof(CloseRequestCallbackFaulted))]
+    [LoggerMessage(
+        8,
+        LogLevel.Warning,
+        @"Connection id ""{ConnectionId}"": a callback of a close-request token threw.",
+        EventName = nameof(CloseRequestCallbackFaulted))]
     public static partial void CloseRequestCallbackFaulted(ILogger logger, string connectionId, Exception exception);
 
     [LoggerMessage(
         9,
         LogLevel.Warning,
-        "Another middleware stands between an endpoint's transport and UseGracefulShutdown(), so nothing is taken over there: the "
-        + "server itself closes both directions once the kernel's send queue is empty, and output can be lost as without the "
-        + "library. Call UseGracefulShutdown() first, before every other middleware, or directly after UseHttps().",
+        "Another middleware stands between an endpoint's transport and UseGracefulShutdown(), so nothing is taken over "
+        + "there: the server itself closes both directions once the kernel's send queue is empty, and output can be "
+        + "lost as without the library. Call UseGracefulShutdown() first, before every other middleware, or directly "
+        + "after UseHttps().",
         EventName = nameof(TransportIsWrapped))]
     public static partial void TransportIsWrapped(ILogger logger);
 
-    [LoggerMessage(10, LogLevel.Information, "The drain was announced with {ConnectionCount} connections. The server goes on accepting and serving for {AnnounceDelaySeconds} s.", EventName = nameof(DrainAnnounced))]
+    [LoggerMessage(
+        10,
+        LogLevel.Information,
+        "The drain was announced with {ConnectionCount} connections. The server goes on accepting and "
+        + "serving for {AnnounceDelaySeconds} s.",
+        EventName = nameof(DrainAnnounced))]
     public static partial void DrainAnnounced(ILogger logger, int connectionCount, double announceDelaySeconds);
 
-    [LoggerMessage(EventId = 11, Message = "Draining {ConnectionCount} connections, {BusyCount} of them busy ({Reason}). What is left after {DrainTimeoutSeconds} s will be aborted.", EventName = nameof(DrainStarted))]
-    public static partial void DrainStarted(ILogger logger, LogLevel level, int connectionCount, int busyCount, CloseReason reason, double drainTimeoutSeconds);
+    [LoggerMessage(
+        EventId = 11,
+        Message = "Draining {ConnectionCount} connections, {BusyCount} of them busy ({Reason}). What is left "
+            + "after {DrainTimeoutSeconds} s will be aborted.",
+        EventName = nameof(DrainStarted))]
+    public static partial void DrainStarted(
+        ILogger logger,
+        LogLevel level,
+        int connectionCount,
+        int busyCount,
+        CloseReason reason,
+        double drainTimeoutSeconds);
 
-    [LoggerMessage(EventId = 12, Message = "Draining: {ConnectionCount} connections left after {ElapsedSeconds:0.0} s ({States}). Oldest: {Holders}.", EventName = nameof(DrainProgress))]
-    public static partial void DrainProgress(ILogger logger, LogLevel level, int connectionCount, double elapsedSeconds, string states, string holders);
+    [LoggerMessage(
+        EventId = 12,
+        Message = "Draining: {ConnectionCount} connections left after {ElapsedSeconds:0.0} s ({States}). "
+            + "Oldest: {Holders}.",
+        EventName = nameof(DrainProgress))]
+    public static partial void DrainProgress(
+        ILogger logger, LogLevel level, int connectionCount, double elapsedSeconds, string states, string holders);
 
-    [LoggerMessage(EventId = 13, Message = "Drained {ConnectionCount} connections in {ElapsedSeconds:0.000} s ({Outcomes}), {DiscardedBytes} bytes discarded, {UnacknowledgedBytes} bytes unacknowledged.", EventName = nameof(DrainEnded))]
-    public static partial void DrainEnded(ILogger logger, LogLevel level, int connectionCount, double elapsedSeconds, string outcomes, long discardedBytes, long unacknowledgedBytes);
+    [LoggerMessage(
+        EventId = 13,
+        Message = "Drained {ConnectionCount} connections in {ElapsedSeconds:0.000} s ({Outcomes}), "
+            + "{DiscardedBytes} bytes discarded, {UnacknowledgedBytes} bytes unacknowledged.",
+        EventName = nameof(DrainEnded))]
+    public static partial void DrainEnded(
+        ILogger logger,
+        LogLevel level,
+        int connectionCount,
+        double elapsedSeconds,
+        string outcomes,
+        long discardedBytes,
+        long unacknowledgedBytes);
 
-    [LoggerMessage(14, LogLevel.Warning, "The drain aborted {ConnectionCount} connections, {UnacknowledgedBytes} bytes were lost. Oldest: {Holders}.", EventName = nameof(DrainAborted))]
-    public static partial void DrainAborted(ILogger logger, int connectionCount, long unacknowledgedBytes, string holders);
+    [LoggerMessage(
+        14,
+        LogLevel.Warning,
+        "The drain aborted {ConnectionCount} connections, {UnacknowledgedBytes} bytes were lost. "
+        + "Oldest: {Holders}.",
+        EventName = nameof(DrainAborted))]
+    public static partial void DrainAborted(
+        ILogger logger, int connectionCount, long unacknowledgedBytes, string holders);
 
-    [LoggerMessage(15, LogLevel.Warning, @"Connection id ""{ConnectionId}"": the handler had not returned {GraceSeconds} s after its connection was aborted. The host stops without it.", EventName = nameof(HandlerAbandoned))]
+    [LoggerMessage(
+        15,
+        LogLevel.Warning,
+        @"Connection id ""{ConnectionId}"": the handler had not returned {GraceSeconds} s after its "
+        + "connection was aborted. The host stops without it.",
+        EventName = nameof(HandlerAbandoned))]
     public static partial void HandlerAbandoned(ILogger logger, string connectionId, double graceSeconds);
 
-    [LoggerMessage(16, LogLevel.Warning, @"Connection id ""{ConnectionId}"": the handler had not returned {GraceSeconds} s after its connection was aborted. It is left running, and its connection goes on being counted.", EventName = nameof(HandlerIgnoresAbort))]
+    [LoggerMessage(
+        16,
+        LogLevel.Warning,
+        @"Connection id ""{ConnectionId}"": the handler had not returned {GraceSeconds} s after its "
+        + "connection was aborted. It is left running, and its connection goes on being counted.",
+        EventName = nameof(HandlerIgnoresAbort))]
     public static partial void HandlerIgnoresAbort(ILogger logger, string connectionId, double graceSeconds);
 
-    [LoggerMessage(17, LogLevel.Warning, "A callback of DrainAnnounced threw. The drain goes on.", EventName = nameof(DrainCallbackFaulted))]
+    [LoggerMessage(
+        17,
+        LogLevel.Warning,
+        "A callback of DrainAnnounced threw. The drain goes on.",
+        EventName = nameof(DrainCallbackFaulted))]
     public static partial void DrainCallbackFaulted(ILogger logger, Exception exception);
 
-    [LoggerMessage(18, LogLevel.Warning, "Asked again to stop ({Signal}): aborting {ConnectionCount} connections now.", EventName = nameof(AbortRequested))]
+    [LoggerMessage(
+        18,
+        LogLevel.Warning,
+        "Asked again to stop ({Signal}): aborting {ConnectionCount} connections now.",
+        EventName = nameof(AbortRequested))]
     public static partial void AbortRequested(ILogger logger, string signal, int connectionCount);
 
-    [LoggerMessage(19, LogLevel.Information, "HostOptions.ShutdownTimeout was raised from {ShutdownTimeoutSeconds} s, which the drain does not fit into: {Sum}.", EventName = nameof(ShutdownTimeoutRaised))]
+    [LoggerMessage(
+        19,
+        LogLevel.Information,
+        "HostOptions.ShutdownTimeout was raised from {ShutdownTimeoutSeconds} s, which the drain does "
+        + "not fit into: {Sum}.",
+        EventName = nameof(ShutdownTimeoutRaised))]
     public static partial void ShutdownTimeoutRaised(ILogger logger, double shutdownTimeoutSeconds, string sum);
 
-    [LoggerMessage(20, LogLevel.Warning, "The drain does not fit into {Variable}, {GracePeriodSeconds} s, after which the process is killed: {Sum}. Raise the grace period, or lower DrainTimeout or AnnounceDelay.", EventName = nameof(GracePeriodTooShort))]
-    public static partial void GracePeriodTooShort(ILogger logger, string variable, double gracePeriodSeconds, string sum);
+    [LoggerMessage(
+        20,
+        LogLevel.Warning,
+        "The drain does not fit into {Variable}, {GracePeriodSeconds} s, after which the process is "
+        + "killed: {Sum}. Raise the grace period, or lower DrainTimeout or AnnounceDelay.",
+        EventName = nameof(GracePeriodTooShort))]
+    public static partial void GracePeriodTooShort(
+        ILogger logger, string variable, double gracePeriodSeconds, string sum);
 
-    [LoggerMessage(21, LogLevel.Warning, @"{Variable} must be a number of seconds above zero, but was ""{Value}"". Whether the drain fits into it is not checked.", EventName = nameof(GracePeriodUnreadable))]
+    [LoggerMessage(
+        21,
+        LogLevel.Warning,
+        @"{Variable} must be a number of seconds above zero, but was ""{Value}"". Whether the drain fits "
+        + "into it is not checked.",
+        EventName = nameof(GracePeriodUnreadable))]
     public static partial void GracePeriodUnreadable(ILogger logger, string variable, string value);
 
-    [LoggerMessage(22, LogLevel.Debug, "The service manager behind {Variable} could not be told how far the drain is.", EventName = nameof(NotifyFailed))]
+    [LoggerMessage(
+        22,
+        LogLevel.Debug,
+        "The service manager behind {Variable} could not be told how far the drain is.",
+        EventName = nameof(NotifyFailed))]
     public static partial void NotifyFailed(ILogger logger, string variable, Exception exception);
 
-    [LoggerMessage(23, LogLevel.Information, "UseGracefulShutdown() was called before UseHttps(): the TCP close is graceful, but TLS has ended by then and no close_notify is sent, so peers may report an unexpected end. HTTP does without it; for other protocols call UseGracefulShutdown() after UseHttps() instead, or on both sides of it.", EventName = nameof(TlsIsInside))]
+    [LoggerMessage(
+        23,
+        LogLevel.Information,
+        "UseGracefulShutdown() was called before UseHttps(): the TCP close is graceful, but TLS has "
+        + "ended by then and no close_notify is sent, so peers may report an unexpected end. HTTP does "
+        + "without it; for other protocols call UseGracefulShutdown() after UseHttps() instead, or on "
+        + "both sides of it.",
+        EventName = nameof(TlsIsInside))]
     public static partial void TlsIsInside(ILogger logger);
 
-    [LoggerMessage(24, LogLevel.Warning, @"Connection id ""{ConnectionId}"": the goodbye was not said, because UseGracefulShutdown() was called before UseHttps() and TLS has ended by then. Call it after UseHttps().", EventName = nameof(GoodbyeOutsideTls))]
+    [LoggerMessage(
+        24,
+        LogLevel.Warning,
+        @"Connection id ""{ConnectionId}"": the goodbye was not said, because UseGracefulShutdown() was "
+        + "called before UseHttps() and TLS has ended by then. Call it after UseHttps().",
+        EventName = nameof(GoodbyeOutsideTls))]
     public static partial void GoodbyeOutsideTls(ILogger logger, string connectionId);
 
     [LoggerMessage(
         25,
         LogLevel.Debug,
-        @"Connection id ""{ConnectionId}"": the output was completed with an exception. What was flushed is sent, then RST.",
+        @"Connection id ""{ConnectionId}"": the output was completed with an exception. What was flushed is sent, "
+        + "then RST.",
         EventName = nameof(OutputFaulted))]
     public static partial void OutputFaulted(ILogger logger, string connectionId, Exception exception);
 
     [LoggerMessage(
         26,
         LogLevel.Warning,
-        @"Connection id ""{ConnectionId}"": {ElapsedMs} ms after the handler returned, a read or a write of another middleware's "
-        + "stream had not ended although it was cancelled. The server goes on without it.",
+        @"Connection id ""{ConnectionId}"": {ElapsedMs} ms after the handler returned, a read or a write of another "
+        + "middleware's stream had not ended although it was cancelled. The server goes on without it.",
         EventName = nameof(TransportNotLeft))]
     public static partial void TransportNotLeft(ILogger logger, string connectionId, double elapsedMs);
 
     [LoggerMessage(
         27,
         LogLevel.Warning,
-        "A middleware before UseGracefulShutdown() has written to a connection. To keep its bytes in order, the output stays in the "
-        + "server's own pipe, and the server itself closes both directions once the kernel's send queue is empty. Call "
-        + "UseGracefulShutdown() first, before every middleware that writes.",
+        "A middleware before UseGracefulShutdown() has written to a connection. To keep its bytes in order, the output "
+        + "stays in the server's own pipe, and the server itself closes both directions once the kernel's send queue "
+        + "is empty. "
+        + "Call UseGracefulShutdown() first, before every middleware that writes.",
         EventName = nameof(WrittenBefore))]
     public static partial void WrittenBefore(ILogger logger);
 }

@@ -1,19 +1,22 @@
-using System.Globalization;
 using GracefulConnections.Diagnostics;
 using Microsoft.Extensions.Logging;
 
 namespace GracefulConnections.Draining;
 
 /// <summary>
-/// Drains a set of connections once: asks them by a schedule, reports, aborts what is left at the deadline, and ends the moment none is left. One timer drives it. Its state is guarded by
-/// the lock that also guards which connections there are, so that none is missed and none counted twice.
+/// Drains a set of connections once: asks them by a schedule, reports, aborts what is left at the deadline, and ends
+/// the moment none is left. One timer drives it. Its state is guarded by the lock that also guards which connections
+/// there are, so that none is missed and none counted twice.
 /// </summary>
-internal sealed class Drain
+internal sealed partial class Drain
 {
     /// <summary>How long the handlers of aborted connections get to return.</summary>
     public static readonly TimeSpan HandlerGrace = TimeSpan.FromSeconds(0.5);
 
-    /// <summary>The time after the deadline in which the process has to exit: the grace, and the rest of the host's stop. As long as Kestrel's own wait after its abort.</summary>
+    /// <summary>
+    /// The time after the deadline in which the process has to exit: the grace, and the rest of the host's stop. As
+    /// long as Kestrel's own wait after its abort.
+    /// </summary>
     public static readonly TimeSpan ExitTime = TimeSpan.FromSeconds(1);
 
     private readonly DrainContext _context;
@@ -55,7 +58,8 @@ internal sealed class Drain
         // Nobody's execution context: a drain may outlive the request that began it.
         using (ExecutionContext.SuppressFlow())
         {
-            _timer = context.Time.CreateTimer(static state => ((Drain)state!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+            _timer = context.Time.CreateTimer(
+                static state => ((Drain)state!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         }
     }
 
@@ -74,7 +78,10 @@ internal sealed class Drain
     /// <summary>Gets the time since the start.</summary>
     public TimeSpan Elapsed => _context.Time.GetElapsedTime(_startedAt);
 
-    /// <summary>Adds connections. Before <see cref="Start"/> they will be scheduled with the others; later the caller calls <see cref="AskLate"/> once it has released the lock.</summary>
+    /// <summary>
+    /// Adds connections. Before <see cref="Start"/> they will be scheduled with the others; later the caller calls <see
+    /// cref="AskLate"/> once it has released the lock.
+    /// </summary>
     public void Join_NeedsLock(params IReadOnlyCollection<TrackedConnection> connections)
     {
         foreach (var connection in connections)
@@ -122,7 +129,9 @@ internal sealed class Drain
         Step();
     }
 
-    /// <summary>Asks a connection that joined after the start now; at the deadline or later, aborts it as it did the others.</summary>
+    /// <summary>
+    /// Asks a connection that joined after the start now; at the deadline or later, aborts it as it did the others.
+    /// </summary>
     public void AskLate(TrackedConnection connection)
     {
         bool isAborting;
@@ -149,7 +158,9 @@ internal sealed class Drain
     }
 
     /// <summary>One of the connections has ended, and its handler with it.</summary>
-    /// <returns>Whether it was the last one: then the caller calls <see cref="End()"/> once it has released the lock.</returns>
+    /// <returns>
+    /// Whether it was the last one: then the caller calls <see cref="End()"/> once it has released the lock.
+    /// </returns>
     public bool Remove_NeedsLock(TrackedConnection connection, in CloseResult result)
     {
         if (_over || !_left.Remove(connection))
@@ -168,31 +179,6 @@ internal sealed class Drain
         }
 
         return TryEnd_NeedsLock();
-    }
-
-    /// <summary>Says how the drain went. Called once, by whoever noticed the end.</summary>
-    public void End()
-    {
-        _timer.Dispose();
-        var aborted = _aborted.Values.OrderByDescending(static info => info.Age).ToArray();
-        var report = _tally.ToReport(Elapsed, aborted, _left.Count);
-        if (aborted.Length > 0)
-        {
-            Log.DrainAborted(_context.Logger, aborted.Length, _lostBytes, Holders.Describe(aborted, aborted.Length));
-        }
-
-        var outcomes = string.Join(", ", report.Outcomes.OrderBy(static outcome => outcome.Key).Select(static outcome => $"{outcome.Value} {outcome.Key}"));
-        Log.DrainEnded(_context.Logger, _level, report.ConnectionCount, report.Duration.TotalSeconds, outcomes.Length > 0 ? outcomes : "none", report.DiscardedBytes, report.UnacknowledgedBytes);
-        lock (_context.Lock)
-        {
-            // A coordinator remembers its last drains; the connections need not live as long.
-            _order = [];
-            _left.Clear();
-            _aborted.Clear();
-        }
-
-        _context.Notifier.Notify(string.Create(CultureInfo.InvariantCulture, $"STATUS=Drained {report.ConnectionCount} connections in {report.Duration.TotalSeconds:0.0} s."));
-        _ended.TrySetResult(report);
     }
 
     private void OnTimer()
@@ -287,74 +273,6 @@ internal sealed class Drain
         return Array.FindAll(taken, _left.Contains); // Some ended before their turn.
     }
 
-    private void Abort(TrackedConnection[] connections)
-    {
-        if (connections.Length == 0)
-        {
-            return;
-        }
-
-        var infos = Array.ConvertAll(connections, static connection => connection.GetInfo()); // Before: an aborted socket tells nothing.
-        lock (_context.Lock)
-        {
-            for (var i = 0; i < connections.Length; i++)
-            {
-                if (!_over && _left.Contains(connections[i]))
-                {
-                    _aborted.TryAdd(connections[i], infos[i]); // One that joins right at the deadline is aborted by both who notice.
-                }
-            }
-        }
-
-        foreach (var connection in connections)
-        {
-            connection.Abort(_reason);
-        }
-    }
-
-    private void End(TrackedConnection[] unended)
-    {
-        foreach (var connection in unended)
-        {
-            // Without a result the abort is on its way: it waits for a thread, where handlers block all of them.
-            var result = connection.Result ?? new CloseResult(_reason, CloseOutcome.Aborted, TimeSpan.Zero, 0, null);
-            _tally.Add(result);
-            _lostBytes += result.UnacknowledgedBytes ?? 0;
-
-            // Before the report: a host that stops exits with it.
-            var id = connection.GetInfo().ConnectionId;
-            if (_context.IsHostStopping)
-            {
-                Log.HandlerAbandoned(_context.Logger, id, HandlerGrace.TotalSeconds);
-                connection.Abandon();
-            }
-            else
-            {
-                Log.HandlerIgnoresAbort(_context.Logger, id, HandlerGrace.TotalSeconds);
-            }
-        }
-
-        End();
-    }
-
-    private bool TryEnd_NeedsLock()
-    {
-        if (!_started || _over || _left.Count > 0)
-        {
-            return false;
-        }
-
-        _over = true;
-        return true;
-    }
-
-    private void NotifyServiceManager(int count, TimeSpan now)
-    {
-        var status = string.Create(CultureInfo.InvariantCulture, $"STATUS=Draining, {count} connections left after {now.TotalSeconds:0.0} s.");
-        var remaining = Max(_deadline - now, TimeSpan.Zero) + ExitTime;
-        _context.Notifier.Notify(_context.IsHostStopping ? $"{status}\n{SystemdNotifier.ExtendTimeout(remaining)}" : status);
-    }
-
     private void Wake_NeedsLock(TimeSpan delay)
     {
         // A timer rounds down, and would wake before anything is due.
@@ -365,7 +283,9 @@ internal sealed class Drain
     private TimeSpan NextReport(TimeSpan now)
     {
         var interval = _context.Options.ReportInterval;
-        return interval == Timeout.InfiniteTimeSpan || interval > TimeSpan.MaxValue - now ? TimeSpan.MaxValue : now + interval;
+        return interval == Timeout.InfiniteTimeSpan || interval > TimeSpan.MaxValue - now
+            ? TimeSpan.MaxValue
+            : now + interval;
     }
 
     private static TimeSpan Min(TimeSpan a, TimeSpan b) => a < b ? a : b;

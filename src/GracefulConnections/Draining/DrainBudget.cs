@@ -2,10 +2,15 @@ using System.Globalization;
 
 namespace GracefulConnections.Draining;
 
-/// <summary>How long a stop may take: what must fit into the host's shutdown timeout, and into the time after which the process is killed.</summary>
+/// <summary>
+/// How long a stop may take: what must fit into the host's shutdown timeout, and into the time after which the process
+/// is killed.
+/// </summary>
 internal readonly record struct DrainBudget(TimeSpan AnnounceDelay, TimeSpan DrainTimeout)
 {
-    /// <summary>The variable in which an orchestrator's grace period can be given; Kubernetes sets none by itself.</summary>
+    /// <summary>
+    /// The variable in which an orchestrator's grace period can be given; Kubernetes sets none by itself.
+    /// </summary>
     public const string GracePeriodVariable = "TERMINATION_GRACE_PERIOD_SECONDS";
 
     public DrainBudget(ServerDrainOptions options)
@@ -20,11 +25,14 @@ internal readonly record struct DrainBudget(TimeSpan AnnounceDelay, TimeSpan Dra
     /// <summary>Reads a grace period.</summary>
     /// <returns><see langword="null"/> if the text is not a positive number of seconds.</returns>
     public static TimeSpan? ParseGracePeriod(string text) =>
-        double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var seconds) && seconds > 0 && seconds < TimeSpan.MaxValue.TotalSeconds
+        double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var seconds)
+        && seconds > 0
+        && seconds < TimeSpan.MaxValue.TotalSeconds
             ? TimeSpan.FromSeconds(seconds)
             : null;
 
     public override string ToString() => string.Create(
         CultureInfo.InvariantCulture,
-        $"AnnounceDelay {AnnounceDelay.TotalSeconds} s + DrainTimeout {DrainTimeout.TotalSeconds} s + {Drain.ExitTime.TotalSeconds} s for aborted connections and the exit = {Total.TotalSeconds} s");
+        $"AnnounceDelay {AnnounceDelay.TotalSeconds} s + DrainTimeout {DrainTimeout.TotalSeconds} s + "
+        + $"{Drain.ExitTime.TotalSeconds} s for aborted connections and the exit = {Total.TotalSeconds} s");
 }

@@ -4,7 +4,8 @@ using Microsoft.Extensions.Logging;
 namespace GracefulConnections.Draining;
 
 /// <summary>What all drains of a host share.</summary>
-internal sealed class DrainContext(ServerDrainOptions options, TimeProvider time, ILogger logger, SystemdNotifier notifier)
+internal sealed class DrainContext(
+    ServerDrainOptions options, TimeProvider time, ILogger logger, SystemdNotifier notifier)
 {
     private volatile bool _isHostStopping;
 
@@ -19,7 +20,9 @@ internal sealed class DrainContext(ServerDrainOptions options, TimeProvider time
 
     public SystemdNotifier Notifier { get; } = notifier;
 
-    /// <summary>Gets or sets whether the process is about to exit, so that a handler that ignores its abort may be left behind.</summary>
+    /// <summary>
+    /// Gets or sets whether the process is about to exit, so that a handler that ignores its abort may be left behind.
+    /// </summary>
     public bool IsHostStopping
     {
         get => _isHostStopping;

@@ -5,13 +5,20 @@ using Microsoft.Extensions.Options;
 
 namespace GracefulConnections.Draining;
 
-/// <summary>Knows every connection, and which drain asks it to close: that of the whole server, that of a part, or that of an endpoint which Kestrel stops.</summary>
-internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
+/// <summary>
+/// Knows every connection, and which drain asks it to close: that of the whole server, that of a part, or that of an
+/// endpoint which Kestrel stops.
+/// </summary>
+internal sealed partial class DrainCoordinator : IDrainCoordinator, IDisposable
 {
-    /// <summary>Kestrel aborts the connections of a reloaded endpoint after 5 s (KestrelServerImpl.RebindAsync in 10.0); ours comes before, and says what was lost.</summary>
+    /// <summary>
+    /// Kestrel aborts the connections of a reloaded endpoint after 5 s (KestrelServerImpl.RebindAsync in 10.0); ours
+    /// comes before, and says what was lost.
+    /// </summary>
     public static readonly TimeSpan ReloadTimeout = TimeSpan.FromSeconds(4.5);
 
-    // Those that come when the whole drain has ended share a drain, and with it a deadline, as long as they come so close together.
+    // Those that come when the whole drain has ended share a drain, and with it a deadline, as long as they come so
+    // close together.
     private static readonly TimeSpan LateGatherTime = TimeSpan.FromSeconds(1);
 
     // Kestrel asks an endpoint's connections one after another; those that come so close together are one drain.
@@ -31,7 +38,8 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
     private long _serverStopsAt;
     private bool _abortNow;
 
-    public DrainCoordinator(IOptions<ServerDrainOptions> options, ILoggerFactory? loggers = null, TimeProvider? time = null)
+    public DrainCoordinator(
+        IOptions<ServerDrainOptions> options, ILoggerFactory? loggers = null, TimeProvider? time = null)
     {
         var logger = loggers?.CreateLogger(Log.Category) ?? NullLogger.Instance;
         var notifier = new SystemdNotifier(Environment.GetEnvironmentVariable(SystemdNotifier.PathVariable), logger);
@@ -71,28 +79,32 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
 
     public TimeProvider Time => _context.Time;
 
-    public IReadOnlyList<TrackedConnectionInfo> GetConnections() => Array.ConvertAll(GetTracked(), static connection => connection.GetInfo());
+    public IReadOnlyList<TrackedConnectionInfo> GetConnections() =>
+        Array.ConvertAll(GetTracked(), static connection => connection.GetInfo());
 
     public Task<DrainReport> DrainAsync(CancellationToken cancellationToken = default)
     {
         Task<DrainReport> live;
         lock (_context.Lock)
         {
-            // On the thread pool: the announcement runs the application's callbacks, and a caller's context is none of its business.
+            // On the thread pool: the announcement runs the application's callbacks, and a caller's context is none of
+            // its business.
             live = _live ??= Task.Run(DrainWholeAsync, CancellationToken.None);
         }
 
         return live.WaitAsync(cancellationToken);
     }
 
-    public async Task<DrainReport> DrainAsync(Func<TrackedConnectionInfo, bool> filter, CancellationToken cancellationToken = default)
+    public async Task<DrainReport> DrainAsync(
+        Func<TrackedConnectionInfo, bool> filter, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(filter);
         var chosen = Array.FindAll(GetTracked(), connection => filter(connection.GetInfo()));
         Drain part;
         lock (_context.Lock)
         {
-            part = CreateDrain_NeedsLock(CloseReason.Drain, _context.Options.SpreadWindow, _context.Options.DrainTimeout);
+            part = CreateDrain_NeedsLock(
+                CloseReason.Drain, _context.Options.SpreadWindow, _context.Options.DrainTimeout);
             part.Join_NeedsLock(Array.FindAll(chosen, _connections.Contains)); // The others have ended meanwhile.
         }
 
@@ -140,7 +152,10 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
         ended?.ForEach(static drain => drain.End());
     }
 
-    /// <summary>The server itself asked the connection to close: the whole server stops, or only the connection's endpoint does. Its turn comes.</summary>
+    /// <summary>
+    /// The server itself asked the connection to close: the whole server stops, or only the connection's endpoint does.
+    /// Its turn comes.
+    /// </summary>
     public void OnServerRequest(TrackedConnection connection)
     {
         Drain? gathering = null;
@@ -156,7 +171,8 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
                 if (_reload is null || _reload.IsStarted_NeedsLock)
                 {
                     var timeout = Min(_context.Options.DrainTimeout, ReloadTimeout);
-                    gathering = _reload = CreateDrain_NeedsLock(CloseReason.Drain, Min(_context.Options.SpreadWindow, timeout / 2), timeout);
+                    gathering = _reload = CreateDrain_NeedsLock(
+                        CloseReason.Drain, Min(_context.Options.SpreadWindow, timeout / 2), timeout);
                 }
 
                 _reload.Join_NeedsLock(connection);
@@ -166,58 +182,6 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
         }
 
         BeginDraining(CloseReason.HostStopping);
-    }
-
-    /// <summary>Announces the drain of the whole server, once, and waits until the announcement's delay is over.</summary>
-    public Task AnnounceAsync()
-    {
-        lock (_context.Lock)
-        {
-            if (_announcement is not null)
-            {
-                return _announcement.Task;
-            }
-
-            _announcement = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        }
-
-        return AnnounceOnceAsync(_announcement);
-    }
-
-    /// <summary>From now on the process is about to exit: a handler that ignores its abort may be left behind.</summary>
-    public void OnHostStopping() => _context.IsHostStopping = true;
-
-    /// <summary>The announcement is over: what the server asks from now on is its stop.</summary>
-    public void OnServerStopping()
-    {
-        var connections = GetTracked();
-        var isOver = Array.ConvertAll(connections, static connection => connection.Result is not null); // Outside the lock: it takes each connection's own.
-        Drain? ignored = null;
-        Drain? rest = null;
-        lock (_context.Lock)
-        {
-            _serverStops = true;
-            _serverStopsAt = _context.Time.GetTimestamp();
-            if (_whole?.IsOver_NeedsLock != true)
-            {
-                return;
-            }
-
-            // A drain while the server went on serving has ended before. What is left are handlers that ignored its abort, and need not be waited for again, and connections that came later.
-            for (var i = 0; i < connections.Length; i++)
-            {
-                if (_connections.Contains(connections[i]))
-                {
-                    var drain = isOver[i]
-                        ? ignored ??= CreateDrain_NeedsLock(CloseReason.HostStopping, TimeSpan.Zero, TimeSpan.Zero, LogLevel.Debug)
-                        : rest ??= CreateLate_NeedsLock();
-                    drain.Join_NeedsLock(connections[i]);
-                }
-            }
-        }
-
-        ignored?.Start();
-        rest?.Start();
     }
 
     /// <summary>Begins the drain of the whole server, unless it has begun.</summary>
@@ -231,7 +195,8 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
                 return;
             }
 
-            _whole = whole = CreateDrain_NeedsLock(reason, _context.Options.SpreadWindow, _context.Options.DrainTimeout);
+            _whole = whole = CreateDrain_NeedsLock(
+                reason, _context.Options.SpreadWindow, _context.Options.DrainTimeout);
             whole.Join_NeedsLock(_connections);
         }
 
@@ -279,28 +244,6 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
         return await _whole!.Ended.ConfigureAwait(false);
     }
 
-    private async Task AnnounceOnceAsync(TaskCompletionSource announcement)
-    {
-        Log.DrainAnnounced(_context.Logger, ConnectionCount, _context.Options.AnnounceDelay.TotalSeconds);
-        if (_context.IsHostStopping)
-        {
-            var remaining = new DrainBudget(_context.Options).Total;
-            _context.Notifier.Notify($"STATUS=Announced that the server stops, {ConnectionCount} connections.\n{SystemdNotifier.ExtendTimeout(remaining)}");
-        }
-
-        try
-        {
-            _announced.Cancel(); // Here and now: whoever stops producing on it has done so before the first connection is asked to close.
-        }
-        catch (AggregateException exception)
-        {
-            Log.DrainCallbackFaulted(_context.Logger, exception);
-        }
-
-        await Task.Delay(_context.Options.AnnounceDelay, _context.Time, _hurry.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        announcement.SetResult();
-    }
-
     // The whole server drains: into its drain, or, once that has ended, into one for those that come later.
     private (Drain Drain, bool IsNew) JoinLate_NeedsLock(TrackedConnection connection)
     {
@@ -325,10 +268,12 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
             timeout = rest > TimeSpan.Zero ? rest : TimeSpan.Zero;
         }
 
-        return CreateDrain_NeedsLock(_serverStops ? CloseReason.HostStopping : CloseReason.Drain, TimeSpan.Zero, timeout, LogLevel.Debug);
+        return CreateDrain_NeedsLock(
+            _serverStops ? CloseReason.HostStopping : CloseReason.Drain, TimeSpan.Zero, timeout, LogLevel.Debug);
     }
 
-    private Drain CreateDrain_NeedsLock(CloseReason reason, TimeSpan window, TimeSpan timeout, LogLevel level = LogLevel.Information)
+    private Drain CreateDrain_NeedsLock(
+        CloseReason reason, TimeSpan window, TimeSpan timeout, LogLevel level = LogLevel.Information)
     {
         var drain = new Drain(_context, reason, window, _abortNow ? TimeSpan.Zero : timeout, level);
         _drains.RemoveAll(static drain => drain.IsOver_NeedsLock);

@@ -7,8 +7,15 @@ using Microsoft.Extensions.Options;
 
 namespace GracefulConnections.Draining;
 
-/// <summary>Where the drain meets the host: announces before anything stops, lets the server unbind and ask, and aborts when the operator or the host's own timeout says so.</summary>
-internal sealed class DrainHostedService(DrainCoordinator coordinator, IOptions<ServerDrainOptions> options, IServiceProvider services, ILoggerFactory? loggers = null)
+/// <summary>
+/// Where the drain meets the host: announces before anything stops, lets the server unbind and ask, and aborts when the
+/// operator or the host's own timeout says so.
+/// </summary>
+internal sealed class DrainHostedService(
+    DrainCoordinator coordinator,
+    IOptions<ServerDrainOptions> options,
+    IServiceProvider services,
+    ILoggerFactory? loggers = null)
     : IHostedLifecycleService, IDisposable
 {
     private readonly ILogger _logger = loggers?.CreateLogger(Log.Category) ?? NullLogger.Instance;
@@ -37,7 +44,8 @@ internal sealed class DrainHostedService(DrainCoordinator coordinator, IOptions<
         Register(PosixSignal.SIGTERM);
         Register(PosixSignal.SIGINT);
         Register(PosixSignal.SIGQUIT);
-        _registrations.Add(cancellationToken.UnsafeRegister(static state => ((DrainCoordinator)state!).AbortNow(), coordinator));
+        _registrations.Add(cancellationToken.UnsafeRegister(
+            static state => ((DrainCoordinator)state!).AbortNow(), coordinator));
         coordinator.OnHostStopping();
         await coordinator.AnnounceAsync().ConfigureAwait(false);
         coordinator.OnServerStopping();
@@ -45,7 +53,8 @@ internal sealed class DrainHostedService(DrainCoordinator coordinator, IOptions<
 
     public Task StopAsync(CancellationToken cancellationToken)
     {
-        // A server that stops before us has asked its connections already; for one that comes later, or never asks, this begins the drain.
+        // A server that stops before us has asked its connections already; for one that comes later, or never asks,
+        // this begins the drain.
         coordinator.BeginDraining(CloseReason.HostStopping);
         return Task.CompletedTask;
     }
@@ -83,7 +92,8 @@ internal sealed class DrainHostedService(DrainCoordinator coordinator, IOptions<
         }
         else if (!budget.FitsInto(gracePeriod))
         {
-            Log.GracePeriodTooShort(_logger, DrainBudget.GracePeriodVariable, gracePeriod.TotalSeconds, budget.ToString());
+            Log.GracePeriodTooShort(
+                _logger, DrainBudget.GracePeriodVariable, gracePeriod.TotalSeconds, budget.ToString());
         }
     }
 }

@@ -19,7 +19,8 @@ internal sealed class DrainTally
         _unacknowledgedBytes += result.UnacknowledgedBytes ?? 0;
     }
 
-    public DrainReport ToReport(TimeSpan duration, IReadOnlyList<TrackedConnectionInfo> aborted, int unendedHandlerCount) => new()
+    public DrainReport ToReport(
+        TimeSpan duration, IReadOnlyList<TrackedConnectionInfo> aborted, int unendedHandlerCount) => new()
     {
         Duration = duration,
         ConnectionCount = ConnectionCount,

@@ -4,7 +4,9 @@ using Microsoft.Extensions.Options;
 
 namespace GracefulConnections.Draining;
 
-/// <summary>Checks the options of the drain. Names every property that is wrong at once, with its rule and the value found.</summary>
+/// <summary>
+/// Checks the options of the drain. Names every property that is wrong at once, with its rule and the value found.
+/// </summary>
 internal sealed class ServerDrainOptionsValidator : IValidateOptions<ServerDrainOptions>
 {
     // The longest that CancellationTokenSource.CancelAfter takes, which the host's shutdown timeout goes through.
@@ -13,25 +15,50 @@ internal sealed class ServerDrainOptionsValidator : IValidateOptions<ServerDrain
     public ValidateOptionsResult Validate(string? name, ServerDrainOptions options)
     {
         var failures = new ValidateOptionsResultBuilder();
-        var announceDelay = Check(options.AnnounceDelay >= TimeSpan.Zero, "must be zero or more, and finite", options.AnnounceDelay, nameof(options.AnnounceDelay));
-        var drainTimeout = Check(options.DrainTimeout > TimeSpan.Zero, "must be positive and finite", options.DrainTimeout, nameof(options.DrainTimeout));
-        var spreadWindow = Check(options.SpreadWindow >= TimeSpan.Zero, "must be zero or more, and finite", options.SpreadWindow, nameof(options.SpreadWindow));
-        Check(IsPositiveOrInfinite(options.LingerIdleTimeout), "must be positive, or Timeout.InfiniteTimeSpan for the endpoint's own", options.LingerIdleTimeout, nameof(options.LingerIdleTimeout));
-        Check(IsPositiveOrInfinite(options.ReportInterval), "must be positive, or Timeout.InfiniteTimeSpan for no reports", options.ReportInterval, nameof(options.ReportInterval));
+        var announceDelay = Check(
+            options.AnnounceDelay >= TimeSpan.Zero,
+            "must be zero or more, and finite",
+            options.AnnounceDelay,
+            nameof(options.AnnounceDelay));
+        var drainTimeout = Check(
+            options.DrainTimeout > TimeSpan.Zero,
+            "must be positive and finite",
+            options.DrainTimeout,
+            nameof(options.DrainTimeout));
+        var spreadWindow = Check(
+            options.SpreadWindow >= TimeSpan.Zero,
+            "must be zero or more, and finite",
+            options.SpreadWindow,
+            nameof(options.SpreadWindow));
+        Check(
+            IsPositiveOrInfinite(options.LingerIdleTimeout),
+            "must be positive, or Timeout.InfiniteTimeSpan for the endpoint's own",
+            options.LingerIdleTimeout,
+            nameof(options.LingerIdleTimeout));
+        Check(
+            IsPositiveOrInfinite(options.ReportInterval),
+            "must be positive, or Timeout.InfiniteTimeSpan for no reports",
+            options.ReportInterval,
+            nameof(options.ReportInterval));
         if (drainTimeout && spreadWindow)
         {
             Check(
                 options.SpreadWindow < options.DrainTimeout,
-                $"must be less than DrainTimeout ({options.DrainTimeout:c}), or the last connections are aborted before they are asked to close",
+                $"must be less than DrainTimeout ({options.DrainTimeout:c}), "
+                + "or the last connections are aborted before they are asked to close",
                 options.SpreadWindow,
                 nameof(options.SpreadWindow));
         }
 
-        if (announceDelay && drainTimeout && options.AnnounceDelay > LongestTotal - Min(options.DrainTimeout, LongestTotal) - Drain.ExitTime)
+        if (announceDelay
+            && drainTimeout
+            && options.AnnounceDelay > LongestTotal - Min(options.DrainTimeout, LongestTotal) - Drain.ExitTime)
         {
             failures.AddError(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{nameof(ServerDrainOptions)}: AnnounceDelay {options.AnnounceDelay:c} + DrainTimeout {options.DrainTimeout:c} + {Drain.ExitTime:c} for aborted connections and the exit must be at most {LongestTotal:c}, the longest shutdown timeout a host can have."));
+                $"{nameof(ServerDrainOptions)}: AnnounceDelay {options.AnnounceDelay:c} + DrainTimeout "
+                + $"{options.DrainTimeout:c} + {Drain.ExitTime:c} for aborted connections and the exit must be "
+                + $"at most {LongestTotal:c}, the longest shutdown timeout a host can have."));
         }
 
         return failures.Build();
@@ -40,14 +67,16 @@ internal sealed class ServerDrainOptionsValidator : IValidateOptions<ServerDrain
         {
             if (!isValid)
             {
-                failures.AddError($"{nameof(ServerDrainOptions)}: {property} {rule}, but was {OptionText.Spell(value)}.");
+                failures.AddError(
+                    $"{nameof(ServerDrainOptions)}: {property} {rule}, but was {OptionText.Spell(value)}.");
             }
 
             return isValid;
         }
     }
 
-    private static bool IsPositiveOrInfinite(TimeSpan value) => value > TimeSpan.Zero || value == Timeout.InfiniteTimeSpan;
+    private static bool IsPositiveOrInfinite(TimeSpan value) =>
+        value > TimeSpan.Zero || value == Timeout.InfiniteTimeSpan;
 
     private static TimeSpan Min(TimeSpan a, TimeSpan b) => a < b ? a : b;
 }

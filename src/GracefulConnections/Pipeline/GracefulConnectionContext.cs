@@ -6,8 +6,9 @@ using Microsoft.AspNetCore.Http.Features;
 namespace GracefulConnections.Pipeline;
 
 /// <summary>
-/// The connection as everything behind the middleware sees it. It is the server's own in all but two ways: a handler that disposes
-/// it ends it as one that returns, and the server's own close by FIN, <c>Abort(null)</c>, is told from an abort.
+/// The connection as everything behind the middleware sees it. It is the server's own in all but two ways: a handler
+/// that disposes it ends it as one that returns, and the server's own close by FIN, <c>Abort(null)</c>, is told from an
+/// abort.
 /// </summary>
 internal sealed class GracefulConnectionContext(ConnectionContext inner, GracefulConnection owner) : ConnectionContext
 {

@@ -11,7 +11,8 @@ using Microsoft.Extensions.Options;
 namespace GracefulConnections.Pipeline;
 
 /// <summary>Runs the handler on a connection that closes gracefully, then closes it.</summary>
-internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseScope scope, DrainCoordinator? drain = null, MiddlewareOrder order = default)
+internal sealed class GracefulShutdownMiddleware(
+    ConnectionDelegate next, CloseScope scope, DrainCoordinator? drain = null, MiddlewareOrder order = default)
 {
     private readonly ConcurrentDictionary<Action<ILogger>, bool> _logged = [];
 
@@ -39,7 +40,7 @@ internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseS
             }
 
             var middleware = new GracefulShutdownMiddleware(next, scope, drain, order);
-            if (order is { HasTls: true, HasGraceful: false })
+            if (order is { HasTls: true, HasGraceful: false, HasHttp: false })
             {
                 middleware.LogPosition(Log.TlsIsInside);
             }
@@ -50,7 +51,8 @@ internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseS
 
     /// <summary>Runs a handler on a connection that no endpoint's middleware closes.</summary>
     /// <exception cref="InvalidOperationException">One does, and there is no TLS between.</exception>
-    public static async Task<CloseResult> RunAsync(ConnectionContext connection, CloseScope scope, Func<ConnectionContext, Task> handler)
+    public static async Task<CloseResult> RunAsync(
+        ConnectionContext connection, CloseScope scope, Func<ConnectionContext, Task> handler)
     {
         Task<CloseResult>? closed = null;
         await new GracefulShutdownMiddleware(Run, scope).OnConnectionAsync(connection).ConfigureAwait(false);
@@ -68,26 +70,27 @@ internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseS
         using var graceful = new GracefulConnection(connection, scope, drain, order);
         if (graceful.LeftToServer != LeftToServerReason.None)
         {
-            LogPosition(graceful.LeftToServer == LeftToServerReason.WrittenBefore ? Log.WrittenBefore : Log.TransportIsWrapped);
+            LogPosition(
+                graceful.LeftToServer == LeftToServerReason.WrittenBefore ? Log.WrittenBefore : Log.TransportIsWrapped);
         }
 
         Exception? end = null;
         try
         {
-            if (!graceful.IsTracked)
+            if (graceful.Member is not { } member)
             {
                 await next(graceful.Context).ConfigureAwait(false);
             }
             else
             {
-                await graceful.RunAsync(next).ConfigureAwait(false);
-                if (graceful.IsAbandoned)
+                await member.RunAsync(next).ConfigureAwait(false);
+                if (member.IsAbandoned)
                 {
                     await graceful.CloseAbandonedAsync().ConfigureAwait(false);
                     return;
                 }
 
-                await graceful.Handler.ConfigureAwait(false);
+                await member.Handler.ConfigureAwait(false);
             }
         }
         catch (Exception exception) when (graceful.IsEndOfConnection(exception))
@@ -101,7 +104,7 @@ internal sealed class GracefulShutdownMiddleware(ConnectionDelegate next, CloseS
             throw; // To the server's log.
         }
 
-        if (graceful.LacksCloseNotify)
+        if (graceful.LacksCloseNotify && !order.HasHttp)
         {
             LogPosition(Log.TlsIsInside);
         }

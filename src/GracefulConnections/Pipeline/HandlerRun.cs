@@ -4,9 +4,11 @@ using Microsoft.AspNetCore.Connections;
 namespace GracefulConnections.Pipeline;
 
 /// <summary>
-/// A handler's run in a work item of its own, which the server need not wait for: neither a task that never completes nor a handler that blocks its thread can hold a host that stops.
+/// A handler's run in a work item of its own, which the server need not wait for: neither a task that never completes
+/// nor a handler that blocks its thread can hold a host that stops.
 /// </summary>
-internal sealed class HandlerRun(ConnectionDelegate next, ConnectionContext connection) : IThreadPoolWorkItem, IValueTaskSource
+internal sealed class HandlerRun(ConnectionDelegate next, ConnectionContext connection)
+    : IThreadPoolWorkItem, IValueTaskSource
 {
     // With it go the log scopes of the server.
     private readonly ExecutionContext? _context = ExecutionContext.Capture();
@@ -61,10 +63,12 @@ internal sealed class HandlerRun(ConnectionDelegate next, ConnectionContext conn
 
     ValueTaskSourceStatus IValueTaskSource.GetStatus(short token) => _end.GetStatus(token);
 
-    void IValueTaskSource.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+    void IValueTaskSource.OnCompleted(
+        Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _end.OnCompleted(continuation, state, token, flags);
 
-    private bool TryLeave(State state) => Interlocked.CompareExchange(ref _state, (int)state, (int)State.Running) == (int)State.Running;
+    private bool TryLeave(State state) =>
+        Interlocked.CompareExchange(ref _state, (int)state, (int)State.Running) == (int)State.Running;
 
     private void Start()
     {
@@ -75,11 +79,13 @@ internal sealed class HandlerRun(ConnectionDelegate next, ConnectionContext conn
 
         try
         {
-            Handler = next(connection) ?? throw new InvalidOperationException("The connection's handler returned no task.");
+            Handler = next(connection)
+                ?? throw new InvalidOperationException("The connection's handler returned no task.");
         }
         catch (Exception exception)
         {
-            Handler = Task.FromException(exception); // A handler that throws before its first await; the middleware awaits the task.
+            // A handler that throws before its first await. The middleware awaits the task.
+            Handler = Task.FromException(exception);
         }
 
         if (Handler.IsCompleted)

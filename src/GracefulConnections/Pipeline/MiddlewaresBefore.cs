@@ -1,16 +1,13 @@
-using System.Diagnostics.CodeAnalysis;
-using System.Reflection;
 using Microsoft.AspNetCore.Connections;
 
 namespace GracefulConnections.Pipeline;
 
 /// <summary>
-/// Looks at what was added to an endpoint before us, by building that part of its pipeline once. What is built so is thrown away.
+/// Looks at what was added to an endpoint before <c>UseGracefulShutdown()</c>, by building that part of its pipeline
+/// once. What is built so is thrown away.
 /// </summary>
 internal static class MiddlewaresBefore
 {
-    private const int MaxDepth = 64; // A chain that leads back to itself would be endless.
-
     [ThreadStatic]
     private static ConnectionDelegate? _looksFor;
 
@@ -18,7 +15,9 @@ internal static class MiddlewaresBefore
     public static bool IsLooking => _looksFor is not null;
 
     /// <returns>Whether there is any middleware.</returns>
-    /// <exception cref="InvalidOperationException">One of them ends the pipeline, so that nothing added later ever runs.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// One of them ends the pipeline, so that nothing added later ever runs.
+    /// </exception>
     public static bool Look(IConnectionBuilder builder)
     {
         var here = new Here();
@@ -49,36 +48,26 @@ internal static class MiddlewaresBefore
         return true;
     }
 
-    // Run() and UseConnectionHandler() never call what comes after them. Both keep what they run in a closure of this class,
-    // which also keeps the delegate that is made of it.
+    // Run() and UseConnectionHandler() never call what comes after them. Both keep what they run in a closure of
+    // ConnectionBuilderExtensions, which also keeps the delegate that is made of it.
     private static void ThrowIfTerminal(ConnectionDelegate first)
     {
-        ConnectionDelegate? current = first;
-        for (var depth = 0; current?.Target is { } middleware && depth < MaxDepth; depth++)
+        foreach (var (middleware, kept) in MiddlewareChain.From(first))
         {
-            var kept = GetFields(middleware).ToList();
             if (middleware.GetType().DeclaringType == typeof(ConnectionBuilderExtensions)
-                && !kept.OfType<ConnectionDelegate>().Any(other => other != current)
+                && !kept.OfType<ConnectionDelegate>().Any(other => other.Target != middleware)
                 && kept.OfType<Func<ConnectionContext, Task>>().Any())
             {
                 throw new InvalidOperationException(
-                    "UseGracefulShutdown() was called after Run() or UseConnectionHandler(), which end an endpoint's pipeline, so it "
-                    + "would never run. Call UseGracefulShutdown() first, then UseHttps() or other middlewares, and "
-                    + "Run() or UseConnectionHandler() last.");
+                    "UseGracefulShutdown() was called after Run() or UseConnectionHandler(), which end an endpoint's "
+                    + "pipeline, so it would never run. Call UseGracefulShutdown() first, then UseHttps() or other "
+                    + "middlewares, and Run() or UseConnectionHandler() last.");
             }
-
-            current = kept.OfType<ConnectionDelegate>().FirstOrDefault(other => other != current);
         }
     }
 
-    [UnconditionalSuppressMessage("Trimming", "IL2075", Justification = "A field that was trimmed away hides no more than a hint.")]
-    private static IEnumerable<object?> GetFields(object middleware) =>
-        middleware.GetType()
-            .GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic)
-            .Select(field => field.GetValue(middleware));
-
-    // Where what we look at ends: an object of its own for each look, so that no other's end is taken for it. A middleware may keep
-    // the first one that it gets to call, so calls go on to the pipeline that the server builds.
+    // The end of the part that is built. Each look has an object of its own, because another look's end must not be
+    // mistaken for it. A middleware may keep the first delegate that it is given, so calls go on to the real pipeline.
     private sealed class Here
     {
         public ConnectionDelegate? Next { get; set; }

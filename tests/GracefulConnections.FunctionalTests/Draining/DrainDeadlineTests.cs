@@ -1,4 +1,8 @@
+using System.Net.Sockets;
 using GracefulConnections.FunctionalTests.Support;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
 namespace GracefulConnections.FunctionalTests.Draining;
@@ -88,6 +92,43 @@ public class DrainDeadlineTests
             StringComparison.Ordinal);
         Assert.Contains(aborted.ConnectionId, warning.Message, StringComparison.Ordinal);
         AssertKestrelAbortedNothing(log);
+    }
+
+    // A Unix domain socket's client chooses its own address, which is any text.
+    [Fact]
+    public async Task DrainTimeout_AddressOfThePeerHoldsALineBreak_StaysOneLine()
+    {
+        using var log = new CapturedLog();
+        var name = $"graceful-{Guid.NewGuid():N}";
+        var path = Path.Combine(Path.GetTempPath(), $"{name[..20]}\nwarn: \u001B[31mforged");
+        await using var server = await TestServer.StartAsync(
+            new UnixDomainSocketEndPoint(Path.Combine(Path.GetTempPath(), $"{name}-longer-than-the-peers.sock")),
+            static (_, endpoint) => endpoint.UseGracefulShutdown().Run(static connection => connection.ReadToEndAsync()),
+            builder =>
+            {
+                TestServer.AddPatientDrain(builder, static drain => drain.DrainTimeout = Short);
+                builder.Services.Configure<GracefulCloseOptions>(
+                    static options => options.CancelReadOnCloseRequest = false);
+                builder.Logging.AddProvider(log);
+            });
+        try
+        {
+            using var peer = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            peer.Bind(new UnixDomainSocketEndPoint(path));
+            await peer.ConnectAsync(server.EndPoint, TestContext.Current.CancellationToken);
+            await Eventually.IsTrueAsync(() => server.Drain.ConnectionCount == 1);
+
+            await server.StopAndReportAsync();
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+
+        var told = log.Entries.Where(static entry => entry.Message.Contains("forged", StringComparison.Ordinal)).ToList();
+        Assert.NotEmpty(told);
+        Assert.All(told, entry => Assert.Contains(@"\u000Awarn: \u001B[31mforged", entry.Message, StringComparison.Ordinal));
+        Assert.All(told, entry => Assert.DoesNotContain(entry.Message, char.IsControl));
     }
 
     [Fact]

@@ -1,9 +1,11 @@
 using System.Net;
 using System.Text;
+using GracefulConnections.FunctionalTests.Http;
 using GracefulConnections.FunctionalTests.Support;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -178,6 +180,27 @@ public class MiddlewareOrderTests
         }
 
         Assert.Equal([(TransportIsWrapped, LogLevel.Warning)], Told(log));
+    }
+
+    [Fact]
+    public async Task Log_HttpFollows_TellsNothing()
+    {
+        using var log = new CapturedLog();
+        await using var server = await HttpServer.StartAsync(
+            static context => context.Response.WriteAsync("served"),
+            TlsPlacement.Outside,
+            build: builder => builder.Logging.AddProvider(log));
+        using (var handler = new SocketsHttpHandler())
+        using (var client = new HttpClient(handler))
+        {
+            handler.SslOptions.RemoteCertificateValidationCallback =
+                static (_, certificate, _, _) => TestCertificate.Server.Equals(certificate);
+            var url = new Uri($"https://127.0.0.1:{server.Port}/");
+            Assert.Equal("served", await client.GetStringAsync(url, TestContext.Current.CancellationToken));
+        }
+
+        await server.NextResultAsync(); // The connection has ended, and with it the moment to tell.
+        Assert.Empty(Told(log));
     }
 
     private static bool IsLegal(string order) =>

@@ -21,7 +21,7 @@ public class CloseOutcomeTests
         endpoint.Time.Advance(Second);
         connection.Peer.HalfClose();
 
-        Assert.Equal(new CloseResult(CloseReason.HandlerCompleted, CloseOutcome.Graceful, Second, DiscardedBytes: 4, UnacknowledgedBytes: null), await connection.EndAsync());
+        Assert.Equal(new CloseResult { Reason = CloseReason.HandlerCompleted, Outcome = CloseOutcome.Graceful, Duration = Second, DiscardedBytes = 4 }, await connection.EndAsync());
         Assert.Equal(CloseState.Closed, connection.State);
         Assert.Null(connection.Peer.AbortReason);
         Assert.Equal(0, endpoint.Scope.ClosingSweeper.Count);
@@ -37,7 +37,7 @@ public class CloseOutcomeTests
 
         connection.Return();
 
-        Assert.Equal(new CloseResult(CloseReason.HandlerCompleted, CloseOutcome.Graceful, TimeSpan.Zero, DiscardedBytes: 7, UnacknowledgedBytes: null), await connection.EndAsync());
+        Assert.Equal(new CloseResult { Reason = CloseReason.HandlerCompleted, Outcome = CloseOutcome.Graceful, DiscardedBytes = 7 }, await connection.EndAsync());
     }
 
     [Fact]
@@ -87,7 +87,7 @@ public class CloseOutcomeTests
         endpoint.Time.Advance(endpoint.Options.FlushStallTimeout);
 
         Assert.Equal(
-            new CloseResult(CloseReason.HandlerCompleted, CloseOutcome.FlushTimedOut, endpoint.Options.FlushStallTimeout, DiscardedBytes: 0, UnacknowledgedBytes: null),
+            new CloseResult { Reason = CloseReason.HandlerCompleted, Outcome = CloseOutcome.FlushTimedOut, Duration = endpoint.Options.FlushStallTimeout },
             await connection.EndAsync());
         await AssertAbortedAsync(connection);
     }
@@ -121,7 +121,7 @@ public class CloseOutcomeTests
         }
 
         var end = await connection.EndAsync();
-        Assert.Equal(new CloseResult(CloseReason.HandlerCompleted, CloseOutcome.CloseTimedOut, endpoint.Options.CloseTimeout, steps, null), end);
+        Assert.Equal(new CloseResult { Reason = CloseReason.HandlerCompleted, Outcome = CloseOutcome.CloseTimedOut, Duration = endpoint.Options.CloseTimeout, DiscardedBytes = steps }, end);
         Assert.Equal(120, steps);
         Assert.Null(connection.Peer.AbortReason);
     }

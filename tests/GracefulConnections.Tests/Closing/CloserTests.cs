@@ -247,7 +247,7 @@ public sealed class CloserTests : IAsyncDisposable
         _endpoint.Time.Advance(Second);
 
         var end = await closing.WithinLimit();
-        Assert.Equal(new CloseResult(CloseReason.HandlerCompleted, CloseOutcome.CloseTimedOut, Second, 0, 99), end);
+        Assert.Equal(new CloseResult { Reason = CloseReason.HandlerCompleted, Outcome = CloseOutcome.CloseTimedOut, Duration = Second, UnacknowledgedBytes = 99 }, end);
     }
 
     [Fact]
@@ -349,7 +349,7 @@ public sealed class CloserTests : IAsyncDisposable
         sut.Evict();
 
         Assert.Same(before, sut.Closed);
-        Assert.Equal(new CloseResult(CloseReason.PeerReset, CloseOutcome.PeerReset, TimeSpan.Zero, 0, 0), await before.WithinLimit());
+        Assert.Equal(new CloseResult { Reason = CloseReason.PeerReset, Outcome = CloseOutcome.PeerReset, UnacknowledgedBytes = 0 }, await before.WithinLimit());
     }
 
     [Fact]

@@ -116,7 +116,7 @@ public class GracefulMetricsTests
         var meters = new RecordingMeters();
         var sut = new GracefulMetrics(meters);
 
-        sut.Closed(new CloseResult(CloseReason.Drain, CloseOutcome.FlushTimedOut, TimeSpan.Zero, DiscardedBytes: 0, UnacknowledgedBytes: 123), wasClosing: true);
+        sut.Closed(new CloseResult { Reason = CloseReason.Drain, Outcome = CloseOutcome.FlushTimedOut, UnacknowledgedBytes = 123 }, wasClosing: true);
 
         Assert.Equal([new RecordingMeters.Measured("graceful.close.unacknowledged", 123, "graceful.close.outcome=flush_timed_out")], meters.Of("graceful.close.unacknowledged"));
         Assert.Equal(-1, meters.SumOf("graceful.connections.closing"));
@@ -129,7 +129,7 @@ public class GracefulMetricsTests
     {
         var meters = new RecordingMeters();
 
-        new GracefulMetrics(meters).Closed(new CloseResult(CloseReason.Drain, CloseOutcome.Graceful, TimeSpan.Zero, 0, unacknowledgedBytes), wasClosing: false);
+        new GracefulMetrics(meters).Closed(new CloseResult { Reason = CloseReason.Drain, Outcome = CloseOutcome.Graceful, UnacknowledgedBytes = unacknowledgedBytes }, wasClosing: false);
 
         Assert.Empty(meters.Of("graceful.close.unacknowledged"));
     }

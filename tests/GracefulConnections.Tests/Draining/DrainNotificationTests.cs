@@ -63,7 +63,7 @@ public sealed class DrainNotificationTests : IDisposable
 
     private static void Remove(Drain drain, FakeTrackedConnection connection)
     {
-        if (drain.Remove_NeedsLock(connection, new CloseResult(CloseReason.Drain, CloseOutcome.Graceful, TimeSpan.Zero, 0, null)))
+        if (drain.Remove_NeedsLock(connection, new CloseResult { Reason = CloseReason.Drain, Outcome = CloseOutcome.Graceful }))
         {
             drain.End();
         }

@@ -13,8 +13,6 @@ public class CloseRequestTests
     public static TheoryData<CloseReason> ReasonsToRequest =>
         [CloseReason.HostStopping, CloseReason.Drain, CloseReason.IdleTimeout, CloseReason.MaxConnectionAge, CloseReason.Application];
 
-    public static TheoryData<CloseReason> ReasonsToObserve => [CloseReason.HandlerCompleted, CloseReason.HandlerFaulted, CloseReason.PeerReset, (CloseReason)99, (CloseReason)(-1)];
-
     [Theory]
     [MemberData(nameof(ReasonsToRequest))]
     public async Task RequestClose_ReasonToRequest_IsTheReasonOfTheClose(CloseReason reason)
@@ -27,24 +25,6 @@ public class CloseRequestTests
         Assert.Equal(CloseState.Open, connection.State);
         await AssertEndsAsync(connection, reason);
     }
-
-    [Theory]
-    [MemberData(nameof(ReasonsToObserve))]
-    public async Task RequestClose_ReasonToObserve_ThrowsAndRequestsNothing(CloseReason reason)
-    {
-        var connection = new TestEndpoint().Serve();
-
-        var exception = Assert.Throws<ArgumentOutOfRangeException>(nameof(reason), () => connection.Feature.RequestClose(reason));
-
-        Assert.Equal(reason, exception.ActualValue);
-        Assert.False(connection.Feature.CloseRequested.IsCancellationRequested);
-        await AssertEndsAsync(connection, CloseReason.HandlerCompleted);
-    }
-
-    [Fact]
-    public void Reasons_EveryOne_IsToBeRequestedOrObserved() => Assert.Equal(
-        Enum.GetValues<CloseReason>(),
-        ReasonsToRequest.Concat(ReasonsToObserve).Select(row => row.Data).Where(Enum.IsDefined).Order());
 
     [Fact]
     public async Task RequestClose_NoReason_IsApplication()

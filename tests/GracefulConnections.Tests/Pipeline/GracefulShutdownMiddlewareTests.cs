@@ -435,7 +435,7 @@ public class GracefulShutdownMiddlewareTests
         Assert.IsType<InvalidTimeZoneException>(connection.Peer.AbortReason?.InnerException);
         connection.Return();
         Assert.Equal(
-            new CloseResult(CloseReason.HandlerFaulted, CloseOutcome.Aborted, TimeSpan.Zero, 0, null),
+            new CloseResult { Reason = CloseReason.HandlerFaulted, Outcome = CloseOutcome.Aborted },
             await connection.EndAsync());
         await Assert.ThrowsAsync<ConnectionAbortedException>(connection.Peer.ReceiveToEndAsync);
     }
@@ -537,7 +537,7 @@ public class GracefulShutdownMiddlewareTests
         connection.Peer.Reset();
 
         Assert.Equal(CloseState.Aborted, connection.State);
-        Assert.Equal(new CloseResult(CloseReason.PeerReset, CloseOutcome.PeerReset, TimeSpan.Zero, 0, null), await connection.Feature.Closed.WithinLimit());
+        Assert.Equal(new CloseResult { Reason = CloseReason.PeerReset, Outcome = CloseOutcome.PeerReset }, await connection.Feature.Closed.WithinLimit());
         Assert.False(connection.Running.IsCompleted);
         connection.Return();
         await connection.EndAsync();

@@ -16,6 +16,6 @@ public class CloserStressTests
 
         // Whose end is left to the server has an output of another kind.
         Assert.Equal(
-            Enum.GetValues<CloseOutcome>().Where(static outcome => outcome != CloseOutcome.LeftToServer), met.Keys.Order());
+            Enum.GetValues<CloseOutcome>().Except([CloseOutcome.None, CloseOutcome.LeftToServer]), met.Keys.Order());
     }
 }

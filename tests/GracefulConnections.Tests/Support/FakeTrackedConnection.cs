@@ -184,7 +184,7 @@ internal sealed class FakeTrackedConnection(DrainCoordinator coordinator, TimePr
             if (_result is null)
             {
                 CurrentState = outcome is CloseOutcome.Graceful or CloseOutcome.Acknowledged ? CloseState.Closed : CloseState.Aborted;
-                _result = new CloseResult(AskReason ?? CloseReason.HandlerCompleted, outcome, TimeSpan.Zero, DiscardedBytes, UnacknowledgedBytes);
+                _result = new CloseResult { Reason = AskReason ?? CloseReason.HandlerCompleted, Outcome = outcome, DiscardedBytes = DiscardedBytes, UnacknowledgedBytes = UnacknowledgedBytes };
             }
         }
     }

@@ -37,7 +37,7 @@ internal sealed class SocketSequence(
             await books.DoAsync(step);
         }
 
-        feature.RequestClose(CloseReason.Drain); // So that a handler that waits for more comes to its end.
+        feature.RequestClose(); // So that a handler that waits for more comes to its end.
         await books.EndAsync(script.End, handler, feature.Closed);
         var result = await feature.Closed.WaitAsync(TestServer.TestLimit);
         handlers.TryRemove(port, out _);

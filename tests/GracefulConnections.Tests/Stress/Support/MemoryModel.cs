@@ -2,6 +2,7 @@ using System.IO.Pipelines;
 using GracefulConnections.Closing;
 using GracefulConnections.Diagnostics;
 using GracefulConnections.Pipeline;
+using GracefulConnections.Tests.Support;
 using GracefulConnections.Transport;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;

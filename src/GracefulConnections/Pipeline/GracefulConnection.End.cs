@@ -1,0 +1,152 @@
+using GracefulConnections.Diagnostics;
+using GracefulConnections.Transport;
+using Microsoft.AspNetCore.Connections;
+
+namespace GracefulConnections.Pipeline;
+
+/// <content>What happens when the handler has ended.</content>
+internal sealed partial class GracefulConnection
+{
+    private Task? _disposal;
+    private Func<ConnectionContext, CloseReason, CancellationToken, ValueTask>? _goodbye;
+
+    /// <summary>Adds the handler's own goodbye, said before the endpoint's.</summary>
+    public void AddGoodbye(Func<ConnectionContext, CloseReason, CancellationToken, ValueTask> goodbye)
+    {
+        var endpoints = _goodbye;
+        _goodbye = endpoints is null
+            ? goodbye
+            : async (connection, reason, cancellationToken) =>
+            {
+                await goodbye(connection, reason, cancellationToken).ConfigureAwait(false);
+                await endpoints(connection, reason, cancellationToken).ConfigureAwait(false);
+            };
+    }
+
+    /// <summary>Closes after the handler returned, or ended by an exception that is as good as a return.</summary>
+    /// <param name="end">That exception.</param>
+    public ValueTask CloseAsync(Exception? end = null)
+    {
+        if (_disposal is not null)
+        {
+            return new ValueTask(_disposal);
+        }
+
+        var reason = _transport.Input.ResetSeen ? CloseReason.PeerReset : CloseReason.HandlerCompleted;
+        return CloseAsync(reason, EndKind(isFault: end is not null), end);
+    }
+
+    /// <summary>Closes after the handler threw.</summary>
+    public ValueTask CloseFaultedAsync(Exception exception)
+    {
+        if (_disposal is not null)
+        {
+            return new ValueTask(_disposal);
+        }
+
+        // By that exception a handler learns that the application aborted the connection under it.
+        var reason = exception is ConnectionAbortedException ? CloseReason.Application : CloseReason.HandlerFaulted;
+
+        // One that has closed gracefully inside of TLS was told to, although its handler threw.
+        var end = EndKind(isFault: true);
+        if (end == LeftOver.Send && Inner is not { State: CloseState.Closed })
+        {
+            end = _scope.Options.AbortOnHandlerFault ? LeftOver.SendThenReset
+                : _isInsideTls && !_transport.IsLeftToServer ? LeftOver.SendThenClose
+                : end;
+        }
+
+        // No goodbye: nobody knows in the middle of what it threw.
+        return CloseAsync(reason, end, exception, saysGoodbye: false);
+    }
+
+    /// <summary>The handler disposes its connection, which ends as if the handler had returned.</summary>
+    public void DisposeByHandler() =>
+        _disposal ??= CloseAsync(CloseReason.HandlerCompleted, EndKind(isFault: false), null).AsTask();
+
+    /// <summary>The server closes the socket by FIN itself.</summary>
+    public void OnClosingByServer() => Closer.OnClosingByServer();
+
+    /// <summary>
+    /// Returns whether <paramref name="exception"/> is how the handler was told that its connection has ended. Then it
+    /// is no fault of the handler's, but as good as a return.
+    /// </summary>
+    public bool IsEndOfConnection(Exception exception)
+    {
+        var input = _transport.Input;
+        if (IsCloseRequested
+            && ExceptionChain.Contains(exception, static inner => inner is OperationCanceledException))
+        {
+            return true;
+        }
+
+        if (input.EndHanded && ExceptionChain.IsOrHolds<EndOfStreamException>(exception))
+        {
+            return true;
+        }
+
+        return (input.ResetSeen || State == CloseState.Aborted)
+            && ExceptionChain.Contains(
+                exception,
+                inner => inner is ConnectionResetException or ConnectionAbortedException
+                    || ReferenceEquals(inner, input.ResetException));
+    }
+
+    /// <summary>Closes after the handler was abandoned. What it wrote to stays out of the memory pool.</summary>
+    public ValueTask CloseAbandonedAsync()
+    {
+        Closer.OnHandlerReturned(CloseReason.HostStopping);
+        _limits?.Stop();
+        Closer.Abort();
+        return _disposal is null ? Closer.CloseAsync(LeftOver.Abandon) : new ValueTask(_disposal);
+    }
+
+    // Where a part is known to be missing, nothing may look like a complete end.
+    private LeftOver EndKind(bool isFault) =>
+        _transport.Input.IsCutOff || (isFault && Closer.HasOpenScope) ? LeftOver.SendThenReset : LeftOver.Send;
+
+    private ValueTask CloseAsync(CloseReason reason, LeftOver leftOver, Exception? fault, bool saysGoodbye = true)
+    {
+        _heartbeat?.Stop();
+        Closer.OnHandlerReturned(reason, Inner?.Closer, leftOver == LeftOver.SendThenReset ? fault : null);
+        _limits?.Stop();
+        if (_goodbye is null || !saysGoodbye || !IsCloseRequested)
+        {
+            return Closer.CloseAsync(leftOver);
+        }
+
+        if (!IsAroundTls)
+        {
+            return CloseWithGoodbyeAsync(_goodbye, leftOver);
+        }
+
+        if (Inner is null)
+        {
+            Log.GoodbyeOutsideTls(_scope.Logger, _connection.ConnectionId); // Here it would be plaintext.
+        }
+
+        return Closer.CloseAsync(leftOver);
+    }
+
+    private async ValueTask CloseWithGoodbyeAsync(
+        Func<ConnectionContext, CloseReason, CancellationToken, ValueTask> goodbye, LeftOver leftOver)
+    {
+        await Closer.SayGoodbyeAsync(SayAsync).ConfigureAwait(false);
+        await Closer.CloseAsync(leftOver).ConfigureAwait(false);
+
+        async ValueTask SayAsync(CloseReason reason, CancellationToken cancellationToken)
+        {
+            if (Member is not null)
+            {
+                // As the handler: one that blocks its thread must not hold a host that stops.
+                await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+                if (cancellationToken.IsCancellationRequested)
+                {
+                    return; // No thread was free for it before its time was up.
+                }
+            }
+
+            await goodbye(Context, reason, cancellationToken).ConfigureAwait(false);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+using GracefulConnections.Closing;
+using GracefulConnections.Diagnostics;
+using GracefulConnections.Transport;
+using Microsoft.AspNetCore.Connections;
+
+namespace GracefulConnections.Pipeline;
+
+/// <summary>
+/// With <see cref="GracefulCloseOptions.AllowHalfOpen"/>: the <c>ConnectionClosed</c> of a connection that is over only
+/// when both directions are. The server's own token fires on the peer's FIN already.
+/// </summary>
+internal sealed class HalfOpenToken(ConnectionContext connection, CloseScope scope)
+{
+    private readonly CancellationToken _original = connection.ConnectionClosed;
+    private ConnectionTransport _transport;
+    private Closer? _closer;
+    private CancellationTokenRegistration _inputEnded;
+
+    private CancellationTokenSource Over { get; } = new();
+
+    /// <summary>Puts the token in front of the server's own.</summary>
+    public void Attach(in ConnectionTransport transport, Closer closer)
+    {
+        _transport = transport;
+        _closer = closer;
+        connection.ConnectionClosed = Over.Token;
+
+        // The server's token fires when its receive loop ends: on the peer's FIN, which is not the end here, and on
+        // everything that is.
+        _inputEnded = _original.UnsafeRegister(static state => ((HalfOpenToken)state!).SignalIfOver(), this);
+    }
+
+    /// <summary>Gives the connection its own token back.</summary>
+    public void Restore()
+    {
+        _inputEnded.Dispose();
+        connection.ConnectionClosed = _original;
+    }
+
+    /// <summary>
+    /// Notices what nobody else does: a reset behind the peer's FIN, and one behind bytes that the handler does not
+    /// read, so that the server does not receive either.
+    /// </summary>
+    /// <returns>Whether the connection is over.</returns>
+    public bool NoticeEnd()
+    {
+        if (_transport.Probe?.HasUnnoticedReset() == true)
+        {
+            _closer!.OnFaulted( // Signals as well.
+                new ConnectionResetException("The peer reset the connection while nothing was read or sent."));
+            return true;
+        }
+
+        if (!_original.IsCancellationRequested || !IsOver())
+        {
+            return false;
+        }
+
+        Signal();
+        return true;
+    }
+
+    /// <summary>The connection is over. The callbacks are the application's, so they run on the thread pool.</summary>
+    public void Signal() =>
+        ThreadPool.UnsafeQueueUserWorkItem(static token => token.Cancel(), this, preferLocal: false);
+
+    private bool IsOver() => _transport.Probe?.IsOver(_transport.Output.GetDelivery().IsDelivered) ?? true;
+
+    private void SignalIfOver()
+    {
+        if (IsOver())
+        {
+            Signal();
+        }
+    }
+
+    private void Cancel()
+    {
+        try
+        {
+            Over.Cancel();
+        }
+        catch (AggregateException exception)
+        {
+            Log.CloseRequestCallbackFaulted(scope.Logger, connection.ConnectionId, exception);
+        }
+    }
+}
