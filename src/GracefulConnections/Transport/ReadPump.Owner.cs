@@ -42,9 +42,9 @@ internal sealed partial class ReadPump
         {
             step = Take(ref result, out now);
         }
-        catch (InvalidOperationException exception)
+        catch (Exception exception)
         {
-            OnReadFailed(exception); // The server has completed the transport's reader meanwhile.
+            OnReadFailed(exception); // The server has completed the reader meanwhile, or its code threw what it likes.
             return false;
         }
 
@@ -180,9 +180,9 @@ internal sealed partial class ReadPump
             _result = default;
             return true;
         }
-        catch (InvalidOperationException exception)
+        catch (Exception exception)
         {
-            OnReadFailed(exception); // The server has completed the transport's reader meanwhile.
+            OnReadFailed(exception); // The server has completed the reader meanwhile, or its code threw what it likes.
             return false;
         }
     }
