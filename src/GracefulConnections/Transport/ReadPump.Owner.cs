@@ -44,7 +44,7 @@ internal sealed partial class ReadPump
         }
         catch (Exception exception)
         {
-            OnReadFailed(exception); // The server completed the transport's reader meanwhile, or its code threw what it likes.
+            OnReadFailed(exception); // The server has completed the reader meanwhile, or its code threw what it likes.
             return false;
         }
 
@@ -182,7 +182,7 @@ internal sealed partial class ReadPump
         }
         catch (Exception exception)
         {
-            OnReadFailed(exception); // The server completed the transport's reader meanwhile, or its code threw what it likes.
+            OnReadFailed(exception); // The server has completed the reader meanwhile, or its code threw what it likes.
             return false;
         }
     }
