@@ -41,7 +41,10 @@ internal sealed class PeerSide(HostilePlay play, Socket socket) : IDisposable
 
     public IPEndPoint Address => (IPEndPoint)socket.LocalEndPoint!;
 
-    /// <summary>Connects. A server that aborts at once may do so before the peer knows that it is connected.</summary>
+    /// <summary>
+    /// Connects. The server may reset the connection before the peer knows that it is connected: then it has no socket
+    /// to read from.
+    /// </summary>
     public async Task ConnectAsync(IPEndPoint server)
     {
         try
@@ -50,13 +53,18 @@ internal sealed class PeerSide(HostilePlay play, Socket socket) : IDisposable
         }
         catch (SocketException exception) when (exception.SocketErrorCode == SocketError.ConnectionReset)
         {
-            play.Saw = PeerSaw.Reset;
+            play.HasLeft = true;
         }
     }
 
     /// <summary>Plays until the connection's end, or until the peer has left it.</summary>
     public async Task RunAsync(Task closed)
     {
+        if (play.HasLeft)
+        {
+            return;
+        }
+
         var request = play.Script.RequestBytes;
         switch (play.Script.Peer)
         {
