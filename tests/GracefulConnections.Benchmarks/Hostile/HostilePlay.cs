@@ -1,3 +1,4 @@
+using System.Net;
 using GracefulConnections.Testing;
 
 namespace GracefulConnections.Benchmarks.Hostile;
@@ -14,6 +15,13 @@ internal sealed class HostilePlay(HostileScript script)
     private Task _background = Task.CompletedTask;
 
     public HostileScript Script { get; } = script;
+
+    /// <summary>
+    /// Gets the address of the peer. Each play has its own, so that no late connection is taken for another's, and no
+    /// port has to be waited for.
+    /// </summary>
+    public IPAddress Address { get; } = new(
+        [127, (byte)(1 + (script.Index >> 16)), (byte)(script.Index >> 8), (byte)script.Index]);
 
     /// <summary>Gets the close of the connection, once its handler was called.</summary>
     public Task<IGracefulCloseFeature> Served => _served.Task;

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Net;
 using GracefulConnections.Testing;
 
 namespace GracefulConnections.Benchmarks.Hostile;
@@ -8,7 +7,6 @@ namespace GracefulConnections.Benchmarks.Hostile;
 internal sealed class HostileRun(int seed, int closes, TimeSpan limit, HostileTally tally)
 {
     private const int AtATime = 512;
-    private const int AddressCount = 200;
 
     // Far beyond every limit of the server's, and of a machine that is busy otherwise.
     private static readonly TimeSpan Hung = TimeSpan.FromSeconds(60);
@@ -52,9 +50,8 @@ internal sealed class HostileRun(int seed, int closes, TimeSpan limit, HostileTa
     private async Task<HostilePlay> PlayAsync(HostileServer server, int index)
     {
         var play = new HostilePlay(HostileScript.Create(seed, index));
-        using var peer = PeerSide.Bind(play, new IPAddress([127, 0, 1, (byte)(1 + (index % AddressCount))]));
-        var address = peer.Address;
-        server.Expect(address, play);
+        using var peer = PeerSide.Bind(play);
+        server.Expect(play);
         using var hung = new CancellationTokenSource(Hung);
         try
         {
@@ -65,7 +62,7 @@ internal sealed class HostileRun(int seed, int closes, TimeSpan limit, HostileTa
             play.Hang();
         }
 
-        server.Forget(address);
+        server.Forget(play);
         return play;
     }
 

@@ -27,7 +27,7 @@ internal sealed class HostileServer : IAsyncDisposable
         },
     ];
 
-    private readonly ConcurrentDictionary<IPEndPoint, HostilePlay> _plays = new();
+    private readonly ConcurrentDictionary<IPAddress, HostilePlay> _plays = new();
     private readonly List<ListenOptions> _endpoints = [];
     private readonly WebApplication _app;
 
@@ -66,10 +66,10 @@ internal sealed class HostileServer : IAsyncDisposable
     /// <summary>Gets where the peer of a play connects to.</summary>
     public IPEndPoint EndPointOf(HostilePlay play) => _endpoints[play.Script.Endpoint].IPEndPoint!;
 
-    /// <summary>Plays the handler of <paramref name="play"/> for the connection from an address.</summary>
-    public void Expect(IPEndPoint peer, HostilePlay play) => _plays[peer] = play;
+    /// <summary>Plays the handler of <paramref name="play"/> for the connection from its address.</summary>
+    public void Expect(HostilePlay play) => _plays[play.Address] = play;
 
-    public void Forget(IPEndPoint peer) => _plays.TryRemove(peer, out _);
+    public void Forget(HostilePlay play) => _plays.TryRemove(play.Address, out _);
 
     public ValueTask DisposeAsync() => _app.DisposeAsync();
 
@@ -91,5 +91,6 @@ internal sealed class HostileServer : IAsyncDisposable
         endpoint.Run(connection => new HandlerSide(PlayOf(connection), connection).RunAsync());
     }
 
-    private HostilePlay PlayOf(ConnectionContext connection) => _plays[(IPEndPoint)connection.RemoteEndPoint!];
+    private HostilePlay PlayOf(ConnectionContext connection) => 
+        _plays[((IPEndPoint)connection.RemoteEndPoint!).Address];
 }

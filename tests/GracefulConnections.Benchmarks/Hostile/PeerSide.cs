@@ -24,10 +24,8 @@ internal sealed class PeerSide(HostilePlay play, Socket socket) : IDisposable
     private readonly byte[] _buffer = Interlocked.Exchange(ref _spare, null) ?? new byte[ReadBytes];
     private bool _isResetBySend;
 
-    /// <summary>Makes a peer that has an address and is not connected.</summary>
-    /// <param name="play">What to play.</param>
-    /// <param name="address">Where from. A used port is not free again for a minute, so there are many addresses.</param>
-    public static PeerSide Bind(HostilePlay play, IPAddress address)
+    /// <summary>Makes a peer that is not connected, on the address of its play.</summary>
+    public static PeerSide Bind(HostilePlay play)
     {
         var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         if (play.Script.HasSmallBuffers)
@@ -35,11 +33,9 @@ internal sealed class PeerSide(HostilePlay play, Socket socket) : IDisposable
             socket.ReceiveBufferSize = SmallWindowBytes;
         }
 
-        socket.Bind(new IPEndPoint(address, 0));
+        socket.Bind(new IPEndPoint(play.Address, 0));
         return new PeerSide(play, socket);
     }
-
-    public IPEndPoint Address => (IPEndPoint)socket.LocalEndPoint!;
 
     /// <summary>
     /// Connects. The server may reset the connection before the peer knows that it is connected: then it has no socket
@@ -231,7 +227,8 @@ internal sealed class PeerSide(HostilePlay play, Socket socket) : IDisposable
         if (received == 0)
         {
             // The kernel tells of a reset once: where a send was told, the last read looks like the end of the stream.
-            play.Saw = _isResetBySend ? PeerSaw.Reset : PeerSaw.Eof;
+            var isFin = ScriptedPeer.CountKernelReceivedBytes(socket) == play.ReceivedBytes + 1;
+            play.Saw = isFin ? PeerSaw.Eof : PeerSaw.Reset;
             return false;
         }
 
