@@ -91,6 +91,6 @@ internal sealed class HostileServer : IAsyncDisposable
         endpoint.Run(connection => new HandlerSide(PlayOf(connection), connection).RunAsync());
     }
 
-    private HostilePlay PlayOf(ConnectionContext connection) => 
+    private HostilePlay PlayOf(ConnectionContext connection) =>
         _plays[((IPEndPoint)connection.RemoteEndPoint!).Address];
 }
