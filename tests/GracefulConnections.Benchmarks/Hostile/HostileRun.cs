@@ -30,7 +30,7 @@ internal sealed class HostileRun(int seed, int closes, TimeSpan limit, HostileTa
             await Task.WhenAll(Enumerable.Range(0, AtATime).Select(_ => Task.Run(() => WorkAsync(server))));
         }
 
-        unobserved.Collect();
+        UnobservedCount.Collect();
         tally.Finish(
             Stopwatch.GetElapsedTime(_began),
             KernelSocket.CountDescriptors() - before,

@@ -14,7 +14,7 @@ internal sealed class UnobservedCount : IDisposable
     public string? First => Volatile.Read(ref _first);
 
     /// <summary>Lets the runtime find them: it tells only of tasks that are garbage.</summary>
-    public void Collect()
+    public static void Collect()
     {
         GC.Collect();
         GC.WaitForPendingFinalizers();
