@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using System.Net;
 using GracefulConnections.FunctionalTests.Matrix;
 using GracefulConnections.FunctionalTests.Support;
@@ -48,6 +49,34 @@ public class ThrowingForeignCodeTests
         }
 
         Assert.NotEqual(0, logs.ThrowCount);
+        Assert.Empty(unobserved.Faults);
+    }
+
+    [Fact]
+    public async Task MeterListener_Throws_CostsItsConnectionAtMost()
+    {
+        using var unobserved = new UnobservedFaults();
+        int throwCount;
+        await using (var server = await TestServer.StartDrainingAsync(HandlerSteps.EchoAsync))
+        {
+            using var meters = new ThrowingMeters(server.Services.GetRequiredService<IMeterFactory>());
+            meters.Throw(true);
+            await using var victim = await server.ConnectAsync();
+            await victim.SendAsync(new byte[1]);
+            await Eventually.IsTrueAsync(() => meters.ThrowCount > 0);
+            meters.Throw(false);
+            await ServeOthersThenStopAsync(server, async () =>
+            {
+                var before = meters.ThrowCount;
+                meters.Throw(true);
+                victim.Reset();
+                await Eventually.IsTrueAsync(() => meters.ThrowCount > before);
+                meters.Throw(false);
+            });
+            throwCount = meters.ThrowCount;
+        }
+
+        Assert.NotEqual(0, throwCount);
         Assert.Empty(unobserved.Faults);
     }
 

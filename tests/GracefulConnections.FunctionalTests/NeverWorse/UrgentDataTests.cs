@@ -57,6 +57,40 @@ public class UrgentDataTests
         Assert.Equal(late.Length, played.Ours.Close!.Value.DiscardedBytes);
     }
 
+    // Both have sent FIN, so the connection is over. An urgent byte in what the handler has not read is no error of it.
+    [Fact]
+    public async Task FromThePeer_HalfOpenAndBothHaveEnded_IsNoReset()
+    {
+        const int uploadBytes = 1_100_000; // More than Kestrel reads ahead, and the kernel holds the rest.
+        var played = await Habit.CompareAsync(
+            static async (connection, play) =>
+            {
+                await connection.Transport.Output.WriteAsync("done"u8.ToArray());
+                await connection.Transport.Output.CompleteAsync();
+                await Pace.PauseAsync(TimeSpan.FromSeconds(2.5)); // A reset would be noticed within a second.
+                play.Note($"{await connection.ReadToEndAsync()}");
+            },
+            static async play =>
+            {
+                await play.Peer.ReceivedAsync(4);
+                await play.Peer.SendAsync(new byte[uploadBytes]);
+                await SendUrgentAsync(play.Peer.Socket);
+                play.Peer.HalfClose();
+                await play.Peer.EndedAsync();
+            },
+            new HabitSetup
+            {
+                Options = static options => options.AllowHalfOpen = true,
+                StockHandler = static async (connection, play) => // To complete the output is the end there.
+                {
+                    await connection.Transport.Output.WriteAsync("done"u8.ToArray());
+                    play.Note($"{await connection.ReadToEndAsync()}");
+                },
+            });
+
+        played.AssertServedToTheHandlersEnd([$"{uploadBytes}"], "done");
+    }
+
     // No writer sends such a byte, only the socket itself does: for the library it is one that somebody else has sent.
     [Fact]
     public async Task FromTheHandler_ByItsSocket_MovesNoOtherByte()
