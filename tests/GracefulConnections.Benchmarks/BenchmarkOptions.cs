@@ -15,6 +15,8 @@ internal sealed record BenchmarkOptions(bool IsShort, string? Only, int Rounds, 
     private const int ShortRounds = 2;
     private const int DefaultRequests = 500;
     private const int ShortRequests = 3; // The functional tests count more of them.
+    private const int DefaultCloses = 50_000;
+    private const int SoakCloses = 1_000_000;
 
     /// <summary>Gets the pairs for which one pair of server processes is used. Each process has its own luck with its code and memory layout, so that one alone would be a bias.</summary>
     public int RoundsPerProcess { get; } = 6;
@@ -25,6 +27,15 @@ internal sealed record BenchmarkOptions(bool IsShort, string? Only, int Rounds, 
     /// <summary>Gets how long one server is measured at a time: short, so that what disturbs a machine disturbs both of a pair.</summary>
     public TimeSpan Window { get; } = TimeSpan.FromSeconds(IsShort ? 0.3 : 1);
 
+    /// <summary>Gets how many hostile connections there are at most.</summary>
+    public int Closes { get; init; } = DefaultCloses;
+
+    /// <summary>Gets after what time no further hostile connection begins.</summary>
+    public TimeSpan HostileTime { get; } = IsShort ? TimeSpan.FromSeconds(15) : TimeSpan.MaxValue;
+
+    /// <summary>Gets what all hostile connections follow from.</summary>
+    public int Seed { get; init; } = Random.Shared.Next();
+
     public static bool TryParse(string[] args, IBenchmark[] benchmarks, [NotNullWhen(true)] out BenchmarkOptions? options, [NotNullWhen(false)] out string? error)
     {
         options = null;
@@ -33,6 +44,8 @@ internal sealed record BenchmarkOptions(bool IsShort, string? Only, int Rounds, 
         string? only = null;
         int? rounds = null;
         int? requests = null;
+        int? closes = null;
+        int? seed = null;
         for (var i = 0; i < args.Length; i++)
         {
             switch (args[i])
@@ -51,10 +64,22 @@ internal sealed record BenchmarkOptions(bool IsShort, string? Only, int Rounds, 
                     requests = parsed;
                     i++;
                     break;
+                case "--soak":
+                    only = "hostile";
+                    closes ??= SoakCloses;
+                    break;
+                case "--closes" when i + 1 < args.Length && int.TryParse(args[i + 1], NumberStyles.None, CultureInfo.InvariantCulture, out var parsed) && parsed > 0:
+                    closes = parsed;
+                    i++;
+                    break;
+                case "--seed" when i + 1 < args.Length && int.TryParse(args[i + 1], NumberStyles.None, CultureInfo.InvariantCulture, out var parsed):
+                    seed = parsed;
+                    i++;
+                    break;
                 default:
                     error = $"""
                         Cannot read "{string.Join(' ', args)}" from "{args[i]}" on.
-                        Usage: [--short] [--only <row>] [--rounds <number>] [--requests <number>] | --micro [BenchmarkDotNet options]
+                        Usage: [--short] [--only <row>] [--rounds <number>] [--requests <number>] [--soak] [--closes <number>] [--seed <number>] | --micro [BenchmarkDotNet options]
                         Rows: {string.Join(", ", benchmarks.Select(benchmark => benchmark.Name))}
                         """;
                     return false;
@@ -62,6 +87,7 @@ internal sealed record BenchmarkOptions(bool IsShort, string? Only, int Rounds, 
         }
 
         options = new BenchmarkOptions(isShort, only, rounds ?? (isShort ? ShortRounds : DefaultRounds), requests ?? (isShort ? ShortRequests : DefaultRequests));
+        options = options with { Closes = closes ?? options.Closes, Seed = seed ?? options.Seed };
         return true;
     }
 

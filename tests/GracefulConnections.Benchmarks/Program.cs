@@ -22,6 +22,7 @@ IBenchmark[] benchmarks =
     new EarlyRejectionBenchmark(TlsPlacement.Plaintext),
     new EarlyRejectionBenchmark(TlsPlacement.Outside),
     new EarlyRejectionBenchmark(TlsPlacement.Inside),
+    new HostileBenchmark(),
 ];
 
 if (args is ["serve", var variant, var served])
@@ -52,6 +53,10 @@ foreach (var benchmark in benchmarks.Where(benchmark => options.Only is null || 
     if (figures.LeftOutBecause is { } reason)
     {
         failures += Report.PrintLeftOut(benchmark, reason);
+    }
+    else if (figures.Table is { } table)
+    {
+        failures += Report.PrintTable(benchmark, table);
     }
     else if (figures.Counts.Count > 0)
     {

@@ -12,7 +12,7 @@ namespace GracefulConnections.FunctionalTests;
 public class ConcurrentHandlerTests
 {
     private const int ConnectionCount = 10_000;
-    private const int AtATime = 16;
+    private const int AtATime = 64;
     private const int PieceBytes = 1000;
     // The request may be late on a busy machine, and the test is not about megabytes.
     private const int MostPieces = 50;

@@ -12,7 +12,7 @@ namespace GracefulConnections.FunctionalTests;
 public class ManyClosesTests
 {
     private const int CloseCount = 10_000;
-    private const int AtATime = 16;
+    private const int AtATime = 64;
     private const int MessageBytes = 100;
 
     [Fact]

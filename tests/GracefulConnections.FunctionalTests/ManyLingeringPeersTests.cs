@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using System.Net.Sockets;
 using GracefulConnections.FunctionalTests.Support;
@@ -28,13 +29,13 @@ public class ManyLingeringPeersTests
         var echoing = new CancellationTokenSource();
         var roundTrips = EchoUntilAsync(echo, echoing.Token);
 
-        var peers = new List<ScriptedPeer>(PeerCount);
-        for (var i = 0; i < PeerCount; i++)
+        var peers = new ConcurrentBag<ScriptedPeer>();
+        await Parallel.ForAsync(0, PeerCount, async (_, _) =>
         {
             var peer = await server.ConnectAsync();
             peers.Add(peer);
             await peer.SendAsync("R"u8.ToArray());
-        }
+        });
 
         for (var i = 0; i < PeerCount; i++)
         {
@@ -44,12 +45,12 @@ public class ManyLingeringPeersTests
 
         // Every descriptor that is left is that of the echo; each peer had its reply and the FIN, then RST.
         await Eventually.IsTrueAsync(() => KernelSocket.OnPort(server.Port).Count(socket => socket is { RemotePort: > 0, HasDescriptor: true }) == 1);
-        foreach (var peer in peers)
+        await Parallel.ForEachAsync(peers, async (peer, _) =>
         {
             Assert.Equal((ReplyBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
             await peer.SendUntilResetAsync();
             await peer.DisposeAsync();
-        }
+        });
 
         peers.Clear();
         await echoing.CancelAsync();

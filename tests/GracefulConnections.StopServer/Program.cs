@@ -19,6 +19,7 @@ builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0
     {
         endpoint.UseGracefulShutdown(options =>
         {
+            options.FlushStallTimeout = builder.Configuration.GetValue("Stall", options.FlushStallTimeout);
             options.IdleTimeout = builder.Configuration.GetValue<TimeSpan?>("Idle");
             options.LingerIdleTimeout = Timeout.InfiniteTimeSpan; // The drain's own is what is tested.
             options.Goodbye = static async (connection, _, cancellationToken) => await connection.Transport.Output.WriteAsync("bye"u8.ToArray(), cancellationToken);
@@ -30,7 +31,8 @@ builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0
 builder.Build().Run();
 
 // Each byte is a request: 'p' is answered at once with one byte, 'w' after the work with 100,000, and 'f' with more than
-// the kernels hold, by two flushes that are awaited at once.
+// the kernels hold, by two flushes that are awaited at once. 'r' is answered with 1,500,000 bytes and 's' with more than
+// the kernels hold, and both by a return.
 async Task ServeAsync(ConnectionContext connection)
 {
     var (input, output) = (connection.Transport.Input, connection.Transport.Output);
@@ -54,6 +56,12 @@ async Task ServeAsync(ConnectionContext connection)
                 // A pipe's writer may refuse the second flush.
             }
 
+            return;
+        }
+
+        if (read.Buffer.FirstSpan[0] is (byte)'r' or (byte)'s')
+        {
+            _ = output.WriteAsync(new byte[read.Buffer.FirstSpan[0] == (byte)'r' ? 1_500_000 : 30_000_000]).AsTask();
             return;
         }
 

@@ -29,23 +29,23 @@ public sealed class ScriptedPeer(Socket socket) : IAsyncDisposable
     /// <summary>Gets the bytes that were received so far, by whichever method.</summary>
     public long ReceivedBytes => Volatile.Read(ref _receivedBytes);
 
+    /// <inheritdoc cref="CountKernelReceivedBytes"/>
+    public long KernelReceivedBytes => CountKernelReceivedBytes(Socket);
+
     /// <summary>
     /// Gets the bytes that the kernel has received in order, read or not. The server's FIN counts as one, and a reset
     /// as none.
     /// </summary>
-    public long KernelReceivedBytes
+    public static long CountKernelReceivedBytes(Socket socket)
     {
-        get
-        {
-            const int IpProtoTcp = 6;
-            const int TcpInfo = 11; // Its struct tcp_info is in linux/tcp.h.
-            const int BytesReceivedOffset = 128;
-            Span<byte> info = stackalloc byte[BytesReceivedOffset + sizeof(long)];
-            var written = Socket.GetRawSocketOption(IpProtoTcp, TcpInfo, info);
-            return written == info.Length
-                ? BinaryPrimitives.ReadInt64LittleEndian(info[BytesReceivedOffset..])
-                : throw new NotSupportedException($"The kernel wrote {written} of {info.Length} bytes of TCP_INFO.");
-        }
+        const int IpProtoTcp = 6;
+        const int TcpInfo = 11; // Its struct tcp_info is in linux/tcp.h.
+        const int BytesReceivedOffset = 128;
+        Span<byte> info = stackalloc byte[BytesReceivedOffset + sizeof(long)];
+        var written = socket.GetRawSocketOption(IpProtoTcp, TcpInfo, info);
+        return written == info.Length
+            ? BinaryPrimitives.ReadInt64LittleEndian(info[BytesReceivedOffset..])
+            : throw new NotSupportedException($"The kernel wrote {written} of {info.Length} bytes of TCP_INFO.");
     }
 
     /// <summary>Connects a peer.</summary>

@@ -7,6 +7,8 @@ namespace GracefulConnections.Tests;
 public partial class ArchitectureTests
 {
     private const string RootNamespace = "GracefulConnections";
+    private const int MostLines = 300;
+    private const int MostCharacters = 120;
 
     // Which folder may use which others. A new folder finds its place here first.
     private static readonly Dictionary<string, string[]> MayUse = new()
@@ -96,6 +98,19 @@ public partial class ArchitectureTests
         where !match.Value.StartsWith("internal ", StringComparison.Ordinal)
         select $"{file} declares {match.Groups["name"].Value}, which is not internal");
 
+    [Fact]
+    public void Lines_EveryFile_AreAtMost300() => AssertNone(
+        from file in Files
+        where file.Lines.Length > MostLines
+        select $"{file} has {file.Lines.Length} lines");
+
+    [Fact]
+    public void Line_EveryFile_IsAtMost120Characters() => AssertNone(
+        from file in Files
+        from line in file.Lines.Index()
+        where line.Item.Length > MostCharacters
+        select $"{file} has {line.Item.Length} characters in line {line.Index + 1}");
+
     private static void AssertNone(IEnumerable<string> violations) => Assert.Empty(violations);
 
     private static IEnumerable<SourceFile> ReadFiles([CallerFilePath] string thisFile = "")
@@ -106,7 +121,11 @@ public partial class ArchitectureTests
             var relative = Path.GetRelativePath(source, path).Split(Path.DirectorySeparatorChar);
             if (relative[0] is not ("bin" or "obj"))
             {
-                yield return new SourceFile(string.Join('/', relative[..^1]), Path.GetFileNameWithoutExtension(path), Comment().Replace(File.ReadAllText(path), string.Empty));
+                yield return new SourceFile(
+                    string.Join('/', relative[..^1]),
+                    Path.GetFileNameWithoutExtension(path),
+                    Comment().Replace(File.ReadAllText(path), string.Empty),
+                    File.ReadAllLines(path));
             }
         }
     }
@@ -132,7 +151,7 @@ public partial class ArchitectureTests
     [GeneratedRegex(@"^ +public (?:\w+ )*?(?:class|struct|enum|interface|record|delegate [\w<>]+) (?<name>\w+)", RegexOptions.Multiline)]
     private static partial Regex NestedPublicType();
 
-    private sealed record SourceFile(string Folder, string Name, string Code)
+    private sealed record SourceFile(string Folder, string Name, string Code, string[] Lines)
     {
         public string Namespace => NamespaceLine().Match(Code).Groups["name"].Value;
 

@@ -12,6 +12,11 @@ internal sealed class Figures
     /// <summary>Gets why nothing was measured; <see langword="null"/> where it was.</summary>
     public string? LeftOutBecause { get; private set; }
 
+    /// <summary>Gets what was counted in a table of its own; <see langword="null"/> where nothing was.</summary>
+    public (string Text, int Failures)? Table { get; private set; }
+
+    public void AddTable(string text, int failures) => Table = (text, failures);
+
     public void Add(Variant variant, string figure, double value)
     {
         if (!_values.TryGetValue((variant, figure), out var values))

@@ -71,6 +71,16 @@ internal static class Report
         return figures.Counts.Sum(static count => count.Tried - count.Ours);
     }
 
+    /// <summary>Prints a row that has a table of its own.</summary>
+    /// <returns>How many things in it are wrong.</returns>
+    public static int PrintTable(IBenchmark benchmark, (string Text, int Failures) table)
+    {
+        Console.WriteLine();
+        Console.WriteLine($"{benchmark.Name}: {benchmark.Description}");
+        Console.WriteLine(table.Text);
+        return table.Failures;
+    }
+
     public static void PrintSummary(int shortfalls, int failures)
     {
         Console.WriteLine();

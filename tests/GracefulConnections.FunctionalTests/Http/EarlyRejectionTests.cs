@@ -10,7 +10,7 @@ namespace GracefulConnections.FunctionalTests.Http;
 /// </summary>
 public class EarlyRejectionTests
 {
-    private const int Count = 20;
+    private const int Count = 10; // The benchmarks count hundreds.
     private const int StockCount = 40; // So many that at least one is lost.
 
     private const string Curl = "curl";

@@ -19,7 +19,7 @@ public class Http1Tests
     [InlineData(TlsPlacement.Both)]
     public async Task KeepAlive_ManyRequests_AreServedOnOneConnectionUntilThePeerEndsIt(TlsPlacement placement)
     {
-        const int requestCount = 200;
+        const int requestCount = 50;
         await using var server = await HttpServer.StartAsync(Answers.SendReplyAsync, placement);
         await using var peer = await HttpPeer.ConnectAsync(server, placement);
         for (var i = 0; i < requestCount; i++)

@@ -12,7 +12,7 @@ namespace GracefulConnections.FunctionalTests.Http;
 /// <summary>HTTP/2, over TLS by ALPN and in plaintext by prior knowledge: streams are Kestrel's, and a stop lets all of them finish.</summary>
 public class Http2Tests
 {
-    private const int StreamCount = 60; // Below the 100 that Kestrel allows on one connection.
+    private const int StreamCount = 20; // 1.5 MB each: so many that all windows are full.
 
     public static TheoryData<TlsPlacement, bool> Servers { get; } = new MatrixTheoryData<TlsPlacement, bool>(Enum.GetValues<TlsPlacement>(), [false, true]);
 

@@ -7,16 +7,18 @@ namespace GracefulConnections.FunctionalTests.Matrix;
 /// <summary>A transport of pipes for a real Kestrel.</summary>
 internal sealed class PipeTransport : IConnectionListenerFactory, IConnectionListenerFactorySelector, IConnectionListener
 {
-    private readonly Channel<PipeConnection> _connections = Channel.CreateUnbounded<PipeConnection>();
+    private readonly Channel<ConnectionContext> _connections = Channel.CreateUnbounded<ConnectionContext>();
 
     public EndPoint EndPoint { get; } = new PipeEndPoint();
 
     public PipeConnection Connect()
     {
         var connection = new PipeConnection();
-        Assert.True(_connections.Writer.TryWrite(connection));
+        Connect(connection);
         return connection;
     }
+
+    public void Connect(ConnectionContext connection) => Assert.True(_connections.Writer.TryWrite(connection));
 
     public bool CanBind(EndPoint endpoint) => endpoint is PipeEndPoint;
 

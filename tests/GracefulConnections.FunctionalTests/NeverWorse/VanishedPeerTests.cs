@@ -7,9 +7,69 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace GracefulConnections.FunctionalTests.NeverWorse;
 
-/// <summary>A peer that vanishes without a packet, and TCP that finds out while the handler reads.</summary>
+/// <summary>A peer that vanishes without a packet: TCP finds out, or a limit does.</summary>
 public class VanishedPeerTests
 {
+    private const int ReplyBytes = 3_000_000;
+    private const int UserTimeoutOption = 18; // TCP_USER_TIMEOUT in linux/tcp.h.
+
+    // The link is down for ever, and TCP would try for a quarter of an hour.
+    [Fact]
+    public async Task LinkDown_OutputIsUndelivered_TellsWhatThePeerMissed()
+    {
+        var played = await CutInTheMiddleOfAReplyAsync(
+            null, static options => options.FlushStallTimeout = TimeSpan.FromSeconds(1));
+
+        AssertMissed(CloseOutcome.FlushTimedOut, played);
+    }
+
+    [Fact]
+    public async Task UserTimeout_OutputIsUndelivered_IsThePeersResetAndTellsWhatItMissed()
+    {
+        var played = await CutInTheMiddleOfAReplyAsync(
+            static socket =>
+            {
+                const int milliseconds = 1000;
+                socket.SetRawSocketOption((int)SocketOptionLevel.Tcp, UserTimeoutOption, BitConverter.GetBytes(milliseconds));
+            },
+            static options => options.FlushStallTimeout = TestServer.TestLimit);
+
+        AssertMissed(CloseOutcome.PeerReset, played);
+    }
+
+    // The peer has everything and goes without a word. Nobody else would ever find out.
+    [Fact]
+    public async Task KeepAlive_Lingering_IsThePeersReset()
+    {
+        using var network = NetworkNamespace.Create();
+        using var bothEnded = new CountdownEvent(2);
+        var cut = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var played = await Habit.CompareAsync(
+            static (connection, _) => connection.SendAsync(1),
+            async play =>
+            {
+                await play.Peer.EndedAsync();
+                Cut(network, bothEnded, cut);
+                await cut.Task.InTimeAsync();
+                if (play.Graceful is { } graceful)
+                {
+                    await graceful.Closed.InTimeAsync();
+                }
+            },
+            new HabitSetup
+            {
+                Network = network,
+                Before = KeepAlive,
+                Options = static options => options.LingerIdleTimeout = 2 * TestServer.TestLimit,
+            });
+
+        played.Print();
+        Assert.Equal((1, PeerSaw.Eof), (played.Stock.Received.Length, played.Stock.End));
+        Assert.Equal((1, PeerSaw.Eof), (played.Ours.Received.Length, played.Ours.End));
+        var close = played.Ours.Close!.Value;
+        Assert.Equal((CloseOutcome.PeerReset, 0L), (close.Outcome, close.UnacknowledgedBytes));
+    }
+
     [Fact]
     public async Task KeepAlive_HandlerReads_IsThePeersResetAndNoFaultOfTheHandler()
     {
@@ -22,12 +82,7 @@ public class VanishedPeerTests
             {
                 await play.Peer.SendAsync("x");
                 await play.Peer.ReceivedAsync(1);
-                if (bothAnswered.Signal())
-                {
-                    network.Cut();
-                    cut.SetResult();
-                }
-
+                Cut(network, bothAnswered, cut);
                 await cut.Task.InTimeAsync();
                 await play.Handled.InTimeAsync();
             },
@@ -36,6 +91,71 @@ public class VanishedPeerTests
         played.Print();
         Assert.Equal(SocketError.TimedOut, FindSocketError(played.Stock.Fault));
         Assert.Equal(CloseReason.PeerReset, played.Ours.Close!.Value.Reason);
+        Assert.Empty(played.Ours.Errors);
+    }
+
+    // The link is slow, so that most of the reply is on its way when it is cut.
+    private static async Task<HabitComparison> CutInTheMiddleOfAReplyAsync(
+        Action<Socket>? configure, Action<GracefulCloseOptions> options)
+    {
+        using var network = NetworkNamespace.Create();
+        network.LimitSpeed(10_000_000);
+        using var bothServe = new CountdownEvent(2);
+        using var bothBegan = new CountdownEvent(2);
+        var serve = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var cut = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        return await Habit.CompareAsync(
+            async (connection, play) =>
+            {
+                if (bothServe.Signal())
+                {
+                    serve.SetResult();
+                }
+
+                await serve.Task.InTimeAsync();
+                _ = connection.SendAsync(ReplyBytes);
+            },
+            async play =>
+            {
+                await play.Peer.ReceivedAsync(50_000);
+                Cut(network, bothBegan, cut);
+                await cut.Task.InTimeAsync();
+                if (play.Graceful is { } graceful)
+                {
+                    await graceful.Closed.InTimeAsync();
+                }
+            },
+            new HabitSetup
+            {
+                Network = network,
+                Options = options,
+                Before = endpoint => endpoint.Use(next => connection =>
+                {
+                    configure?.Invoke(connection.Features.Get<IConnectionSocketFeature>()!.Socket);
+                    return next(connection);
+                }),
+            });
+    }
+
+    private static void Cut(NetworkNamespace network, CountdownEvent bothAreReady, TaskCompletionSource cut)
+    {
+        if (bothAreReady.Signal())
+        {
+            network.Cut();
+            cut.SetResult();
+        }
+    }
+
+    // Neither server can bring the rest to the peer, which still waits. Ours knows how much that is.
+    private static void AssertMissed(CloseOutcome outcome, HabitComparison played)
+    {
+        played.Print();
+        Assert.Equal((null, null), (played.Stock.End, played.Ours.End));
+        Assert.InRange(played.Stock.Received.Length, 1, ReplyBytes - 1);
+        var close = played.Ours.Close!.Value;
+        Assert.Equal((CloseReason.HandlerCompleted, outcome), (close.Reason, close.Outcome));
+        var missed = ReplyBytes - played.Ours.Received.Length;
+        Assert.InRange(close.UnacknowledgedBytes!.Value, missed, missed + TestServer.LargestSend);
         Assert.Empty(played.Ours.Errors);
     }
 

@@ -32,7 +32,7 @@ internal static class Habit
     public static Task<TestServer> StartAsync(
         HabitPlay play, Func<ConnectionContext, HabitPlay, Task> handler, HabitSetup setup, CapturedLog log) =>
         TestServer.StartAsync(
-            new IPEndPoint(IPAddress.Loopback, 0),
+            Listen(play, setup.Wire),
             (server, endpoint) =>
             {
                 setup.Before?.Invoke(endpoint);
@@ -84,10 +84,10 @@ internal static class Habit
 
     private static async Task PlayAsync(HabitPlay play, Func<HabitPlay, Task> script, HabitSetup setup)
     {
-        var endPoint = play.Server.EndPoint;
+        var endPoint = play.PassedEndPoint ?? play.Server.EndPoint;
         var peer = setup.Network is { } network
             ? network.Connect(endPoint, setup.Socket)
-            : await HabitPeer.ConnectAsync(endPoint, setup.Socket);
+            : await HabitPeer.ConnectAsync(endPoint, setup.Socket, setup.Wire);
         await using (peer)
         {
             play.Peer = peer;
@@ -104,6 +104,17 @@ internal static class Habit
             await play.AcceptedAsync();
             await script(play);
         }
+    }
+
+    private static EndPoint Listen(HabitPlay play, HabitWire wire)
+    {
+        if (wire != HabitWire.Mptcp)
+        {
+            return new IPEndPoint(wire == HabitWire.IPv6 ? IPAddress.IPv6Loopback : IPAddress.Loopback, 0);
+        }
+
+        (var handle, play.PassedEndPoint) = MptcpSocket.Listen();
+        return new FileHandleEndPoint(handle, FileHandleType.Auto); // As ListenHandle does.
     }
 
     private static string Describe(CapturedLog.Entry entry) =>

@@ -58,9 +58,14 @@ internal sealed class HabitPeer(Socket socket) : IAsyncDisposable
     /// <summary>Connects a peer.</summary>
     /// <param name="endPoint">Where to.</param>
     /// <param name="configure">Changes the socket before it connects.</param>
-    public static async Task<HabitPeer> ConnectAsync(EndPoint endPoint, Action<Socket>? configure = null)
+    /// <param name="wire">What the connection is made of.</param>
+    public static async Task<HabitPeer> ConnectAsync(
+        EndPoint endPoint, Action<Socket>? configure = null, HabitWire wire = HabitWire.IPv4)
     {
-        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        var socket = wire == HabitWire.Mptcp
+            ? MptcpSocket.Create()
+            : new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        socket.NoDelay = true;
         configure?.Invoke(socket);
         await socket.ConnectAsync(endPoint).InTimeAsync();
         return new HabitPeer(socket);

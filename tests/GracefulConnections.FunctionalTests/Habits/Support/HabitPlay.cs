@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Net;
 using GracefulConnections.FunctionalTests.Support;
 using Microsoft.AspNetCore.Connections;
 
@@ -17,6 +18,9 @@ internal sealed class HabitPlay(bool isStock)
     public bool IsStock { get; } = isStock;
 
     public TestServer Server { get; set; } = null!;
+
+    /// <summary>Gets or sets where the server listens by a handle that it was passed.</summary>
+    public EndPoint? PassedEndPoint { get; set; }
 
     public HabitPeer Peer { get; set; } = null!;
 

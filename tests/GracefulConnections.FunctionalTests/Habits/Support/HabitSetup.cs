@@ -38,6 +38,9 @@ internal sealed record HabitSetup
     /// <summary>Gets what the peer does before the handler is called, a TLS handshake for example.</summary>
     public Func<HabitPeer, Task>? Greet { get; init; }
 
+    /// <summary>Gets what the connection is made of.</summary>
+    public HabitWire Wire { get; init; }
+
     /// <summary>Gets the network in which the play takes place; <see langword="null"/> for the loopback.</summary>
     public NetworkNamespace? Network { get; init; }
 }

@@ -1,0 +1,93 @@
+using System.Diagnostics;
+using GracefulConnections.FunctionalTests.Samples.Support;
+using GracefulConnections.FunctionalTests.Support;
+
+namespace GracefulConnections.FunctionalTests.NeverWorse;
+
+/// <summary>
+/// A library that is loaded before all others, and answers falsely when a process asks the kernel about a socket.
+/// </summary>
+internal static class FalseKernel
+{
+    /// <summary>The environment variable that says how the send queue's length (SIOCOUTQ) is answered.</summary>
+    public const string Queue = "FALSE_QUEUE";
+
+    /// <summary>The environment variable that says how TCP_INFO is answered.</summary>
+    public const string Info = "FALSE_INFO";
+
+    // The runtime looks functions of libc up by name in libc itself, so dlsym has to lie as well.
+    private const string Source = """
+        #define _GNU_SOURCE
+        #include <dlfcn.h>
+        #include <errno.h>
+        #include <stdarg.h>
+        #include <stdlib.h>
+        #include <string.h>
+        #include <sys/socket.h>
+
+        static void *look_up(void *handle, const char *name)
+        {
+            static void *(*real)(void *, const char *);
+            if (!real) real = dlvsym(RTLD_NEXT, "dlsym", "GLIBC_2.34");
+            if (!real) real = dlvsym(RTLD_NEXT, "dlsym", "GLIBC_2.17");
+            if (!real) real = dlvsym(RTLD_NEXT, "dlsym", "GLIBC_2.2.5");
+            return real(handle, name);
+        }
+
+        static int lies(const char *about, const char *how)
+        {
+            const char *value = getenv(about);
+            return value && !strcmp(value, how);
+        }
+
+        int ioctl(int descriptor, unsigned long request, ...)
+        {
+            static int (*real)(int, unsigned long, ...);
+            va_list arguments;
+            va_start(arguments, request);
+            void *argument = va_arg(arguments, void *);
+            va_end(arguments);
+            if (!real) real = look_up(RTLD_NEXT, "ioctl");
+            int result = real(descriptor, request, argument);
+            if (request != 0x5411 /* SIOCOUTQ */ || result) return result;
+            if (lies("FALSE_QUEUE", "zero")) *(int *)argument = 0;
+            if (lies("FALSE_QUEUE", "huge")) *(int *)argument = 1 << 30;
+            if (lies("FALSE_QUEUE", "fails")) { errno = ENOTTY; return -1; }
+            return 0;
+        }
+
+        int getsockopt(int descriptor, int level, int option, void *value, socklen_t *length)
+        {
+            static int (*real)(int, int, int, void *, socklen_t *);
+            if (!real) real = look_up(RTLD_NEXT, "getsockopt");
+            int result = real(descriptor, level, option, value, length);
+            if (level != 6 || option != 11 /* TCP_INFO */ || result) return result;
+            if (lies("FALSE_INFO", "zeros")) memset(value, 0, *length);
+            if (lies("FALSE_INFO", "short")) *length = 8;
+            if (lies("FALSE_INFO", "fails")) { errno = ENOPROTOOPT; return -1; }
+            return 0;
+        }
+
+        void *dlsym(void *handle, const char *name)
+        {
+            if (!strcmp(name, "ioctl")) return ioctl;
+            if (!strcmp(name, "getsockopt")) return getsockopt;
+            return look_up(handle, name);
+        }
+        """;
+
+    /// <summary>Compiles the library, or skips the test where there is no compiler.</summary>
+    /// <returns>Its path.</returns>
+    public static async Task<string> CompileAsync(TemporaryDirectory directory)
+    {
+        var gcc = RequiredProgram.Find("gcc", "gcc libc6-dev");
+        var (source, library) = (directory["false_kernel.c"], directory["false_kernel.so"]);
+        await File.WriteAllTextAsync(source, Source);
+        using var compiling = Process.Start(
+            new ProcessStartInfo(gcc, ["-shared", "-fPIC", "-o", library, source, "-ldl"]) { RedirectStandardError = true })!;
+        var errors = await compiling.StandardError.ReadToEndAsync().InTimeAsync();
+        await compiling.WaitForExitAsync().InTimeAsync();
+        Assert.True(compiling.ExitCode == 0, errors);
+        return library;
+    }
+}

@@ -1,0 +1,112 @@
+using System.Globalization;
+using System.Net.Sockets;
+using System.Text.RegularExpressions;
+using GracefulConnections.FunctionalTests.Draining;
+using GracefulConnections.FunctionalTests.Samples.Support;
+using GracefulConnections.FunctionalTests.Support;
+
+namespace GracefulConnections.FunctionalTests.NeverWorse;
+
+/// <summary>
+/// A kernel that answers falsely about its sockets: what the peer gets is right all the same, and what is told of it is
+/// right or not told. The server is a process of its own, because a process asks once whether its kernel can be trusted.
+/// </summary>
+public sealed partial class FalseKernelTests : IDisposable
+{
+    private readonly TemporaryDirectory _directory = new();
+
+    public static TheoryData<string, string> Lies { get; } = new()
+    {
+        { FalseKernel.Queue, "zero" },
+        { FalseKernel.Queue, "huge" },
+        { FalseKernel.Queue, "fails" },
+        { FalseKernel.Info, "zeros" },
+        { FalseKernel.Info, "short" },
+        { FalseKernel.Info, "fails" },
+    };
+
+    public void Dispose() => _directory.Dispose();
+
+    [Theory]
+    [MemberData(nameof(Lies))]
+    public async Task Close_KernelLies_PeerHasEverythingOrIsToldOf(string about, string how)
+    {
+        Dictionary<string, string> lie = new()
+        {
+            ["LD_PRELOAD"] = await FalseKernel.CompileAsync(_directory),
+            [about] = how,
+        };
+        var starting = StopServer.StartAsync(lie, "--Stock", "true");
+        await using var ours = await StopServer.StartAsync(
+            lie, "--Stall", "00:00:00.5", "--Logging:LogLevel:GracefulConnections", "Debug");
+        await using var stock = await starting;
+        var knowsQueue = about != FalseKernel.Queue;
+
+        Assert.Equal((StopServer.LargeReplyBytes, PeerSaw.Eof), await ReadLargeReplyAsync(stock, isUploading: false));
+        Assert.Equal((StopServer.LargeReplyBytes, PeerSaw.Eof), await ReadLargeReplyAsync(ours, isUploading: false));
+        Assert.Equal((CloseOutcome.Graceful, Known(0)), await CloseAsync(ours, 0));
+        Assert.Equal((StopServer.LargeReplyBytes, PeerSaw.Eof), await ReadLargeReplyAsync(ours, isUploading: true));
+        Assert.Equal((CloseOutcome.Graceful, Known(0)), await CloseAsync(ours, 1));
+
+        await using (var stuck = await SampleProcess.ConnectAsync(ours.Ports[0], SmallWindow))
+        {
+            await stuck.SendAsync(StopServer.StuckReply);
+            var (outcome, unacknowledged) = await CloseAsync(ours, 2);
+            Assert.Equal((CloseOutcome.FlushTimedOut, knowsQueue), (outcome, unacknowledged is not null));
+            var (received, end) = await stuck.ReadToEndAsync();
+            Assert.Equal(PeerSaw.Reset, end);
+            var missed = StopServer.StuckReplyBytes - received;
+            Assert.InRange(unacknowledged ?? missed, missed, missed + TestServer.LargestSend);
+        }
+
+        await using (var resetting = await SampleProcess.ConnectAsync(ours.Ports[0], SmallWindow))
+        {
+            await resetting.SendAsync(StopServer.StuckReply);
+            await resetting.ReadExactlyAsync(1);
+            resetting.Reset();
+            var (outcome, unacknowledged) = await CloseAsync(ours, 3);
+            Assert.Equal(CloseOutcome.PeerReset, outcome);
+            Assert.True(unacknowledged is null or > 0, $"{unacknowledged} bytes are unacknowledged.");
+        }
+
+        ours.Terminate();
+        stock.Terminate();
+        Assert.Equal((0, 0), (await ours.WaitForExitAsync(), await stock.WaitForExitAsync()));
+
+        long? Known(long bytes) => knowsQueue ? bytes : null;
+    }
+
+    private static void SmallWindow(Socket socket) => socket.ReceiveBufferSize = 64 * 1024;
+
+    private static async Task<(long, PeerSaw)> ReadLargeReplyAsync(SampleProcess server, bool isUploading)
+    {
+        await using var peer = await SampleProcess.ConnectAsync(server.Ports[0], SmallWindow);
+        await peer.SendAsync(StopServer.LargeReply);
+        if (isUploading)
+        {
+            peer.StartUpload();
+        }
+
+        var seen = await peer.ReadToEndAsync();
+        if (isUploading)
+        {
+            await peer.StopUploadAsync();
+        }
+
+        peer.HalfClose();
+        return seen;
+    }
+
+    // The server logs each close, in the order of their ends.
+    private static async Task<(CloseOutcome Outcome, long? Unacknowledged)> CloseAsync(SampleProcess server, int index)
+    {
+        await Eventually.IsTrueAsync(() => Closed().Count(server.Log) > index);
+        var close = Closed().Matches(server.Log)[index].Groups;
+        return (
+            Enum.Parse<CloseOutcome>(close[1].ValueSpan),
+            long.TryParse(close[2].ValueSpan, NumberStyles.None, CultureInfo.InvariantCulture, out var bytes) ? bytes : null);
+    }
+
+    [GeneratedRegex(@" closed: (\w+) \(.* discarded, (\S+) bytes unacknowledged")]
+    private static partial Regex Closed();
+}
