@@ -2,7 +2,8 @@ namespace GracefulConnections.Transport;
 
 /// <summary>
 /// Decides when a handler that waits in a read, with everything consumed, may be told that its connection is to close.
-/// Nobody but the handler knows where its messages end, so silence stands for that, unless the handler says it by message scopes.
+/// Nobody but the handler knows where its messages end, so silence stands for that, unless the handler says it by
+/// message scopes.
 /// </summary>
 internal static class BoundaryRule
 {

@@ -7,6 +7,7 @@ namespace GracefulConnections.Transport;
 internal sealed partial class SocketQueue : KernelQueue
 {
     private const nuint Siocoutq = 0x5411; // asm-generic/ioctls.h, TIOCOUTQ.
+    private const short PollError = 8; // POLLERR in asm-generic/poll.h. It is always told.
     private const int SolSocket = 1;
     private const int SoProtocol = 38;
     private const int MptcpProtocol = 262; // IPPROTO_MPTCP in linux/in.h.
@@ -60,13 +61,24 @@ internal sealed partial class SocketQueue : KernelQueue
     {
         get
         {
+            // Not Socket.Poll, which also asks for urgent bytes, nor SO_ERROR, which takes the error from whoever reads next.
+            var isHeld = false;
             try
             {
-                return _socket.Poll(0, SelectMode.SelectError);
+                _socket.SafeHandle.DangerousAddRef(ref isHeld);
+                var question = new PollDescriptor { Descriptor = (int)_socket.SafeHandle.DangerousGetHandle() };
+                return Poll(ref question, 1, 0) > 0 && (question.Found & PollError) != 0;
             }
-            catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+            catch (ObjectDisposedException)
             {
                 return false; // Closed at this very moment, which is noticed elsewhere.
+            }
+            finally
+            {
+                if (isHeld)
+                {
+                    _socket.SafeHandle.DangerousRelease();
+                }
             }
         }
     }
@@ -166,4 +178,15 @@ internal sealed partial class SocketQueue : KernelQueue
 
     [LibraryImport("libc", EntryPoint = "ioctl")]
     private static partial int Ioctl(SafeHandle handle, nuint request, out int value);
+
+    [LibraryImport("libc", EntryPoint = "poll")]
+    private static partial int Poll(ref PollDescriptor question, nuint count, int milliseconds);
+
+    // struct pollfd.
+    private struct PollDescriptor
+    {
+        public int Descriptor;
+        public short Events;
+        public short Found;
+    }
 }
