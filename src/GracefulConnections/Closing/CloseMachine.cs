@@ -216,12 +216,12 @@ internal static partial class CloseMachine
 
     private static CloseFacts OnHandlerReturned(in CloseFacts facts, in CloseObservation seen, TimeSpan now) =>
         facts with
-    {
-        HandlerReturned = true,
-        Reason = First(facts.Reason, seen.Inner?.Reason ?? seen.Reason),
-        ClosingSince = seen.Inner is null ? now : seen.InnerSince,
-        InnerWasGraceful = seen.Inner is { Outcome: CloseOutcome.Graceful },
-        InnerDiscardedBytes = seen.Inner?.DiscardedBytes ?? 0,
-        UnacknowledgedBytes = seen.Inner?.UnacknowledgedBytes,
-    };
+        {
+            HandlerReturned = true,
+            Reason = First(facts.Reason, seen.Inner?.Reason ?? seen.Reason),
+            ClosingSince = seen.Inner is null ? now : seen.InnerSince,
+            InnerWasGraceful = seen.Inner is { Outcome: CloseOutcome.Graceful },
+            InnerDiscardedBytes = seen.Inner?.DiscardedBytes ?? 0,
+            UnacknowledgedBytes = seen.Inner?.UnacknowledgedBytes,
+        };
 }
