@@ -61,7 +61,7 @@ internal sealed partial class SocketQueue : KernelQueue
     {
         get
         {
-            // Not Socket.Poll, which also asks for urgent bytes, nor SO_ERROR, which takes the error from whoever reads next.
+            // Not Socket.Poll, which also asks for urgent bytes. Not SO_ERROR, which takes the error from the next reader.
             var isHeld = false;
             try
             {
