@@ -28,9 +28,22 @@ internal sealed class GuardedReader(PipeReader inner) : PipeReader
             Broken = "Two reads were pending.";
         }
 
-        var read = AwaitAsync(inner.ReadAsync(cancellationToken));
-        Interlocked.Decrement(ref _callers);
-        return read;
+        var hasBegun = false;
+        try
+        {
+            var read = inner.ReadAsync(cancellationToken);
+            hasBegun = true;
+            return AwaitAsync(read);
+        }
+        finally
+        {
+            if (!hasBegun)
+            {
+                Volatile.Write(ref _pending, 0); // A token that is cancelled just now makes a pipe's read throw.
+            }
+
+            Interlocked.Decrement(ref _callers);
+        }
     }
 
     public override bool TryRead(out ReadResult result)
