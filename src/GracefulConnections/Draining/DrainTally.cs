@@ -21,13 +21,13 @@ internal sealed class DrainTally
 
     public DrainReport ToReport(
         TimeSpan duration, IReadOnlyList<TrackedConnectionInfo> aborted, int unendedHandlerCount) => new()
-    {
-        Duration = duration,
-        ConnectionCount = ConnectionCount,
-        Outcomes = _outcomes,
-        DiscardedBytes = _discardedBytes,
-        UnacknowledgedBytes = _unacknowledgedBytes,
-        Aborted = aborted,
-        UnendedHandlerCount = unendedHandlerCount,
-    };
+        {
+            Duration = duration,
+            ConnectionCount = ConnectionCount,
+            Outcomes = _outcomes,
+            DiscardedBytes = _discardedBytes,
+            UnacknowledgedBytes = _unacknowledgedBytes,
+            Aborted = aborted,
+            UnendedHandlerCount = unendedHandlerCount,
+        };
 }

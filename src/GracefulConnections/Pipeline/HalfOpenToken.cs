@@ -26,8 +26,8 @@ internal sealed class HalfOpenToken(ConnectionContext connection, CloseScope sco
         connection.ConnectionClosed = Over.Token;
 
         // The server's token fires when its receive loop ends: on the peer's FIN, which is not the end here, and on
-        // everything that is.
-        _inputEnded = _original.UnsafeRegister(static state => ((HalfOpenToken)state!).SignalIfOver(), this);
+        // everything that is. It may fire so late that a reset has come behind the FIN.
+        _inputEnded = _original.UnsafeRegister(static state => ((HalfOpenToken)state!).NoticeEnd(), this);
     }
 
     /// <summary>Gives the connection its own token back.</summary>
@@ -65,14 +65,6 @@ internal sealed class HalfOpenToken(ConnectionContext connection, CloseScope sco
         ThreadPool.UnsafeQueueUserWorkItem(static token => token.Cancel(), this, preferLocal: false);
 
     private bool IsOver() => _transport.Probe?.IsOver(_transport.Output.GetDelivery().IsDelivered) ?? true;
-
-    private void SignalIfOver()
-    {
-        if (IsOver())
-        {
-            Signal();
-        }
-    }
 
     private void Cancel()
     {

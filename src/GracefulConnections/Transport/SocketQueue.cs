@@ -61,7 +61,7 @@ internal sealed partial class SocketQueue : KernelQueue
     {
         get
         {
-            // Not Socket.Poll, which also asks for urgent bytes. Not SO_ERROR, which takes the error from the next reader.
+            // Not Socket.Poll, which asks for urgent bytes too. Not SO_ERROR, which takes the error from the next one.
             var isHeld = false;
             try
             {
