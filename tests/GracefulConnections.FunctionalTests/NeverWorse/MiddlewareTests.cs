@@ -167,9 +167,11 @@ public class MiddlewareTests
         Assert.Equal((PeerSaw.Eof, PeerSaw.Eof), (played.Stock.End, played.Ours.End));
     }
 
-    // Its thread is lost until somebody frees it. The host must not be.
-    [Fact]
-    public async Task StreamThatBlocks_Stop_TheHostStops()
+    // The thread of one that blocks is lost until somebody frees it. The host must not be.
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task StreamThatIgnoresItsToken_Stop_TheHostStops(bool isBlocking)
     {
         using var free = new ManualResetEventSlim();
         var played = await Habit.CompareAsync(
@@ -201,7 +203,8 @@ public class MiddlewareTests
             new HabitSetup
             {
                 Patience = TimeSpan.FromSeconds(2),
-                Before = endpoint => Wrap(endpoint, inner => new BlockingStream(inner, free)),
+                Before = endpoint => Wrap(
+                    endpoint, inner => isBlocking ? new BlockingStream(inner, free) : new TokenlessStream(inner)),
             });
 
         played.Print();
