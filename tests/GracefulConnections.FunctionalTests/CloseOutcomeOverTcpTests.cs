@@ -71,7 +71,9 @@ public sealed class CloseOutcomeOverTcpTests : CloseOutcomeTests
             (CloseReason.HandlerCompleted, CloseOutcome.PeerReset, 0),
             (result.Reason, result.Outcome, result.DiscardedBytes));
         Assert.NotNull(result.UnacknowledgedBytes);
-        Assert.InRange(result.UnacknowledgedBytes.Value, 1, replyBytes - 1);
+
+        // The reset may come while the very first send is under way, and what the kernel took of that is not known.
+        Assert.InRange(result.UnacknowledgedBytes.Value, 1, replyBytes);
     }
 
     [Fact]
