@@ -3,7 +3,10 @@ namespace GracefulConnections;
 /// <summary>How a drain went.</summary>
 public sealed record DrainReport
 {
-    /// <summary>Gets the time from the first close request to the end.</summary>
+    /// <summary>
+    /// Gets the time from the first close request to the end; for the whole server, from
+    /// <see cref="IDrainCoordinator.DrainStarted"/>.
+    /// </summary>
     public required TimeSpan Duration { get; init; }
 
     /// <summary>
@@ -23,6 +26,12 @@ public sealed record DrainReport
     /// <see cref="CloseResult.UnacknowledgedBytes"/>, and as that an upper bound of what is missing.
     /// </summary>
     public required long UnacknowledgedBytes { get; init; }
+
+    /// <summary>
+    /// Gets the number of connections in <see cref="Aborted"/> whose handler was in the middle of a message, as far as
+    /// it is known. What such a handler had not written yet is in no count of bytes.
+    /// </summary>
+    public required int UnansweredCount { get; init; }
 
     /// <summary>
     /// Gets the connections that the drain aborted because their time was up, as they were right before, oldest first.

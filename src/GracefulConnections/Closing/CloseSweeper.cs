@@ -52,6 +52,16 @@ internal sealed class CloseSweeper
     /// <summary>Returns the sweeper of open connections with limits on this clock: many, with distant deadlines, so apart from the few that close right now.</summary>
     public static CloseSweeper ForOpen(TimeProvider time) => Sweepers.GetValue(time, static time => new Pair(time)).Open;
 
+    /// <summary>Sweeps what is due on this clock, when no thread of the pool may be free for a timer.</summary>
+    public static void Advance(TimeProvider time)
+    {
+        if (Sweepers.TryGetValue(time, out var pair))
+        {
+            pair.Closing.Sweep();
+            pair.Open.Sweep();
+        }
+    }
+
     /// <summary>Returns the sum, or the greatest time if there is none that great.</summary>
     public static TimeSpan Add(TimeSpan now, TimeSpan timeout) =>
         timeout == Timeout.InfiniteTimeSpan || timeout > TimeSpan.MaxValue - now ? TimeSpan.MaxValue : now + timeout;

@@ -43,7 +43,7 @@ public class DrainedConnectionTests
     {
         var running = _endpoint.RunAsync(Peer, _ => Task.CompletedTask);
         await TestLimit.UntilAsync(() => Info.State == CloseState.Lingering);
-        Assert.False(Info.IsBusy);
+        Assert.Equal(ConnectionActivity.Idle, Info.Activity);
 
         Peer.HalfClose();
 
@@ -72,7 +72,7 @@ public class DrainedConnectionTests
 
         var info = Info;
 
-        Assert.Equal((CloseState.Open, false, false), (info.State, info.IsBusy, info.IsCloseRequested));
+        Assert.Equal((CloseState.Open, ConnectionActivity.Idle, false), (info.State, info.Activity, info.IsCloseRequested));
         Assert.Equal((TimeSpan.FromSeconds(3), TimeSpan.FromSeconds(3), TimeSpan.Zero), (info.Age, info.IdleTime, info.BusyTime));
         Assert.Equal((0, 0, 0), (info.ReceivedBytes, info.WrittenBytes, info.UnacknowledgedBytes));
         await EndAsync(connection);
@@ -89,11 +89,11 @@ public class DrainedConnectionTests
 
         var info = Info;
 
-        Assert.True(info.IsBusy);
+        Assert.Equal(ConnectionActivity.Busy, info.Activity);
         Assert.Equal((TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(3)), (info.BusyTime, info.IdleTime, info.Age));
         Assert.Equal(3, info.ReceivedBytes);
         connection.Input.AdvanceTo((await read).Buffer.End);
-        Assert.True(Info.IsBusy); // It works on what it has consumed.
+        Assert.Equal(ConnectionActivity.Busy, Info.Activity); // It works on what it has consumed.
         await EndAsync(connection);
     }
 
@@ -110,7 +110,7 @@ public class DrainedConnectionTests
 
         var info = Info;
 
-        Assert.False(info.IsBusy);
+        Assert.Equal(ConnectionActivity.Idle, info.Activity);
         Assert.Equal((TimeSpan.Zero, TimeSpan.FromSeconds(4), TimeSpan.FromSeconds(5)), (info.BusyTime, info.IdleTime, info.Age));
         Assert.Equal((3, 5, null), (info.ReceivedBytes, info.WrittenBytes, info.UnacknowledgedBytes)); // No kernel to ask.
         Peer.HalfClose();
@@ -127,10 +127,10 @@ public class DrainedConnectionTests
         await TestLimit.UntilAsync(() => Info.ReceivedBytes == 3);
         _drain.AdvanceSeconds(2);
 
-        Assert.True(Info.IsBusy);
+        Assert.Equal(ConnectionActivity.Busy, Info.Activity);
         Assert.Equal(TimeSpan.FromSeconds(2), Info.BusyTime);
         Peer.Send("f\n");
-        Assert.False(Info.IsBusy);
+        Assert.Equal(ConnectionActivity.Idle, Info.Activity);
         Peer.HalfClose();
         await running.WithinLimit();
     }
@@ -143,7 +143,7 @@ public class DrainedConnectionTests
         await connection.Output.WriteAsync("tick"u8.ToArray());
         _drain.AdvanceSeconds(1);
 
-        Assert.True(Info.IsBusy);
+        Assert.Equal(ConnectionActivity.Busy, Info.Activity);
         Assert.Equal((TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(1)), (Info.BusyTime, Info.IdleTime));
         await EndAsync(connection);
     }
@@ -153,7 +153,7 @@ public class DrainedConnectionTests
     {
         var running = _endpoint.RunAsync(Peer, LineEcho.ServeAsync);
         Peer.Send("hello\n");
-        await TestLimit.UntilAsync(() => Info is { ReceivedBytes: > 0, IsBusy: false });
+        await TestLimit.UntilAsync(() => Info is { ReceivedBytes: > 0, Activity: ConnectionActivity.Idle });
 
         var draining = _drain.Coordinator.DrainAsync(_ => true);
 
