@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace GracefulConnections;
 
 /// <summary>How a drain went.</summary>
@@ -51,4 +53,18 @@ public sealed record DrainReport
     /// </summary>
     public int DeliveredCount =>
         Outcomes.GetValueOrDefault(CloseOutcome.Graceful) + Outcomes.GetValueOrDefault(CloseOutcome.Acknowledged);
+
+    /// <summary>Says it in one line, for a person.</summary>
+    /// <returns>For example <c>3 connections in 1.5 s: 2 Graceful, 1 Aborted; 10 bytes unacknowledged</c>.</returns>
+    public override string ToString()
+    {
+        var outcomes = Outcomes.OrderBy(static outcome => outcome.Key)
+            .Select(static outcome => $"{outcome.Value} {outcome.Key}");
+        var connections = ConnectionCount == 1 ? "connection" : "connections";
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"{ConnectionCount} {connections} in {Duration.TotalSeconds:0.0##} s: {string.Join(", ", outcomes)}; "
+            + $"{UnacknowledgedBytes} bytes unacknowledged, {UnansweredCount} not answered, "
+            + $"{UnendedHandlerCount} handlers not ended");
+    }
 }

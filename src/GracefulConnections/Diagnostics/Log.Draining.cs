@@ -17,7 +17,7 @@ internal static partial class Log
     [LoggerMessage(
         EventId = 11,
         Message = "Draining {ConnectionCount} {ConnectionNoun} ({Activities}; {Reason}). What is left after "
-            + "{DrainTimeoutSeconds} s will be aborted.",
+            + "{DrainTimeoutSeconds:0.#} s will be aborted.",
         EventName = nameof(DrainStarted))]
     public static partial void DrainStarted(
         ILogger logger,

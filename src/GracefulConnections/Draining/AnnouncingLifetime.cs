@@ -13,16 +13,19 @@ namespace GracefulConnections.Draining;
 /// announced. Everybody else calls the interface: the console's, systemd's and the Windows service's lifetime (the
 /// last one was read, not run).
 /// </remarks>
-internal sealed class AnnouncingLifetime(ILogger<ApplicationLifetime> logger, DrainCoordinator coordinator)
+internal sealed class AnnouncingLifetime(ILogger<ApplicationLifetime> logger)
     : ApplicationLifetime(logger), IHostApplicationLifetime
 {
     private Task? _stop;
 
+    /// <summary>Sets who announces. It comes with the host's start, because the host's constructor needs this.</summary>
+    public DrainCoordinator? Coordinator { private get; set; }
+
     public new void StopApplication()
     {
         // A host that is starting serves nobody yet, and stops at once.
-        var isStarted = ApplicationStarted.IsCancellationRequested;
-        var announced = isStarted ? coordinator.BeginStop() : Task.CompletedTask;
+        var coordinator = ApplicationStarted.IsCancellationRequested ? Coordinator : null;
+        var announced = coordinator?.BeginStop() ?? Task.CompletedTask;
         if (announced.IsCompleted)
         {
             base.StopApplication();

@@ -35,7 +35,12 @@ internal sealed class DrainHostedService(DrainCoordinator coordinator, IServiceP
 
     public Task StartAsync(CancellationToken cancellationToken)
     {
-        if (services.GetService<IHostApplicationLifetime>() is var lifetime and not AnnouncingLifetime)
+        var lifetime = services.GetService<IHostApplicationLifetime>();
+        if (lifetime is AnnouncingLifetime announcing)
+        {
+            announcing.Coordinator = coordinator;
+        }
+        else
         {
             Log.LifetimeNotReplaced(Logger, lifetime?.GetType().FullName ?? "missing");
         }
