@@ -7,10 +7,10 @@ namespace GracefulConnections.Tests.Support;
 /// <summary>A coordinator with a clock and a log of its own.</summary>
 internal sealed class TestDrain
 {
-    public TestDrain(Action<ServerDrainOptions>? configure = null)
+    public TestDrain(Action<ServerDrainOptions>? configure = null, DrainSteps? steps = null)
     {
         configure?.Invoke(Options);
-        Coordinator = new DrainCoordinator(new OptionsWrapper<ServerDrainOptions>(Options), Logger, Time);
+        Coordinator = new DrainCoordinator(new OptionsWrapper<ServerDrainOptions>(Options), Logger, Time, steps);
     }
 
     public FakeTimeProvider Time { get; } = new();
