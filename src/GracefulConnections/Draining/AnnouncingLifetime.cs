@@ -23,9 +23,16 @@ internal sealed class AnnouncingLifetime(ILogger<ApplicationLifetime> logger)
 
     public new void StopApplication()
     {
-        // A host that is starting serves nobody yet, and stops at once.
-        var coordinator = ApplicationStarted.IsCancellationRequested ? Coordinator : null;
-        var announced = coordinator?.BeginStop() ?? Task.CompletedTask;
+        var announced = Task.CompletedTask;
+        if (ApplicationStarted.IsCancellationRequested && Coordinator is { } coordinator)
+        {
+            announced = coordinator.BeginStop();
+        }
+        else
+        {
+            Coordinator?.EndDelay(); // A host that is starting serves nobody yet, and stops at once.
+        }
+
         if (announced.IsCompleted)
         {
             base.StopApplication();

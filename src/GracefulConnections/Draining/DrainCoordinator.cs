@@ -203,7 +203,7 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
         _announced.Fire();
         if (delay == TimeSpan.Zero)
         {
-            _delay.TrySetResult();
+            EndDelay();
             return _delay.Task;
         }
 
@@ -213,12 +213,19 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
                 static state => ((DrainCoordinator)state!).EndDelay(), this, delay, Timeout.InfiniteTimeSpan);
         }
 
-        if (_hurry.IsCancellationRequested)
+        if (_delay.Task.IsCompleted)
         {
-            EndDelay();
+            EndDelay(); // It was over before it began.
         }
 
         return _delay.Task;
+    }
+
+    /// <summary>Nobody waits for the announcement's delay any longer.</summary>
+    public void EndDelay()
+    {
+        _delayTimer?.Dispose();
+        _delay.TrySetResult();
     }
 
     /// <summary>
@@ -299,12 +306,6 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
         await PrepareAsync(CloseReason.Drain).ConfigureAwait(false);
         BeginDraining(CloseReason.Drain);
         return await Registry.WholeEnded.ConfigureAwait(false);
-    }
-
-    private void EndDelay()
-    {
-        _delayTimer?.Dispose();
-        _delay.TrySetResult();
     }
 
     private void Drive()
