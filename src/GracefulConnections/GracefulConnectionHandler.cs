@@ -18,7 +18,7 @@ public abstract class GracefulConnectionHandler : ConnectionHandler
         var feature = connection.Features.Get<IGracefulCloseFeature>();
         if (feature is null)
         {
-            DrainCoordinator.OnUntracked(GetType());
+            StartedHosts.OnUntracked(GetType());
         }
 
         return feature switch

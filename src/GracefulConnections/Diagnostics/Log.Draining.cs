@@ -158,9 +158,9 @@ internal static partial class Log
     [LoggerMessage(
         47,
         LogLevel.Warning,
-        @"DrainAsync() was called inside the handler of connection id ""{ConnectionId}"", which the drain would have to "
-        + "wait for. The connection is asked to close as well, but the drain does not wait for it and its report does "
-        + "not count it.",
+        @"DrainAsync() was called inside the handler of connection id ""{ConnectionId}"", which the drain would have "
+        + "to wait for. The connection is asked to close as well, but the drain does not wait for it and its report "
+        + "does not count it.",
         EventName = nameof(DrainAwaitedInside))]
     public static partial void DrainAwaitedInside(ILogger logger, string connectionId);
 

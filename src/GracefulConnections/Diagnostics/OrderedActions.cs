@@ -11,7 +11,7 @@ internal sealed class OrderedActions
     private readonly ConcurrentQueue<Action> _actions = new();
     private int _isRunning;
 
-    /// <summary>Adds an action. Call it under the lock that decides the order, and <see cref="Run"/> after it.</summary>
+    /// <summary>Adds an action. Call this under the lock that decides the order, then <see cref="Run"/>.</summary>
     public void Add(Action action) => _actions.Enqueue(action);
 
     /// <summary>Runs what was added, or leaves it to the thread that is running.</summary>

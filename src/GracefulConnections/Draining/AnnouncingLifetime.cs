@@ -18,7 +18,7 @@ internal sealed class AnnouncingLifetime(ILogger<ApplicationLifetime> logger)
 {
     private Task? _stop;
 
-    /// <summary>Sets who announces. It comes with the host's start, because the host's constructor needs this.</summary>
+    /// <summary>Sets who announces. Set at the host's start, because the host's constructor needs this.</summary>
     public DrainCoordinator? Coordinator { private get; set; }
 
     public new void StopApplication()

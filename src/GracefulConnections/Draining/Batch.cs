@@ -14,9 +14,7 @@ internal sealed class Batch
     private readonly TimeSpan _window;
     private readonly LogLevel _level;
     private readonly string? _description;
-    private readonly HashSet<TrackedConnection> _left = [];
-    private readonly Dictionary<TrackedConnection, TrackedConnectionInfo> _aborted = [];
-    private readonly DrainTally _tally = new();
+    private readonly BatchMembers _members = new();
     private readonly TaskCompletionSource<DrainReport> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly ITimer _timer;
     private TimeSpan _timeout;
@@ -26,19 +24,9 @@ internal sealed class Batch
     private BatchPlan _plan;
     private Stage _stage;
 
-    /// <param name="context">What all batches of the host share.</param>
-    /// <param name="reason">Why the connections are asked to close.</param>
-    /// <param name="window">The time over which the requests are spread.</param>
-    /// <param name="timeout">When what is left is aborted.</param>
-    /// <param name="level">The level of the lines that say how it goes when nothing is lost.</param>
-    /// <param name="description">What the application says about it.</param>
     public Batch(
-        DrainContext context,
-        CloseReason reason,
-        TimeSpan window,
-        TimeSpan timeout,
-        LogLevel level = LogLevel.Information,
-        string? description = null)
+        DrainContext context, CloseReason reason, TimeSpan window, TimeSpan timeout,
+        LogLevel level = LogLevel.Information, string? description = null)
     {
         (_context, _reason, _window, _timeout, _level) = (context, reason, window, timeout, level);
         _description = description is null ? null : PeerText.Spell(description);
@@ -51,14 +39,7 @@ internal sealed class Batch
         }
     }
 
-    // In the order entered.
-    private enum Stage
-    {
-        Gathering,
-        Sorting,
-        Asking,
-        Over,
-    }
+    private enum Stage { Gathering, Sorting, Asking, Over }
 
     /// <summary>Gets the report, when the batch has ended.</summary>
     public Task<DrainReport> Ended => _ended.Task;
@@ -78,21 +59,15 @@ internal sealed class Batch
     /// Adds connections. Before <see cref="Start"/> they are scheduled with the others; later the caller calls
     /// <see cref="AskLate"/> once it has released the lock.
     /// </summary>
-    public void Join_NeedsLock(params IEnumerable<TrackedConnection> connections) =>
-        _tally.ConnectionCount += connections.Count(_left.Add);
+    public void Join_NeedsLock(params IEnumerable<TrackedConnection> connections) => _members.Join(connections);
 
     /// <summary>Takes a connection out again, as if it had never joined.</summary>
     /// <returns>Whether it was in it and not yet aborted.</returns>
     public bool Release_NeedsLock(TrackedConnection connection)
     {
-        if (_stage == Stage.Over || _aborted.ContainsKey(connection) || !_left.Remove(connection))
-        {
-            return false;
-        }
-
-        _tally.ConnectionCount--;
+        var isReleased = _stage != Stage.Over && _members.TryRelease(connection);
         EndIfEmpty_NeedsLock();
-        return true;
+        return isReleased;
     }
 
     /// <summary>The timeout counts from now on, although nobody is asked before <see cref="Start"/>.</summary>
@@ -102,9 +77,6 @@ internal sealed class Batch
         _begunAt = _context.Now;
         Wake_NeedsLock(startBy);
     }
-
-    /// <summary>Starts after <paramref name="delay"/>, with all that have joined by then.</summary>
-    public void StartAfter_NeedsLock(TimeSpan delay) => Wake_NeedsLock(delay);
 
     /// <summary>Begins to ask: idle connections first, those that are known to be busy last.</summary>
     public void Start()
@@ -119,32 +91,19 @@ internal sealed class Batch
             }
 
             _stage = Stage.Sorting;
-            joined = [.. _left];
+            joined = [.. _members.Left];
         }
 
-        // Outside the lock, because each connection takes its own for it.
-        var activities = Array.ConvertAll(joined, static connection => connection.Activity);
-        var turns = Array.ConvertAll(activities, static activity => activity switch
-        {
-            ConnectionActivity.Idle => 0,
-            ConnectionActivity.Unknown => 1,
-            _ => 2,
-        });
-        Array.Sort(turns, joined);
+        var activities = BatchMembers.Sort(joined);
         Interleaving.Point();
         lock (_context.Lock)
         {
             _begunAt ??= _context.Now;
             _order = joined;
-
-            // What came before the first request took its time from the spread, which must not become a burst for it.
-            var askFrom = Elapsed_NeedsLock;
-            var rest = _timeout - askFrom;
-            var window = askFrom > TimeSpan.Zero && _window > rest / 2 ? Max(rest / 2, TimeSpan.Zero) : _window;
-            var schedule = new SpreadSchedule(joined.Length, window);
-            _plan = new BatchPlan(schedule, askFrom, _timeout, _context.Options.ReportInterval);
+            _plan = BatchPlan.Create(
+                joined.Length, _window, Elapsed_NeedsLock, _timeout, _context.Options.ReportInterval);
             _stage = Stage.Asking;
-            rest = Max(rest, TimeSpan.Zero);
+            var rest = Max(_timeout - Elapsed_NeedsLock, TimeSpan.Zero);
             _context.Reports.Add(() =>
                 BatchReport.Start(_context, _level, activities, _reason, _description, rest));
         }
@@ -185,33 +144,25 @@ internal sealed class Batch
     /// <summary>One of the connections has ended, and its handler with it.</summary>
     public void Remove_NeedsLock(TrackedConnection connection, in CloseResult result)
     {
-        if (_stage == Stage.Over || !_left.Remove(connection))
+        if (_stage != Stage.Over)
         {
-            return;
+            _members.NoteEnd(connection, result);
+            EndIfEmpty_NeedsLock();
         }
-
-        _tally.Add(result);
-        if (result.Outcome != CloseOutcome.Aborted)
-        {
-            _aborted.Remove(connection); // It ended by itself right before.
-        }
-
-        EndIfEmpty_NeedsLock();
     }
 
     /// <summary>Does what its timer would do, if that is due.</summary>
     public void Drive()
     {
-        bool isDue;
         lock (_context.Lock)
         {
-            isDue = _context.Now >= _dueAt;
+            if (_context.Now < _dueAt)
+            {
+                return;
+            }
         }
 
-        if (isDue)
-        {
-            OnTimer();
-        }
+        OnTimer();
     }
 
     private void OnTimer()
@@ -258,15 +209,15 @@ internal sealed class Batch
             case BatchPlan.Due.Report:
                 _context.Reports.Add(() => ReportProgress(now));
                 break;
-            case BatchPlan.Due.Abort when _left.Count > 0:
-                return ([], [.. _left]);
+            case BatchPlan.Due.Abort when _members.Left.Count > 0:
+                return ([], [.. _members.Left]);
             case BatchPlan.Due.GiveUp:
                 End_NeedsLock();
                 return ([], []);
         }
 
         EndIfEmpty_NeedsLock();
-        return (Array.FindAll(_order[before.._plan.Asked], _left.Contains), []); // Some ended before their turn.
+        return (Array.FindAll(_order[before.._plan.Asked], _members.IsLeft), []); // Some ended before their turn.
     }
 
     private void Ask(TrackedConnection connection) => connection.Ask(_reason, _context.Options.LingerIdleTimeout);
@@ -277,24 +228,18 @@ internal sealed class Batch
         var infos = Array.ConvertAll(connections, static connection => connection.GetInfo());
         lock (_context.Lock)
         {
-            for (var i = 0; i < connections.Length; i++)
+            for (var i = 0; i < connections.Length && _stage != Stage.Over; i++)
             {
-                if (_stage != Stage.Over && _left.Contains(connections[i]))
-                {
-                    _aborted.TryAdd(connections[i], infos[i]); // One that joins at the deadline is aborted twice.
-                }
+                _members.NoteAbort(connections[i], infos[i]);
             }
         }
 
-        foreach (var connection in connections)
-        {
-            connection.Abort(_reason);
-        }
+        Array.ForEach(connections, connection => connection.Abort(_reason));
     }
 
     private void EndIfEmpty_NeedsLock()
     {
-        if (_stage == Stage.Asking && _left.Count == 0)
+        if (_stage == Stage.Asking && _members.Left.Count == 0)
         {
             End_NeedsLock();
         }
@@ -309,7 +254,8 @@ internal sealed class Batch
         _context.Reports.Add(() => ReportEnd(duration));
     }
 
-    private void Wake_NeedsLock(TimeSpan delay)
+    /// <summary>Does what is due after <paramref name="delay"/>: if nothing else has started it, the start.</summary>
+    public void Wake_NeedsLock(TimeSpan delay)
     {
         // A timer rounds down, and would wake before anything is due.
         var sleep = TimeSpan.FromMilliseconds(Math.Ceiling(Max(delay, TimeSpan.Zero).TotalMilliseconds));
@@ -328,33 +274,24 @@ internal sealed class Batch
                 return; // The end has been decided since, and its line is next.
             }
 
-            left = [.. _left];
+            left = [.. _members.Left];
             rest = _plan.Deadline - elapsed;
         }
 
         BatchReport.Progress(_context, _level, left, elapsed, rest);
     }
 
+    // After the end nothing changes the members, so this needs no lock.
     private void ReportEnd(TimeSpan duration)
     {
-        foreach (var connection in _left)
+        foreach (var connection in _members.Left)
         {
-            // Without a result the connection was never aborted, for example because it joined at the very end.
-            _tally.Add(connection.Result ?? new CloseResult { Reason = _reason, Outcome = CloseOutcome.Aborted });
             BatchReport.Unended(_context, connection);
         }
 
-        TrackedConnectionInfo[] aborted = [.. _aborted.Values.OrderByDescending(static info => info.Age)];
-        var report = _tally.ToReport(duration, aborted, _left.Count);
+        var report = _members.ToReport(_reason, duration);
+        _order = []; // A coordinator remembers its last batches; the connections need not live as long.
         BatchReport.End(_context, _level, report);
-        lock (_context.Lock)
-        {
-            // A coordinator remembers its last batches; the connections need not live as long.
-            _order = [];
-            _left.Clear();
-            _aborted.Clear();
-        }
-
         _ended.TrySetResult(report);
     }
 

@@ -41,10 +41,20 @@ internal readonly record struct BatchPlan(
     /// <summary>Gets when the next report is due.</summary>
     public TimeSpan NextReport { get; init; } = After(AskFrom, ReportInterval);
 
-    /// <summary>Gets when the handlers of aborted connections are given up; the greatest time before the abort.</summary>
+    /// <summary>Gets when the handlers of aborted connections are given up; the greatest time until then.</summary>
     public TimeSpan GraceEnd { get; init; } = TimeSpan.MaxValue;
 
     public bool IsAborting => GraceEnd != TimeSpan.MaxValue;
+
+    /// <summary>Makes the plan of a batch that asks from <paramref name="askFrom"/> on.</summary>
+    public static BatchPlan Create(
+        int count, TimeSpan window, TimeSpan askFrom, TimeSpan deadline, TimeSpan reportInterval)
+    {
+        // What came before the first request took its time from the spread, which must not become a burst for it.
+        var rest = deadline > askFrom ? deadline - askFrom : TimeSpan.Zero;
+        var spread = askFrom > TimeSpan.Zero ? Min(window, rest / 2) : window;
+        return new BatchPlan(new SpreadSchedule(count, spread), askFrom, deadline, reportInterval);
+    }
 
     /// <summary>Decides what is due.</summary>
     /// <returns>The plan after it. Those between the old and the new <see cref="Asked"/> are to be asked.</returns>

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using GracefulConnections.Closing;
 using GracefulConnections.Diagnostics;
 using Microsoft.Extensions.Logging;
@@ -13,10 +12,6 @@ namespace GracefulConnections.Draining;
 /// </summary>
 internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
 {
-    private static readonly Lock StartedLock = new();
-    private static DrainCoordinator[] _startedHosts = [];
-
-    private readonly ConcurrentDictionary<Type, bool> _untracked = [];
     private readonly DrainSteps? _steps;
     private readonly DrainSignal _announced;
     private readonly DrainSignal _started;
@@ -25,7 +20,7 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
     private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private TimeSpan? _announcedAt;
     private ITimer? _delayTimer;
-    private TimeSpan? _stopBegan;
+    private long _stopBeganTicks = -1;
     private StopThread? _thread;
     private Task<DrainReport>? _live;
     private bool _isPreparing;
@@ -72,16 +67,7 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
     }
 
     /// <summary>Gets when the stop of the host began; <see langword="null"/> while it has not.</summary>
-    public TimeSpan? StopBegan
-    {
-        get
-        {
-            lock (Context.Lock)
-            {
-                return _stopBegan;
-            }
-        }
-    }
+    public TimeSpan? StopBegan => Volatile.Read(ref _stopBeganTicks) is >= 0 and var ticks ? new TimeSpan(ticks) : null;
 
     public IReadOnlyList<TrackedConnectionInfo> GetConnections() =>
         Array.ConvertAll(Registry.GetAll(), static connection => connection.GetInfo());
@@ -136,26 +122,6 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
         return await part.Ended.WaitAsync(cancellationToken).ConfigureAwait(false);
     }
 
-    /// <summary>A handler closes a connection gracefully that no endpoint has registered.</summary>
-    public static void OnUntracked(Type handler)
-    {
-        // Of several hosts in one process nobody knows whose connection it is.
-        if (Volatile.Read(ref _startedHosts) is [var only] && only._untracked.TryAdd(handler, true))
-        {
-            Log.HandlerNotTracked(only.Context.Logger, handler.Name);
-        }
-    }
-
-    /// <summary>The host has started, or it has stopped.</summary>
-    public void SetStarted(bool isStarted)
-    {
-        lock (StartedLock)
-        {
-            var others = Array.FindAll(_startedHosts, host => host != this);
-            Volatile.Write(ref _startedHosts, isStarted ? [.. others, this] : others);
-        }
-    }
-
     /// <summary>The host stops: from now on a handler that ignores its abort may be left behind.</summary>
     /// <returns>As <see cref="AnnounceAsync"/>.</returns>
     public Task BeginStop()
@@ -163,9 +129,9 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
         Context.IsHostStopping = true;
         lock (Context.Lock)
         {
-            if (_stopBegan is null)
+            if (StopBegan is null)
             {
-                _stopBegan = Context.Now;
+                Volatile.Write(ref _stopBeganTicks, Context.Now.Ticks);
                 _thread = Context.Time == TimeProvider.System ? new StopThread(Context, Drive) : null;
             }
         }
@@ -292,7 +258,7 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
 
     public void Dispose()
     {
-        SetStarted(false);
+        StartedHosts.Remove(Context);
         _thread?.Dispose();
         _delayTimer?.Dispose();
         _announced.Dispose();

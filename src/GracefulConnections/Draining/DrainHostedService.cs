@@ -50,7 +50,7 @@ internal sealed class DrainHostedService(DrainCoordinator coordinator, IServiceP
 
     public Task StartedAsync(CancellationToken cancellationToken)
     {
-        coordinator.SetStarted(true);
+        StartedHosts.Add(coordinator.Context);
         if (!coordinator.HasEndpoint)
         {
             Log.NothingToDrain(Logger);
@@ -85,7 +85,7 @@ internal sealed class DrainHostedService(DrainCoordinator coordinator, IServiceP
 
     public void Dispose()
     {
-        coordinator.SetStarted(false);
+        StartedHosts.Remove(coordinator.Context);
         _timeout.Dispose();
         _signals.Dispose();
     }

@@ -48,8 +48,6 @@ internal sealed class Registry(DrainContext context)
         }
     }
 
-    public TimeProvider Time => context.Time;
-
     /// <summary>Gets the report of the whole batch, which has begun.</summary>
     public Task<DrainReport> WholeEnded => _whole!.Ended;
 
@@ -117,31 +115,24 @@ internal sealed class Registry(DrainContext context)
 
             if (_whole is null && _connections.Contains(connection))
             {
-                var isNew = _reload is null or { IsStarted_NeedsLock: true };
-                if (isNew)
+                if (_reload is null or { IsStarted_NeedsLock: true })
                 {
                     var timeout = Min(context.Options.DrainTimeout, ReloadTimeout);
                     var window = Min(context.Options.SpreadWindow, timeout / 2);
                     _reload = Create_NeedsLock(CloseReason.Drain, window, timeout);
+                    _reload.Wake_NeedsLock(GatherDelay);
                 }
 
-                _reload!.Join_NeedsLock(connection);
-                if (isNew)
-                {
-                    _reload.StartAfter_NeedsLock(GatherDelay);
-                }
+                _reload.Join_NeedsLock(connection);
             }
 
             return false;
         }
     }
 
-    /// <summary>Asks a part to close.</summary>
-    /// <param name="chosen">The part.</param>
-    /// <param name="options">How the part differs from the whole.</param>
-    /// <param name="caller">
-    /// The one whose handler will wait for the report. It is asked as well, but in a batch of its own.
-    /// </param>
+    /// <summary>
+    /// Asks a part to close. A caller in it, whose handler will wait for the report, is asked in a batch of its own.
+    /// </summary>
     public Batch DrainPart(TrackedConnection[] chosen, DrainOptions? options, TrackedConnection? caller)
     {
         var timeout = options?.Timeout ?? context.Options.DrainTimeout;
@@ -199,15 +190,12 @@ internal sealed class Registry(DrainContext context)
                 return;
             }
 
-            var options = context.Options;
-            _whole = Create_NeedsLock(reason, options.SpreadWindow, options.DrainTimeout);
+            var timeout = context.Options.DrainTimeout;
+            _whole = Create_NeedsLock(reason, context.Options.SpreadWindow, timeout);
             _whole.Join_NeedsLock(_connections.Except(_callers));
-            _whole.Begin_NeedsLock(startBy: options.DrainTimeout / 2);
-            if (_callers.Count > 0)
-            {
-                _apart = Create_NeedsLock(reason, TimeSpan.Zero, options.DrainTimeout, LogLevel.Debug);
-                _apart.Join_NeedsLock(_callers);
-            }
+            _whole.Begin_NeedsLock(startBy: timeout / 2);
+            _apart = _callers.Count > 0 ? Create_NeedsLock(reason, TimeSpan.Zero, timeout, LogLevel.Debug) : null;
+            _apart?.Join_NeedsLock(_callers);
         }
     }
 
@@ -299,11 +287,8 @@ internal sealed class Registry(DrainContext context)
     }
 
     private Batch Create_NeedsLock(
-        CloseReason reason,
-        TimeSpan window,
-        TimeSpan timeout,
-        LogLevel level = LogLevel.Information,
-        string? description = null)
+        CloseReason reason, TimeSpan window, TimeSpan timeout,
+        LogLevel level = LogLevel.Information, string? description = null)
     {
         var batch = new Batch(context, reason, window, _abortNow ? TimeSpan.Zero : timeout, level, description);
         _batches.RemoveAll(static batch => batch.Ended.IsCompleted);

@@ -36,7 +36,7 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
 
     public override TrackedConnectionInfo GetInfo()
     {
-        var time = drain.Registry.Time;
+        var time = drain.Context.Time;
         var innermost = connection.Inner ?? connection; // Inside of TLS are the bytes that the handler knows.
         var (transport, bytes) = (innermost.Transport, innermost.Activity);
         var activity = GetActivity(innermost);

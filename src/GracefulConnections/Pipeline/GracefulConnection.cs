@@ -202,7 +202,9 @@ internal sealed partial class GracefulConnection
         {
             // On another thread, because a drain aborts thousands on its own.
             ThreadPool.UnsafeQueueUserWorkItem(
-                static state => state.connection.TellRequest(state.reason), (connection: this, reason), preferLocal: false);
+                static state => state.connection.TellRequest(state.reason),
+                (connection: this, reason),
+                preferLocal: false);
         }
         else
         {

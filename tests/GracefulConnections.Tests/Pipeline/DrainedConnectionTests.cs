@@ -65,6 +65,52 @@ public class DrainedConnectionTests
     }
 
     [Fact]
+    public async Task DrainAsync_AwaitedInsideTheHandler_DoesNotWaitForItself()
+    {
+        DrainReport? report = null;
+        var running = _endpoint.RunAsync(Peer, async _ =>
+        {
+            await Task.Yield(); // On whatever thread the handler goes on.
+            report = await _drain.Coordinator.DrainAsync();
+        });
+        Peer.HalfClose();
+
+        await running.WithinLimit();
+
+        Assert.Equal(0, report!.ConnectionCount);
+        Assert.Single(_drain.Logger.Events, "DrainAwaitedInside");
+        await _drain.StopHost().WithinLimit();
+    }
+
+    [Fact]
+    public async Task GetConnections_TagAndReason_AreThoseOfTheConnection()
+    {
+        var connection = _endpoint.Serve(Peer);
+        Feature.Tag = "tenant 7";
+        Assert.Equal(("tenant 7", CloseReason.None, false), (Info.Tag, Info.Reason, Info.IsTls));
+
+        _drain.Coordinator.Registry.GetAll()[0].Ask(CloseReason.Drain, TimeSpan.FromSeconds(1));
+
+        await TestLimit.UntilAsync(() => Info.Reason == CloseReason.Drain);
+        await EndAsync(connection);
+    }
+
+    [Fact]
+    public async Task GetConnections_HandlerListensToAToken_IsUnknownOnceBytesCame()
+    {
+        var connection = _endpoint.Serve(Peer);
+        _ = Peer.Features.Get<IConnectionLifetimeNotificationFeature>()!.ConnectionClosedRequested;
+        Assert.Equal(ConnectionActivity.Idle, Info.Activity);
+
+        Peer.Send("abc");
+        var read = await connection.Input.ReadAsync();
+        connection.Input.AdvanceTo(read.Buffer.End);
+
+        Assert.Equal((ConnectionActivity.Unknown, TimeSpan.Zero), (Info.Activity, Info.BusyTime));
+        await EndAsync(connection);
+    }
+
+    [Fact]
     public async Task GetConnections_NoByteYet_IsIdle()
     {
         var connection = _endpoint.Serve(Peer);
