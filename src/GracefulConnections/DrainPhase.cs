@@ -11,7 +11,9 @@ public enum DrainPhase
     /// <summary>The server still accepts and serves, and says that it is not ready any more.</summary>
     Announced,
 
-    /// <summary>Connections are asked to close, and a new one is asked at once.</summary>
+    /// <summary>
+    /// The drain steps run, then connections are asked to close; from then on a new one is asked at once.
+    /// </summary>
     Draining,
 
     /// <summary>

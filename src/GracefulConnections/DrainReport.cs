@@ -1,9 +1,14 @@
+using System.Globalization;
+
 namespace GracefulConnections;
 
 /// <summary>How a drain went.</summary>
 public sealed record DrainReport
 {
-    /// <summary>Gets the time from the first close request to the end.</summary>
+    /// <summary>
+    /// Gets the time from the first close request to the end; for the whole server, from
+    /// <see cref="IDrainCoordinator.DrainStarted"/>.
+    /// </summary>
     public required TimeSpan Duration { get; init; }
 
     /// <summary>
@@ -25,6 +30,12 @@ public sealed record DrainReport
     public required long UnacknowledgedBytes { get; init; }
 
     /// <summary>
+    /// Gets the number of connections in <see cref="Aborted"/> whose handler was in the middle of a message, as far as
+    /// it is known. What such a handler had not written yet is in no count of bytes.
+    /// </summary>
+    public required int UnansweredCount { get; init; }
+
+    /// <summary>
     /// Gets the connections that the drain aborted because their time was up, as they were right before, oldest first.
     /// </summary>
     public required IReadOnlyList<TrackedConnectionInfo> Aborted { get; init; }
@@ -42,4 +53,18 @@ public sealed record DrainReport
     /// </summary>
     public int DeliveredCount =>
         Outcomes.GetValueOrDefault(CloseOutcome.Graceful) + Outcomes.GetValueOrDefault(CloseOutcome.Acknowledged);
+
+    /// <summary>Says it in one line, for a person.</summary>
+    /// <returns>For example <c>3 connections in 1.5 s: 2 Graceful, 1 Aborted; 10 bytes unacknowledged</c>.</returns>
+    public override string ToString()
+    {
+        var outcomes = Outcomes.OrderBy(static outcome => outcome.Key)
+            .Select(static outcome => $"{outcome.Value} {outcome.Key}");
+        var connections = ConnectionCount == 1 ? "connection" : "connections";
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"{ConnectionCount} {connections} in {Duration.TotalSeconds:0.0##} s: {string.Join(", ", outcomes)}; "
+            + $"{UnacknowledgedBytes} bytes unacknowledged, {UnansweredCount} not answered, "
+            + $"{UnendedHandlerCount} handlers not ended");
+    }
 }

@@ -1,4 +1,5 @@
 using GracefulConnections.Closing;
+using GracefulConnections.Draining;
 using GracefulConnections.Pipeline;
 using Microsoft.AspNetCore.Connections;
 
@@ -14,7 +15,13 @@ public abstract class GracefulConnectionHandler : ConnectionHandler
     public sealed override Task OnConnectedAsync(ConnectionContext connection)
     {
         ArgumentNullException.ThrowIfNull(connection);
-        return connection.Features.Get<IGracefulCloseFeature>() switch
+        var feature = connection.Features.Get<IGracefulCloseFeature>();
+        if (feature is null)
+        {
+            StartedHosts.OnUntracked(GetType());
+        }
+
+        return feature switch
         {
             null => RunInsideAsync(CloseScope.Default),
 

@@ -16,7 +16,11 @@ public static class GracefulShutdownHealthChecksBuilderExtensions
     /// </summary>
     /// <param name="builder">The health checks.</param>
     /// <param name="name">The name of the check. Defaults to <c>drain</c>.</param>
+    /// <param name="failureStatus">
+    /// What it reports while the server drains. <see langword="null"/>: unhealthy.
+    /// </param>
     /// <param name="tags">Tags to choose the check by. Defaults to none.</param>
+    /// <param name="timeout">The longest time for the check. <see langword="null"/>: no limit.</param>
     /// <returns>The same builder.</returns>
     /// <remarks>
     /// Without <c>AddGracefulShutdown()</c> the host does not start, with an
@@ -24,7 +28,11 @@ public static class GracefulShutdownHealthChecksBuilderExtensions
     /// <see cref="InvalidOperationException"/>.
     /// </remarks>
     public static IHealthChecksBuilder AddDrainCheck(
-        this IHealthChecksBuilder builder, string name = "drain", IEnumerable<string>? tags = null)
+        this IHealthChecksBuilder builder,
+        string name = "drain",
+        HealthStatus? failureStatus = null,
+        IEnumerable<string>? tags = null,
+        TimeSpan? timeout = null)
     {
         ArgumentNullException.ThrowIfNull(builder);
         ArgumentException.ThrowIfNullOrEmpty(name);
@@ -36,7 +44,8 @@ public static class GracefulShutdownHealthChecksBuilderExtensions
             name,
             static services => new DrainHealthCheck(
                 services.GetService<IDrainCoordinator>() ?? throw new InvalidOperationException(NotAdded)),
-            HealthStatus.Unhealthy,
-            tags));
+            failureStatus ?? HealthStatus.Unhealthy,
+            tags,
+            timeout));
     }
 }

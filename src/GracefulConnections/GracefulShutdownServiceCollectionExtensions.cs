@@ -2,6 +2,7 @@ using GracefulConnections;
 using GracefulConnections.Draining;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Hosting.Internal;
 using Microsoft.Extensions.Options;
 
 namespace Microsoft.Extensions.DependencyInjection;
@@ -23,7 +24,9 @@ public static class GracefulShutdownServiceCollectionExtensions
     /// <returns>The same services.</returns>
     /// <remarks>
     /// Options that are out of range or contradict each other stop the host before it listens, with an
-    /// <see cref="OptionsValidationException"/> that names all of them.
+    /// <see cref="OptionsValidationException"/> that names all of them. The host's <c>IHostApplicationLifetime</c> is
+    /// replaced by one that announces in <c>StopApplication()</c>; one of the application's own is left alone, with a
+    /// Warning, and then the announcement comes after <c>ApplicationStopping</c>.
     /// </remarks>
     public static IServiceCollection AddGracefulShutdown(
         this IServiceCollection services, Action<ServerDrainOptions>? configure = null)
@@ -32,9 +35,49 @@ public static class GracefulShutdownServiceCollectionExtensions
         services.AddOptions<ServerDrainOptions>().ValidateOnStart();
         services.TryAddEnumerable(
             ServiceDescriptor.Singleton<IValidateOptions<ServerDrainOptions>, ServerDrainOptionsValidator>());
+        services.TryAddSingleton<DrainSteps>();
         services.TryAddSingleton<DrainCoordinator>();
         services.TryAddSingleton<IDrainCoordinator>(static provider => provider.GetRequiredService<DrainCoordinator>());
         services.TryAddEnumerable(ServiceDescriptor.Singleton<IHostedService, DrainHostedService>());
+        ReplaceLifetime(services);
         return configure is null ? services : services.Configure(configure);
+    }
+
+    /// <summary>
+    /// Adds work for the time between the announcement of the whole server's drain and the first close request, such as
+    /// stopping a protocol's server or closing WebSockets. Steps run one after another, in the order in which they were
+    /// added, and all of them together get half of <see cref="ServerDrainOptions.DrainTimeout"/>.
+    /// </summary>
+    /// <param name="services">The services.</param>
+    /// <param name="name">What the log calls the step.</param>
+    /// <param name="step">
+    /// The work. It gets the host's service provider, and a token that is cancelled when the time is up; then the drain
+    /// goes on without it. What it throws is logged, and the next step follows.
+    /// </param>
+    /// <returns>The same services.</returns>
+    /// <remarks>At a host's stop the steps run before the server unbinds.</remarks>
+    /// <exception cref="ArgumentNullException">An argument is <see langword="null"/>.</exception>
+    /// <exception cref="ArgumentException"><paramref name="name"/> is empty.</exception>
+    public static IServiceCollection AddDrainStep(
+        this IServiceCollection services, string name, Func<IServiceProvider, CancellationToken, Task> step)
+    {
+        ArgumentNullException.ThrowIfNull(services);
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        ArgumentNullException.ThrowIfNull(step);
+        return services.AddSingleton(new DrainStep(name, step));
+    }
+
+    // Only the host's own: whoever registered another one knows more of it than this library.
+    private static void ReplaceLifetime(IServiceCollection services)
+    {
+        for (var i = 0; i < services.Count; i++)
+        {
+            if (services[i] is { IsKeyedService: false, ServiceType: var service, ImplementationType: var type }
+                && service == typeof(IHostApplicationLifetime)
+                && type == typeof(ApplicationLifetime))
+            {
+                services[i] = ServiceDescriptor.Singleton<IHostApplicationLifetime, AnnouncingLifetime>();
+            }
+        }
     }
 }

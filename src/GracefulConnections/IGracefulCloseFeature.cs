@@ -22,6 +22,14 @@ public interface IGracefulCloseFeature
     Task<CloseResult> Closed { get; }
 
     /// <summary>
+    /// Gets or sets what the connection is to the application, such as a user or a tenant: for filters of
+    /// <see cref="IDrainCoordinator"/>, and shown in <see cref="TrackedConnectionInfo.Tag"/> and in the lines that name
+    /// who holds a drain. Defaults to <see langword="null"/>.
+    /// </summary>
+    /// <remarks>Its text goes into the log, so it should be short and hold no secret.</remarks>
+    object? Tag { get; set; }
+
+    /// <summary>
     /// Asks the connection to close: cancels <see cref="CloseRequested"/> and, unless the handler is aware or the
     /// option <see cref="GracefulCloseOptions.CancelReadOnCloseRequest"/> is off, cancels the handler's read at the
     /// next moment that is no middle of a message. Aware is a handler that reads

@@ -11,15 +11,20 @@ public class ServerDrainOptions
     /// balancers see the failing readiness check and send no new connections. Defaults to zero.
     /// </summary>
     /// <value>Zero or more, finite.</value>
+    /// <remarks>
+    /// <c>IHostApplicationLifetime.StopApplication()</c>, by a signal or by code, fires <c>ApplicationStopping</c> when
+    /// this time is over, and returns at once. <c>IHost.StopAsync()</c> waits for it before it fires.
+    /// </remarks>
     public TimeSpan AnnounceDelay { get; set; }
 
     /// <summary>
-    /// Gets or sets the longest time for the drain, from the first close request on (the announcement's delay comes
-    /// before it). Then what is left is aborted. Defaults to 20 seconds.
+    /// Gets or sets the longest time for the drain, from <see cref="IDrainCoordinator.DrainStarted"/> on (the
+    /// announcement's delay comes before it). Then what is left is aborted. Defaults to 20 seconds. All drain steps
+    /// together get half of it at most.
     /// </summary>
     /// <value>A positive, finite time.</value>
     /// <remarks>
-    /// <see cref="AnnounceDelay"/>, this and one more second for aborted connections and the exit must fit into the
+    /// <see cref="AnnounceDelay"/>, this and two more seconds for aborted connections and the exit must fit into the
     /// host's <c>HostOptions.ShutdownTimeout</c>, which is raised when it is shorter. While Kestrel reloads its
     /// configuration, an endpoint that stops has 4.5 seconds at most, because Kestrel itself aborts its connections
     /// after 5. That is shorter than the default <see cref="GracefulCloseOptions.MessageGap"/>.

@@ -16,22 +16,32 @@ public sealed record TrackedConnectionInfo
     /// <summary>Gets the peer's address; <see langword="null"/> where the transport has none.</summary>
     public EndPoint? RemoteEndPoint { get; init; }
 
+    /// <summary>
+    /// Gets whether bytes are encrypted on the wire, as far as it can be seen: by Kestrel's own TLS.
+    /// </summary>
+    public bool IsTls { get; init; }
+
+    /// <summary>Gets what the application has set as <see cref="IGracefulCloseFeature.Tag"/>.</summary>
+    public object? Tag { get; init; }
+
     /// <summary>Gets where the connection is on its way to its end.</summary>
     public CloseState State { get; init; }
+
+    /// <summary>
+    /// Gets why the close began or was requested; <see cref="CloseReason.None"/> while it was not.
+    /// </summary>
+    public CloseReason Reason { get; init; }
 
     /// <summary>Gets whether the connection was asked to close.</summary>
     public bool IsCloseRequested { get; init; }
 
-    /// <summary>
-    /// Gets whether the handler has something in hand. Idle is a handler that waits for input with everything consumed,
-    /// one on a connection that has not carried a byte yet, and one that has returned.
-    /// </summary>
-    public bool IsBusy { get; init; }
+    /// <summary>Gets what the handler does, as far as it can be seen.</summary>
+    public ConnectionActivity Activity { get; init; }
 
     /// <summary>Gets the time since the connection was accepted.</summary>
     public TimeSpan Age { get; init; }
 
-    /// <summary>Gets the time since the handler received what it has in hand; zero when it is idle.</summary>
+    /// <summary>Gets the time since the handler received what it has in hand; zero unless it is busy.</summary>
     public TimeSpan BusyTime { get; init; }
 
     /// <summary>

@@ -1,11 +1,13 @@
 using System.Buffers;
 using System.Net;
+using GracefulConnections;
 using Microsoft.AspNetCore.Connections;
 
 // What a functional test stops: one handler that knows nothing of closing, on an endpoint that closes by this library, or as it comes from Kestrel (--Stock true).
 var builder = WebApplication.CreateSlimBuilder(args);
 var work = builder.Configuration.GetValue("Work", TimeSpan.FromSeconds(1));
 var isStock = builder.Configuration.GetValue<bool>("Stock");
+IHostApplicationLifetime? lifetime = null;
 builder.Host.UseSystemd();
 builder.Services.Configure<HostOptions>(builder.Configuration.GetSection("Host"));
 if (!isStock)
@@ -28,11 +30,37 @@ builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0
 
     endpoint.Run(ServeAsync);
 }));
-builder.Build().Run();
+if (builder.Configuration.GetValue<int?>("MinThreads") is { } minThreads)
+{
+    ThreadPool.SetMinThreads(minThreads, minThreads);
+}
+
+var app = builder.Build();
+lifetime = app.Lifetime;
+if (builder.Configuration.GetValue<bool>("StuckCallback"))
+{
+    app.Services.GetRequiredService<IDrainCoordinator>().DrainAnnounced.Register(static () => Block());
+}
+
+if (builder.Configuration.GetValue<bool>("Twin"))
+{
+    // Another host in the same process, which hears the same signals.
+    var twin = WebApplication.CreateSlimBuilder();
+    twin.Services.AddGracefulShutdown(builder.Configuration.GetSection("Drain").Bind);
+    twin.WebHost.ConfigureKestrel(static kestrel => kestrel.Listen(
+        IPAddress.Loopback, 0, static endpoint => endpoint.UseGracefulShutdown().Run(static _ => Task.CompletedTask)));
+    await Task.WhenAll(app.RunAsync(), twin.Build().RunAsync());
+}
+else
+{
+    app.Run();
+}
+
+static void Block() => new ManualResetEventSlim().Wait();
 
 // Each byte is a request: 'p' is answered at once with one byte, 'w' after the work with 100,000, and 'f' with more than
 // the kernels hold, by two flushes that are awaited at once. 'r' is answered with 1,500,000 bytes and 's' with more than
-// the kernels hold, and both by a return.
+// the kernels hold, and both by a return. 'b' blocks its thread for ever, and 'q' stops the host and is answered as 'p'.
 async Task ServeAsync(ConnectionContext connection)
 {
     var (input, output) = (connection.Transport.Input, connection.Transport.Output);
@@ -63,6 +91,16 @@ async Task ServeAsync(ConnectionContext connection)
         {
             _ = output.WriteAsync(new byte[read.Buffer.FirstSpan[0] == (byte)'r' ? 1_500_000 : 30_000_000]).AsTask();
             return;
+        }
+
+        if (read.Buffer.FirstSpan[0] == (byte)'b')
+        {
+            Block();
+        }
+
+        if (read.Buffer.FirstSpan[0] == (byte)'q')
+        {
+            lifetime!.StopApplication();
         }
 
         var isWork = read.Buffer.FirstSpan[0] == (byte)'w';

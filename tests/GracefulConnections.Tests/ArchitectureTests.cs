@@ -16,7 +16,7 @@ public partial class ArchitectureTests
         ["Closing"] = ["Transport", "Diagnostics"],
         ["Transport"] = ["Transport/Tls", "Diagnostics"],
         ["Transport/Tls"] = ["Transport", "Diagnostics"],
-        ["Draining"] = ["Diagnostics"],
+        ["Draining"] = ["Closing", "Diagnostics"],
         ["Pipeline"] = ["Closing", "Draining", "Transport", "Diagnostics"],
         ["Diagnostics"] = [],
     };
@@ -65,7 +65,7 @@ public partial class ArchitectureTests
     [Fact]
     public void Host_Named_OnlyByTheHostedServiceAndTheExtensions() => AssertNone(
         from file in Files
-        where file.Name != "DrainHostedService" && !(file.Folder.Length == 0 && file.Name.EndsWith("Extensions", StringComparison.Ordinal))
+        where file.Name is not ("DrainHostedService" or "AnnouncingLifetime") && !(file.Folder.Length == 0 && file.Name.EndsWith("Extensions", StringComparison.Ordinal))
         where HostName().IsMatch(file.Code)
         select $"{file} names the host");
 

@@ -27,7 +27,7 @@ public class GracefulShutdownHealthChecksBuilderExtensionsTests
     [Fact]
     public void AddDrainCheck_NameAndTags_AreTheRegistrations()
     {
-        var registration = Register(builder => builder.AddDrainCheck("ready", ["a", "b"]));
+        var registration = Register(builder => builder.AddDrainCheck("ready", tags: ["a", "b"]));
 
         Assert.Equal("ready", registration.Name);
         Assert.Equal(["a", "b"], registration.Tags.Order());

@@ -18,7 +18,7 @@ internal readonly record struct DrainBudget(TimeSpan AnnounceDelay, TimeSpan Dra
     {
     }
 
-    public TimeSpan Total => AnnounceDelay + DrainTimeout + Drain.ExitTime;
+    public TimeSpan Total => AnnounceDelay + DrainTimeout + BatchPlan.ExitTime;
 
     public bool FitsInto(TimeSpan timeout) => timeout == Timeout.InfiniteTimeSpan || Total <= timeout;
 
@@ -34,5 +34,5 @@ internal readonly record struct DrainBudget(TimeSpan AnnounceDelay, TimeSpan Dra
     public override string ToString() => string.Create(
         CultureInfo.InvariantCulture,
         $"AnnounceDelay {AnnounceDelay.TotalSeconds} s + DrainTimeout {DrainTimeout.TotalSeconds} s + "
-        + $"{Drain.ExitTime.TotalSeconds} s for aborted connections and the exit = {Total.TotalSeconds} s");
+        + $"{BatchPlan.ExitTime.TotalSeconds} s for aborted connections and the exit = {Total.TotalSeconds} s");
 }

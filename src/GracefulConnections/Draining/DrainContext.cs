@@ -3,22 +3,29 @@ using Microsoft.Extensions.Logging;
 
 namespace GracefulConnections.Draining;
 
-/// <summary>What all drains of a host share.</summary>
+/// <summary>What all batches of a host share.</summary>
 internal sealed class DrainContext(
     ServerDrainOptions options, TimeProvider time, ILogger logger, SystemdNotifier notifier)
 {
+    private readonly long _epoch = time.GetTimestamp();
     private volatile bool _isHostStopping;
 
-    /// <summary>Gets the lock that guards which connections there are and which drain they belong to.</summary>
+    /// <summary>Gets the lock that guards which connections there are and which batches they are in.</summary>
     public Lock Lock { get; } = new();
 
     public ServerDrainOptions Options { get; } = options;
 
     public TimeProvider Time { get; } = time;
 
+    /// <summary>Gets the time since the coordinator was made.</summary>
+    public TimeSpan Now => Time.GetElapsedTime(_epoch);
+
     public ILogger Logger { get; } = logger;
 
     public SystemdNotifier Notifier { get; } = notifier;
+
+    /// <summary>Gets what is said, in the order in which it happened.</summary>
+    public OrderedActions Reports { get; } = new();
 
     /// <summary>
     /// Gets or sets whether the process is about to exit, so that a handler that ignores its abort may be left behind.

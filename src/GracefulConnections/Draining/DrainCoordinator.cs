@@ -1,3 +1,4 @@
+using GracefulConnections.Closing;
 using GracefulConnections.Diagnostics;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -6,286 +7,288 @@ using Microsoft.Extensions.Options;
 namespace GracefulConnections.Draining;
 
 /// <summary>
-/// Knows every connection, and which drain asks it to close: that of the whole server, that of a part, or that of an
-/// endpoint which Kestrel stops.
+/// Leads the whole server through its drain: announcement, steps, requests, abort. Each happens once, whether the host
+/// stops, somebody calls <see cref="DrainAsync(CancellationToken)"/>, or both.
 /// </summary>
-internal sealed partial class DrainCoordinator : IDrainCoordinator, IDisposable
+internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
 {
-    /// <summary>
-    /// Kestrel aborts the connections of a reloaded endpoint after 5 s (KestrelServerImpl.RebindAsync in 10.0); ours
-    /// comes before, and says what was lost.
-    /// </summary>
-    public static readonly TimeSpan ReloadTimeout = TimeSpan.FromSeconds(4.5);
-
-    // Those that come when the whole drain has ended share a drain, and with it a deadline, as long as they come so
-    // close together.
-    private static readonly TimeSpan LateGatherTime = TimeSpan.FromSeconds(1);
-
-    // Kestrel asks an endpoint's connections one after another; those that come so close together are one drain.
-    private static readonly TimeSpan GatherDelay = TimeSpan.FromMilliseconds(20);
-
-    private readonly DrainContext _context;
-    private readonly HashSet<TrackedConnection> _connections = [];
-    private readonly List<Drain> _drains = [];
-    private readonly CancellationTokenSource _announced = new();
+    private readonly DrainSteps? _steps;
+    private readonly DrainSignal _announced;
+    private readonly DrainSignal _started;
     private readonly CancellationTokenSource _hurry = new();
-    private TaskCompletionSource? _announcement;
+    private readonly TaskCompletionSource _delay = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private TimeSpan? _announcedAt;
+    private ITimer? _delayTimer;
+    private long _stopBeganTicks = -1;
+    private StopThread? _thread;
     private Task<DrainReport>? _live;
-    private Drain? _whole;
-    private Drain? _late; // Those that came when the whole drain had ended.
-    private Drain? _reload;
-    private bool _serverStops;
-    private long _serverStopsAt;
-    private bool _abortNow;
+    private bool _isPreparing;
 
     public DrainCoordinator(
-        IOptions<ServerDrainOptions> options, ILoggerFactory? loggers = null, TimeProvider? time = null)
+        IOptions<ServerDrainOptions> options,
+        ILoggerFactory? loggers = null,
+        TimeProvider? time = null,
+        DrainSteps? steps = null)
     {
         var logger = loggers?.CreateLogger(Log.Category) ?? NullLogger.Instance;
         var notifier = new SystemdNotifier(Environment.GetEnvironmentVariable(SystemdNotifier.PathVariable), logger);
-        _context = new DrainContext(options.Value, time ?? TimeProvider.System, logger, notifier);
-        DrainAnnounced = _announced.Token;
+        Context = new DrainContext(options.Value, time ?? TimeProvider.System, logger, notifier);
+        Registry = new Registry(Context);
+        _steps = steps;
+        _announced = new DrainSignal(nameof(DrainAnnounced), Context);
+        _started = new DrainSignal(nameof(DrainStarted), Context);
+        (DrainAnnounced, DrainStarted) = (_announced.Token, _started.Token);
     }
+
+    public DrainContext Context { get; }
+
+    public Registry Registry { get; }
+
+    public CancellationToken DrainAnnounced { get; }
+
+    public CancellationToken DrainStarted { get; }
+
+    public int ConnectionCount => Registry.Count;
+
+    /// <summary>Gets or sets whether an endpoint has connections that can be drained.</summary>
+    public bool HasEndpoint { get; set; }
 
     public DrainPhase Phase
     {
         get
         {
-            lock (_context.Lock)
+            lock (Context.Lock)
             {
-                return _whole switch
-                {
-                    null => _announcement is null ? DrainPhase.Serving : DrainPhase.Announced,
-                    { IsOver_NeedsLock: true } => DrainPhase.Drained,
-                    { IsAborting_NeedsLock: true } => DrainPhase.Aborting,
-                    _ => DrainPhase.Draining,
-                };
+                return Registry.Phase_NeedsLock
+                    ?? (_announcedAt is null ? DrainPhase.Serving : DrainPhase.Announced);
             }
         }
     }
 
-    public CancellationToken DrainAnnounced { get; }
-
-    public int ConnectionCount
-    {
-        get
-        {
-            lock (_context.Lock)
-            {
-                return _connections.Count;
-            }
-        }
-    }
-
-    public TimeProvider Time => _context.Time;
+    /// <summary>Gets when the stop of the host began; <see langword="null"/> while it has not.</summary>
+    public TimeSpan? StopBegan => Volatile.Read(ref _stopBeganTicks) is >= 0 and var ticks ? new TimeSpan(ticks) : null;
 
     public IReadOnlyList<TrackedConnectionInfo> GetConnections() =>
-        Array.ConvertAll(GetTracked(), static connection => connection.GetInfo());
+        Array.ConvertAll(Registry.GetAll(), static connection => connection.GetInfo());
+
+    public bool Abort(string connectionId)
+    {
+        ArgumentNullException.ThrowIfNull(connectionId);
+        var connection = Array.Find(Registry.GetAll(), connection => connection.Id == connectionId);
+        if (connection is null or { Result: not null })
+        {
+            return false;
+        }
+
+        connection.Abort(CloseReason.Application);
+        return true;
+    }
 
     public Task<DrainReport> DrainAsync(CancellationToken cancellationToken = default)
     {
-        Task<DrainReport> live;
-        lock (_context.Lock)
+        if (TrackedConnection.Caller.Value is { } caller && Registry.SetApart(caller))
         {
-            // On the thread pool: the announcement runs the application's callbacks, and a caller's context is none of
-            // its business.
-            live = _live ??= Task.Run(DrainWholeAsync, CancellationToken.None);
+            Log.DrainAwaitedInside(Context.Logger, caller.Id);
+        }
+
+        Task<DrainReport> live;
+        lock (Context.Lock)
+        {
+            // A caller's context is none of the callbacks' and steps' business.
+            using (ExecutionContext.SuppressFlow())
+            {
+                live = _live ??= Task.Run(DrainWholeAsync, CancellationToken.None);
+            }
         }
 
         return live.WaitAsync(cancellationToken);
     }
 
     public async Task<DrainReport> DrainAsync(
-        Func<TrackedConnectionInfo, bool> filter, CancellationToken cancellationToken = default)
+        Func<TrackedConnectionInfo, bool> filter,
+        DrainOptions? options = null,
+        CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(filter);
-        var chosen = Array.FindAll(GetTracked(), connection => filter(connection.GetInfo()));
-        Drain part;
-        lock (_context.Lock)
+        var chosen = Array.FindAll(Registry.GetAll(), connection => filter(connection.GetInfo()));
+        var caller = Array.Find(chosen, static connection => connection == TrackedConnection.Caller.Value);
+        if (caller is not null)
         {
-            part = CreateDrain_NeedsLock(
-                CloseReason.Drain, _context.Options.SpreadWindow, _context.Options.DrainTimeout);
-            part.Join_NeedsLock(Array.FindAll(chosen, _connections.Contains)); // The others have ended meanwhile.
+            Log.DrainAwaitedInside(Context.Logger, caller.Id);
         }
 
-        part.Start();
+        var part = Registry.DrainPart(chosen, options, caller);
         return await part.Ended.WaitAsync(cancellationToken).ConfigureAwait(false);
     }
 
-    /// <summary>A connection came. Call it before its first await, and once it can be asked to close.</summary>
-    public void Add(TrackedConnection connection)
+    /// <summary>The host stops: from now on a handler that ignores its abort may be left behind.</summary>
+    /// <returns>As <see cref="AnnounceAsync"/>.</returns>
+    public Task BeginStop()
     {
-        Drain? late;
-        bool isNew;
-        lock (_context.Lock)
+        Context.IsHostStopping = true;
+        lock (Context.Lock)
         {
-            _connections.Add(connection);
-            (late, isNew) = _whole is null ? (null, false) : JoinLate_NeedsLock(connection);
-        }
-
-        if (isNew)
-        {
-            late!.Start();
-        }
-        else
-        {
-            late?.AskLate(connection);
-        }
-    }
-
-    /// <summary>A connection has ended, and its handler with it.</summary>
-    public void Remove(TrackedConnection connection, in CloseResult result)
-    {
-        List<Drain>? ended = null;
-        lock (_context.Lock)
-        {
-            _connections.Remove(connection);
-            foreach (var drain in _drains)
+            if (StopBegan is null)
             {
-                if (drain.Remove_NeedsLock(connection, result))
-                {
-                    (ended ??= []).Add(drain);
-                }
+                Volatile.Write(ref _stopBeganTicks, Context.Now.Ticks);
+                _thread = Context.Time == TimeProvider.System ? new StopThread(Context, Drive) : null;
             }
         }
 
-        ended?.ForEach(static drain => drain.End());
+        return AnnounceAsync();
+    }
+
+    /// <summary>The host has stopped.</summary>
+    public void EndStop() => _thread?.EndSoon();
+
+    /// <summary>Announces the drain of the whole server, once, without waiting for anything.</summary>
+    /// <returns>A task that completes when the announcement's delay is over.</returns>
+    public Task AnnounceAsync()
+    {
+        Interleaving.Point();
+        lock (Context.Lock)
+        {
+            if (_announcedAt is not null)
+            {
+                return _delay.Task;
+            }
+
+            _announcedAt = Context.Now;
+        }
+
+        var (count, delay) = (ConnectionCount, Context.Options.AnnounceDelay);
+        Log.DrainAnnounced(Context.Logger, count, BatchReport.Noun(count), delay.TotalSeconds);
+        if (Context.IsHostStopping)
+        {
+            var status = $"STATUS=Announced that the server stops, {BatchReport.Connections(count)}.";
+            var extension = SystemdNotifier.ExtendTimeout(new DrainBudget(Context.Options).Total);
+            Context.Notifier.Notify($"{status}\n{extension}");
+        }
+
+        _announced.Fire();
+        if (delay == TimeSpan.Zero)
+        {
+            EndDelay();
+            return _delay.Task;
+        }
+
+        using (ExecutionContext.SuppressFlow())
+        {
+            _delayTimer = Context.Time.CreateTimer(
+                static state => ((DrainCoordinator)state!).EndDelay(), this, delay, Timeout.InfiniteTimeSpan);
+        }
+
+        if (_delay.Task.IsCompleted)
+        {
+            EndDelay(); // It was over before it began.
+        }
+
+        return _delay.Task;
+    }
+
+    /// <summary>Nobody waits for the announcement's delay any longer.</summary>
+    public void EndDelay()
+    {
+        _delayTimer?.Dispose();
+        _delay.TrySetResult();
     }
 
     /// <summary>
-    /// The server itself asked the connection to close: the whole server stops, or only the connection's endpoint does.
-    /// Its turn comes.
+    /// The announcement is over: the drain's time begins, and the application's steps run. Nobody is asked to close
+    /// yet.
     /// </summary>
-    public void OnServerRequest(TrackedConnection connection)
+    /// <returns>A task that completes when connections may be asked.</returns>
+    public async Task PrepareAsync(CloseReason reason)
     {
-        Drain? gathering = null;
-        lock (_context.Lock)
+        Interleaving.Point();
+        if (Interlocked.Exchange(ref _isPreparing, true))
         {
-            if (_whole is not null || !_connections.Contains(connection))
-            {
-                return; // It has its place in the schedule, or was asked when it came.
-            }
-
-            if (!_serverStops)
-            {
-                if (_reload is null || _reload.IsStarted_NeedsLock)
-                {
-                    var timeout = Min(_context.Options.DrainTimeout, ReloadTimeout);
-                    gathering = _reload = CreateDrain_NeedsLock(
-                        CloseReason.Drain, Min(_context.Options.SpreadWindow, timeout / 2), timeout);
-                }
-
-                _reload.Join_NeedsLock(connection);
-                gathering?.StartAfter_NeedsLock(GatherDelay);
-                return;
-            }
+            await _ready.Task.ConfigureAwait(false);
+            return;
         }
 
-        BeginDraining(CloseReason.HostStopping);
+        try
+        {
+            await _announced.CallbacksAsync(_hurry.Token).ConfigureAwait(false);
+            Registry.BeginWhole(reason);
+            _started.Fire();
+            await _started.CallbacksAsync(_hurry.Token).ConfigureAwait(false);
+            var steps = _steps?.RunAsync(Context, Context.Options.DrainTimeout / 2, _hurry.Token) ?? Task.CompletedTask;
+            await steps.ConfigureAwait(false);
+        }
+        finally
+        {
+            _ready.TrySetResult();
+        }
     }
 
-    /// <summary>Begins the drain of the whole server, unless it has begun.</summary>
+    /// <summary>The server itself asked the connection to close.</summary>
+    public void OnServerRequest(TrackedConnection connection)
+    {
+        if (Registry.OnServerRequest(connection))
+        {
+            BeginDraining(CloseReason.HostStopping);
+        }
+    }
+
+    /// <summary>Asks all connections to close, unless they were asked.</summary>
     public void BeginDraining(CloseReason reason)
     {
-        Drain whole;
-        lock (_context.Lock)
-        {
-            if (_whole is not null)
-            {
-                return;
-            }
-
-            _whole = whole = CreateDrain_NeedsLock(
-                reason, _context.Options.SpreadWindow, _context.Options.DrainTimeout);
-            whole.Join_NeedsLock(_connections);
-        }
-
-        whole.Start();
+        Registry.BeginWhole(reason);
+        _started.Fire();
+        Registry.StartWhole();
     }
 
     /// <summary>Aborts all connections now, and those that still come.</summary>
     public void AbortNow()
     {
-        lock (_context.Lock)
-        {
-            _abortNow = true;
-            _drains.ForEach(static drain => drain.AbortNow_NeedsLock());
-        }
-
-        _hurry.Cancel(); // Runs no callback but that of the announcement's delay.
+        Registry.AbortNow();
+        EndDelay();
+        _hurry.Cancel(); // Runs no callback but those of the waits above.
         BeginDraining(CloseReason.HostStopping);
     }
 
     /// <summary>Waits until the drain of the whole server has ended, and that of those that came later.</summary>
-    public async Task WaitAsync()
+    public Task WaitAsync()
     {
         BeginDraining(CloseReason.HostStopping);
-        Task[] ended;
-        lock (_context.Lock)
-        {
-            ended = [.. _drains.Select(static drain => drain.Ended)];
-        }
-
-        await Task.WhenAll(ended).ConfigureAwait(false);
+        return Registry.WhenEnded();
     }
 
     public void Dispose()
     {
+        StartedHosts.Remove(Context);
+        _thread?.Dispose();
+        _delayTimer?.Dispose();
         _announced.Dispose();
+        _started.Dispose();
         _hurry.Dispose();
     }
-
-    private static TimeSpan Min(TimeSpan a, TimeSpan b) => a < b ? a : b;
 
     private async Task<DrainReport> DrainWholeAsync()
     {
         await AnnounceAsync().ConfigureAwait(false);
+        await PrepareAsync(CloseReason.Drain).ConfigureAwait(false);
         BeginDraining(CloseReason.Drain);
-        return await _whole!.Ended.ConfigureAwait(false);
+        return await Registry.WholeEnded.ConfigureAwait(false);
     }
 
-    // The whole server drains: into its drain, or, once that has ended, into one for those that come later.
-    private (Drain Drain, bool IsNew) JoinLate_NeedsLock(TrackedConnection connection)
+    private void Drive()
     {
-        var drain = _whole!.IsOver_NeedsLock ? _late : _whole;
-        var isNew = drain is null || drain.IsOver_NeedsLock || (drain == _late && drain.Elapsed > LateGatherTime);
-        if (isNew)
+        bool isDelayOver;
+        lock (Context.Lock)
         {
-            drain = _late = CreateLate_NeedsLock();
+            isDelayOver = Context.Now - _announcedAt >= Context.Options.AnnounceDelay;
         }
 
-        drain!.Join_NeedsLock(connection);
-        return (drain, isNew);
-    }
-
-    // As much time as the others had; at a host's stop, the rest of its time.
-    private Drain CreateLate_NeedsLock()
-    {
-        var timeout = _context.Options.DrainTimeout;
-        if (_serverStops)
+        if (isDelayOver)
         {
-            var rest = timeout - _context.Time.GetElapsedTime(_serverStopsAt);
-            timeout = rest > TimeSpan.Zero ? rest : TimeSpan.Zero;
+            EndDelay();
         }
 
-        return CreateDrain_NeedsLock(
-            _serverStops ? CloseReason.HostStopping : CloseReason.Drain, TimeSpan.Zero, timeout, LogLevel.Debug);
-    }
-
-    private Drain CreateDrain_NeedsLock(
-        CloseReason reason, TimeSpan window, TimeSpan timeout, LogLevel level = LogLevel.Information)
-    {
-        var drain = new Drain(_context, reason, window, _abortNow ? TimeSpan.Zero : timeout, level);
-        _drains.RemoveAll(static drain => drain.IsOver_NeedsLock);
-        _drains.Add(drain);
-        return drain;
-    }
-
-    private TrackedConnection[] GetTracked()
-    {
-        lock (_context.Lock)
-        {
-            return [.. _connections];
-        }
+        var wheel = TimerWheel.For(Context.Time); // The timers of the connections.
+        wheel.Advance(wheel.Now);
+        Registry.Drive();
     }
 }

@@ -6,9 +6,11 @@ namespace GracefulConnections.Draining;
 internal sealed class DrainHealthCheck(IDrainCoordinator coordinator) : IHealthCheck
 {
     public Task<HealthCheckResult> CheckHealthAsync(
-        HealthCheckContext context, CancellationToken cancellationToken = default) =>
-        Task.FromResult(coordinator.Phase is var phase && phase == DrainPhase.Serving
-            ? HealthCheckResult.Healthy($"{phase}, {coordinator.ConnectionCount} connections.")
-            : new HealthCheckResult(
-                context.Registration.FailureStatus, $"{phase}, {coordinator.ConnectionCount} connections."));
+        HealthCheckContext context, CancellationToken cancellationToken = default)
+    {
+        var phase = coordinator.Phase;
+        var status = phase == DrainPhase.Serving ? HealthStatus.Healthy : context.Registration.FailureStatus;
+        var connections = BatchReport.Connections(coordinator.ConnectionCount);
+        return Task.FromResult(new HealthCheckResult(status, $"{phase}, {connections}."));
+    }
 }

@@ -1,8 +1,7 @@
-using System.Runtime.InteropServices;
 using GracefulConnections.Diagnostics;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 
 namespace GracefulConnections.Draining;
@@ -11,50 +10,68 @@ namespace GracefulConnections.Draining;
 /// Where the drain meets the host: announces before anything stops, lets the server unbind and ask, and aborts when the
 /// operator or the host's own timeout says so.
 /// </summary>
-internal sealed class DrainHostedService(
-    DrainCoordinator coordinator,
-    IOptions<ServerDrainOptions> options,
-    IServiceProvider services,
-    ILoggerFactory? loggers = null)
+internal sealed class DrainHostedService(DrainCoordinator coordinator, IServiceProvider services)
     : IHostedLifecycleService, IDisposable
 {
-    private readonly ILogger _logger = loggers?.CreateLogger(Log.Category) ?? NullLogger.Instance;
-    private readonly List<IDisposable> _registrations = [];
+    private readonly StopSignals _signals = new(coordinator, coordinator.Context);
+    private CancellationTokenRegistration _timeout;
+
+    private ILogger Logger => coordinator.Context.Logger;
 
     public Task StartingAsync(CancellationToken cancellationToken)
     {
-        var budget = new DrainBudget(options.Value);
-        if (HostShutdownTimeout.Find(services) is { } shutdownTimeout && !budget.FitsInto(shutdownTimeout.Value))
+        var budget = new DrainBudget(coordinator.Context.Options);
+        var host = services.GetRequiredService<IOptions<HostOptions>>().Value;
+        if (!budget.FitsInto(host.ShutdownTimeout))
         {
-            Log.ShutdownTimeoutRaised(_logger, shutdownTimeout.Value.TotalSeconds, budget.ToString());
-            shutdownTimeout.Value = budget.Total;
+            Log.ShutdownTimeoutRaised(Logger, host.ShutdownTimeout.TotalSeconds, budget.ToString());
+            host.ShutdownTimeout = budget.Total;
         }
 
         CheckGracePeriod(budget);
+        _signals.Listen();
         return Task.CompletedTask;
     }
 
-    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    public Task StartAsync(CancellationToken cancellationToken)
+    {
+        var lifetime = services.GetService<IHostApplicationLifetime>();
+        if (lifetime is AnnouncingLifetime announcing)
+        {
+            announcing.Coordinator = coordinator;
+        }
+        else
+        {
+            Log.LifetimeNotReplaced(Logger, lifetime?.GetType().FullName ?? "missing");
+        }
 
-    public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+        return Task.CompletedTask;
+    }
+
+    public Task StartedAsync(CancellationToken cancellationToken)
+    {
+        StartedHosts.Add(coordinator.Context);
+        if (!coordinator.HasEndpoint)
+        {
+            Log.NothingToDrain(Logger);
+        }
+
+        return Task.CompletedTask;
+    }
 
     public async Task StoppingAsync(CancellationToken cancellationToken)
     {
-        // From here on: the signal that began the stop has been dispatched, so the next one is the second.
-        Register(PosixSignal.SIGTERM);
-        Register(PosixSignal.SIGINT);
-        Register(PosixSignal.SIGQUIT);
-        _registrations.Add(cancellationToken.UnsafeRegister(
-            static state => ((DrainCoordinator)state!).AbortNow(), coordinator));
-        coordinator.OnHostStopping();
-        await coordinator.AnnounceAsync().ConfigureAwait(false);
-        coordinator.OnServerStopping();
+        _timeout = cancellationToken.UnsafeRegister(
+            static state => ((DrainCoordinator)state!).AbortNow(), coordinator);
+        await coordinator.BeginStop().ConfigureAwait(false);
+        await coordinator.PrepareAsync(CloseReason.HostStopping).ConfigureAwait(false);
+        coordinator.Registry.OnServerStopping();
     }
 
     public Task StopAsync(CancellationToken cancellationToken)
     {
         // A server that stops before us has asked its connections already; for one that comes later, or never asks,
-        // this begins the drain.
+        // this begins to ask.
         coordinator.BeginDraining(CloseReason.HostStopping);
         return Task.CompletedTask;
     }
@@ -62,21 +79,16 @@ internal sealed class DrainHostedService(
     public async Task StoppedAsync(CancellationToken cancellationToken)
     {
         await coordinator.WaitAsync().ConfigureAwait(false);
+        coordinator.EndStop();
         Dispose();
     }
 
     public void Dispose()
     {
-        _registrations.ForEach(static registration => registration.Dispose());
-        _registrations.Clear();
+        StartedHosts.Remove(coordinator.Context);
+        _timeout.Dispose();
+        _signals.Dispose();
     }
-
-    private void Register(PosixSignal signal) => _registrations.Add(PosixSignalRegistration.Create(signal, context =>
-    {
-        context.Cancel = true; // The host exits by itself, and soon.
-        Log.AbortRequested(_logger, signal.ToString(), coordinator.ConnectionCount);
-        coordinator.AbortNow();
-    }));
 
     private void CheckGracePeriod(DrainBudget budget)
     {
@@ -88,12 +100,12 @@ internal sealed class DrainHostedService(
 
         if (DrainBudget.ParseGracePeriod(text) is not { } gracePeriod)
         {
-            Log.GracePeriodUnreadable(_logger, DrainBudget.GracePeriodVariable, text);
+            Log.GracePeriodUnreadable(Logger, DrainBudget.GracePeriodVariable, text);
         }
         else if (!budget.FitsInto(gracePeriod))
         {
             Log.GracePeriodTooShort(
-                _logger, DrainBudget.GracePeriodVariable, gracePeriod.TotalSeconds, budget.ToString());
+                Logger, DrainBudget.GracePeriodVariable, gracePeriod.TotalSeconds, budget.ToString());
         }
     }
 }

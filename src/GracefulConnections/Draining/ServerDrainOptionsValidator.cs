@@ -52,12 +52,12 @@ internal sealed class ServerDrainOptionsValidator : IValidateOptions<ServerDrain
 
         if (announceDelay
             && drainTimeout
-            && options.AnnounceDelay > LongestTotal - Min(options.DrainTimeout, LongestTotal) - Drain.ExitTime)
+            && options.AnnounceDelay > LongestTotal - Min(options.DrainTimeout, LongestTotal) - BatchPlan.ExitTime)
         {
             failures.AddError(string.Create(
                 CultureInfo.InvariantCulture,
                 $"{nameof(ServerDrainOptions)}: AnnounceDelay {options.AnnounceDelay:c} + DrainTimeout "
-                + $"{options.DrainTimeout:c} + {Drain.ExitTime:c} for aborted connections and the exit must be "
+                + $"{options.DrainTimeout:c} + {BatchPlan.ExitTime:c} for aborted connections and the exit must be "
                 + $"at most {LongestTotal:c}, the longest shutdown timeout a host can have."));
         }
 

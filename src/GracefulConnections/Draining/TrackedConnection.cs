@@ -1,19 +1,25 @@
 namespace GracefulConnections.Draining;
 
 /// <summary>
-/// A connection as the drain sees it. Nothing here blocks or runs the application's code: a drain asks thousands in a
-/// row.
+/// A connection as the drain sees it. Nothing here blocks or runs the application's code, because a drain asks
+/// thousands in a row.
 /// </summary>
 internal abstract class TrackedConnection
 {
+    /// <summary>The connection whose handler is the caller, on whatever thread it has gone on.</summary>
+    public static readonly AsyncLocal<TrackedConnection?> Caller = new();
+
+    /// <summary>Gets the connection's id, as in the server's log.</summary>
+    public abstract string Id { get; }
+
     /// <summary>Gets where the connection is on its way to its end.</summary>
     public abstract CloseState State { get; }
 
     /// <summary>Gets how the connection ended; <see langword="null"/> while it has not.</summary>
     public abstract CloseResult? Result { get; }
 
-    /// <summary>Gets whether the handler has something in hand.</summary>
-    public abstract bool IsBusy { get; }
+    /// <summary>Gets what the handler does.</summary>
+    public abstract ConnectionActivity Activity { get; }
 
     /// <summary>Gets when the connection came, as a timestamp of the clock.</summary>
     public abstract long StartTimestamp { get; }
@@ -25,7 +31,10 @@ internal abstract class TrackedConnection
     /// </summary>
     public abstract void Ask(CloseReason reason, TimeSpan lingerCap);
 
-    /// <summary>Ends the connection with RST. The reason is that of a connection which was not asked before.</summary>
+    /// <summary>
+    /// Ends the connection with RST, on this thread, because every thread of the pool may be blocked. The reason is
+    /// that of a connection which was not asked before.
+    /// </summary>
     public abstract void Abort(CloseReason reason);
 
     /// <summary>

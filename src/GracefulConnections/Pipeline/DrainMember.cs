@@ -10,13 +10,15 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
     private volatile HandlerRun? _run;
     private volatile bool _isAbandoned;
 
+    public override string Id => connection.Context.ConnectionId;
+
     public override CloseState State => connection.State;
 
     public override CloseResult? Result => connection.Closer.Result;
 
     public override long StartTimestamp => connection.Activity.StartedAt;
 
-    public override bool IsBusy => IsServingMessage(connection.Inner ?? connection);
+    public override ConnectionActivity Activity => GetActivity(connection.Inner ?? connection);
 
     /// <summary>Gets the task of a handler that <see cref="RunAsync"/> ran and that has ended.</summary>
     public Task Handler => _run!.Handler;
@@ -25,37 +27,41 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
     public bool IsAbandoned => _run!.IsAbandoned;
 
     /// <summary>Registers the connection. A drain that has begun asks it to close right here.</summary>
-    public void Enter() => drain.Add(this);
+    public void Enter() => drain.Registry.Add(this);
 
-    public void Leave(in CloseResult result) => drain.Remove(this, result);
+    public void Leave(in CloseResult result) => drain.Registry.Remove(this, result);
 
     /// <summary>The server asked the connection to close, for its own stop or for that of an endpoint.</summary>
     public void OnServerRequest() => drain.OnServerRequest(this);
 
     public override TrackedConnectionInfo GetInfo()
     {
+        var time = drain.Context.Time;
         var innermost = connection.Inner ?? connection; // Inside of TLS are the bytes that the handler knows.
-        var (transport, activity) = (innermost.Transport, innermost.Activity);
-        var isBusy = IsBusy;
-        var lastByteAt = activity.LastByteAt;
-        var age = drain.Time.GetElapsedTime(StartTimestamp);
+        var (transport, bytes) = (innermost.Transport, innermost.Activity);
+        var activity = GetActivity(innermost);
+        var lastByteAt = bytes.LastByteAt;
+        var age = time.GetElapsedTime(StartTimestamp);
         var written = transport.Output.WrittenBytes;
         var delivery = written > 0
             ? transport.Output.GetDelivery()
             : new DeliveryStatus(0, IsDelivered: false, IsReset: false, 0); // There is nothing to ask the kernel for.
         return new TrackedConnectionInfo
         {
-            ConnectionId = connection.Context.ConnectionId,
+            ConnectionId = Id,
             LocalEndPoint = connection.Context.LocalEndPoint,
             RemoteEndPoint = connection.Context.RemoteEndPoint,
+            IsTls = connection.IsTls || innermost.IsTls,
+            Tag = connection.Tag,
             State = innermost.State is CloseState.Closed or CloseState.Aborted ? State : innermost.State,
+            Reason = connection.Closer.Reason,
             IsCloseRequested = connection.IsCloseRequested,
-            IsBusy = isBusy,
+            Activity = activity,
             Age = age,
-            BusyTime = !isBusy ? TimeSpan.Zero
-                : activity.BusySince is > 0 and var busySince ? drain.Time.GetElapsedTime(busySince)
+            BusyTime = activity != ConnectionActivity.Busy ? TimeSpan.Zero
+                : bytes.BusySince is > 0 and var busySince ? time.GetElapsedTime(busySince)
                 : age,
-            IdleTime = lastByteAt > 0 ? drain.Time.GetElapsedTime(lastByteAt) : age,
+            IdleTime = lastByteAt > 0 ? time.GetElapsedTime(lastByteAt) : age,
             ReceivedBytes = transport.Input.ReceivedBytes,
             WrittenBytes = written,
             UnacknowledgedBytes = delivery.UnacknowledgedBytes,
@@ -71,10 +77,7 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
             static state => state.connection.RequestClose(state.reason), (connection, reason), preferLocal: false);
     }
 
-    public override void Abort(CloseReason reason) => ThreadPool.UnsafeQueueUserWorkItem(
-        static state => state.connection.RequestClose(state.reason, abort: true),
-        (connection, reason),
-        preferLocal: false);
+    public override void Abort(CloseReason reason) => connection.RequestClose(reason, abort: true);
 
     public override void Abandon()
     {
@@ -85,7 +88,7 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
     /// <summary>Runs the handler so that it can be abandoned, and waits until it has ended or was.</summary>
     public ValueTask RunAsync(ConnectionDelegate next)
     {
-        var run = new HandlerRun(next, connection.Context);
+        var run = new HandlerRun(next, connection.Context, this);
         _run = run;
         if (_isAbandoned)
         {
@@ -95,9 +98,27 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
         return run.RunAsync();
     }
 
-    private static bool IsServingMessage(GracefulConnection innermost) =>
-        innermost.Closer.IsServing
-        && (innermost.Closer.HasOpenScope
-            || (!innermost.Transport.Input.IsWaitingForMessage
-                && (innermost.Transport.Input.ReceivedBytes > 0 || innermost.Transport.Output.WrittenBytes > 0)));
+    private static ConnectionActivity GetActivity(GracefulConnection innermost)
+    {
+        var (closer, transport) = (innermost.Closer, innermost.Transport);
+        if (!closer.IsServing)
+        {
+            return ConnectionActivity.Idle;
+        }
+
+        if (closer.HasOpenScope)
+        {
+            return ConnectionActivity.Busy;
+        }
+
+        if (transport.Input.ReceivedBytes == 0 && transport.Output.WrittenBytes == 0)
+        {
+            return ConnectionActivity.Idle;
+        }
+
+        // An aware handler may wait for the next bytes beside what it answers, as HTTP/2 does.
+        return innermost.IsAware ? ConnectionActivity.Unknown
+            : transport.Input.IsWaitingForMessage ? ConnectionActivity.Idle
+            : ConnectionActivity.Busy;
+    }
 }

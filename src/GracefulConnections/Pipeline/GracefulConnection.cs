@@ -28,6 +28,7 @@ internal sealed partial class GracefulConnection
     private readonly GracefulConnection? _outer;
     private readonly CloseRequestSource _closeRequest = new();
     private readonly bool _isInsideTls;
+    private object? _tag;
     private CancellationToken _notificationOverride;
     private bool _isNotificationOverridden;
     private volatile bool _isAware;
@@ -49,6 +50,7 @@ internal sealed partial class GracefulConnection
         _connection = connection;
         _scope = scope;
         _isInsideTls = connection.Features.Get<SslStream>() is not null;
+        IsTls = _isInsideTls || order.HasTls;
         _isAware = order.HasGraceful; // The one inside sees the messages, and passes a close request on.
         _goodbye = scope.Options.Goodbye;
         _originalTransport = connection.Transport;
@@ -138,6 +140,28 @@ internal sealed partial class GracefulConnection
 
     public CancellationToken CloseRequested => _closeRequest.Token;
 
+    public object? Tag
+    {
+        get => _outer is null ? _tag : _outer.Tag;
+        set
+        {
+            if (_outer is null)
+            {
+                _tag = value;
+            }
+            else
+            {
+                _outer.Tag = value; // One connection has one tag, inside of TLS and outside.
+            }
+        }
+    }
+
+    /// <summary>Gets whether the connection is known to be encrypted.</summary>
+    public bool IsTls { get; }
+
+    /// <summary>Gets whether the handler listens to a token, so that its reads do not tell when it is idle.</summary>
+    public bool IsAware => _isAware;
+
     CancellationToken IConnectionLifetimeNotificationFeature.ConnectionClosedRequested
     {
         get
@@ -178,24 +202,17 @@ internal sealed partial class GracefulConnection
             return;
         }
 
-        if (_outer is not { IsCloseRequested: true })
+        if (abort)
         {
-            Log.CloseRequested(_scope.Logger, _connection.ConnectionId, reason);
+            // On another thread, because a drain aborts thousands on its own.
+            ThreadPool.UnsafeQueueUserWorkItem(
+                static state => state.connection.TellRequest(state.reason),
+                (connection: this, reason),
+                preferLocal: false);
         }
-
-        try
+        else
         {
-            _closeRequest.Request();
-        }
-        catch (AggregateException exception)
-        {
-            // One connection's callback must not keep a stopping server from asking the others.
-            Log.CloseRequestCallbackFaulted(_scope.Logger, _connection.ConnectionId, exception);
-        }
-
-        if (_scope.Options.CancelReadOnCloseRequest && !_isAware)
-        {
-            Closer.CancelRead(CloseRequested);
+            TellRequest(reason);
         }
     }
 
@@ -225,6 +242,29 @@ internal sealed partial class GracefulConnection
         }
 
         Member?.Leave(result);
+    }
+
+    private void TellRequest(CloseReason reason)
+    {
+        if (_outer is not { IsCloseRequested: true })
+        {
+            Log.CloseRequested(_scope.Logger, _connection.ConnectionId, reason);
+        }
+
+        try
+        {
+            _closeRequest.Request();
+        }
+        catch (AggregateException exception)
+        {
+            // One connection's callback must not keep a stopping server from asking the others.
+            Log.CloseRequestCallbackFaulted(_scope.Logger, _connection.ConnectionId, exception);
+        }
+
+        if (_scope.Options.CancelReadOnCloseRequest && !_isAware)
+        {
+            Closer.CancelRead(CloseRequested);
+        }
     }
 
     private void OnServerRequest()

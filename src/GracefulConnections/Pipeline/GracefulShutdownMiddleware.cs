@@ -24,6 +24,11 @@ internal sealed class GracefulShutdownMiddleware(
         var services = builder.ApplicationServices;
         var scope = CloseScope.Create(services, configure, builder.ToString());
         var drain = services?.GetService<DrainCoordinator>();
+        if (drain is not null)
+        {
+            drain.HasEndpoint = true;
+        }
+
         var before = MiddlewaresBefore.Look(builder);
         builder.Use(next =>
         {

@@ -1,4 +1,5 @@
 using System.Threading.Tasks.Sources;
+using GracefulConnections.Draining;
 using Microsoft.AspNetCore.Connections;
 
 namespace GracefulConnections.Pipeline;
@@ -7,7 +8,8 @@ namespace GracefulConnections.Pipeline;
 /// A handler's run in a work item of its own, which the server need not wait for: neither a task that never completes
 /// nor a handler that blocks its thread can hold a host that stops.
 /// </summary>
-internal sealed class HandlerRun(ConnectionDelegate next, ConnectionContext connection)
+internal sealed class HandlerRun(
+    ConnectionDelegate next, ConnectionContext connection, TrackedConnection? tracked = null)
     : IThreadPoolWorkItem, IValueTaskSource
 {
     // With it go the log scopes of the server.
@@ -79,6 +81,8 @@ internal sealed class HandlerRun(ConnectionDelegate next, ConnectionContext conn
 
         try
         {
+            // For a handler that waits for a drain of its own connection. It flows with the handler's context only.
+            TrackedConnection.Caller.Value = tracked;
             Handler = next(connection)
                 ?? throw new InvalidOperationException("The connection's handler returned no task.");
         }

@@ -32,7 +32,7 @@ public class ConfigurationReloadTests
         await using var busy = await ScriptedPeer.ConnectAsync(_removed!.EndPoint);
         await busy.SendAsync(new byte[MessageBytes / 2]);
         var idle = await Task.WhenAll(Enumerable.Range(0, idleCount).Select(_ => ScriptedPeer.ConnectAsync(_removed.EndPoint)));
-        await Eventually.IsTrueAsync(() => server.Drain.GetConnections().Count(static connection => !connection.IsBusy) >= idleCount && server.Drain.GetConnections().Single(busy.IsPeerOf).IsBusy);
+        await Eventually.IsTrueAsync(() => server.Drain.GetConnections().Count(static connection => connection.Activity == ConnectionActivity.Idle) >= idleCount && server.Drain.GetConnections().Single(busy.IsPeerOf).Activity == ConnectionActivity.Busy);
 
         _configuration.Remove(RemovedKey);
 
@@ -71,14 +71,14 @@ public class ConfigurationReloadTests
         await using var server = await StartAsync(drain => drain.DrainTimeout = TimeSpan.FromMilliseconds(500), builder => builder.Logging.SetMinimumLevel(LogLevel.Debug).AddProvider(log));
         await using var busy = await ScriptedPeer.ConnectAsync(_removed!.EndPoint);
         await busy.SendAsync(new byte[MessageBytes / 2]);
-        await Eventually.IsTrueAsync(() => server.Drain.GetConnections() is [{ IsBusy: true }]);
+        await Eventually.IsTrueAsync(() => server.Drain.GetConnections() is [{ Activity: ConnectionActivity.Busy }]);
 
         _configuration.Remove(RemovedKey);
 
         Assert.Equal((0, PeerSaw.Reset), await busy.ReadToEndAsync());
         var result = await server.NextResultAsync();
         Assert.Equal((CloseReason.Drain, CloseOutcome.Aborted), (result.Reason, result.Outcome));
-        await Eventually.IsTrueAsync(() => log.Entries.Any(static entry => entry.Message.StartsWith("The drain aborted 1 connections", StringComparison.Ordinal)));
+        await Eventually.IsTrueAsync(() => log.Entries.Any(static entry => entry.Message.StartsWith("The drain aborted 1 connection ", StringComparison.Ordinal)));
         Assert.DoesNotContain(log.Entries, static entry => entry.Message.Contains("failed to close gracefully", StringComparison.OrdinalIgnoreCase));
         Assert.Equal(DrainPhase.Serving, server.Drain.Phase);
     }

@@ -42,7 +42,7 @@ public class HandlerDrainTests
 
         var stopping = server.StopAndReportAsync();
         await CloseRequestedAsync(server);
-        Assert.True(Assert.Single(server.Drain.GetConnections()).IsBusy);
+        Assert.Equal(ConnectionActivity.Busy, Assert.Single(server.Drain.GetConnections()).Activity);
         await peer.SendAsync(new byte[MessageBytes / 2]);
 
         Assert.Equal((MessageBytes, PeerSaw.Eof), await peer.ReadToEndAsync());

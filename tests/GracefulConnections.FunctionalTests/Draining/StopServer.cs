@@ -35,6 +35,12 @@ internal static class StopServer
     /// <summary>Gets the request that is answered with <see cref="StuckReplyBytes"/> and a return.</summary>
     public static ReadOnlyMemory<byte> StuckReply { get; } = "s"u8.ToArray();
 
+    /// <summary>Gets the request whose handler blocks its thread for ever.</summary>
+    public static ReadOnlyMemory<byte> Block { get; } = "b"u8.ToArray();
+
+    /// <summary>Gets the request that calls <c>StopApplication()</c>, and is answered with one byte.</summary>
+    public static ReadOnlyMemory<byte> Stop { get; } = "q"u8.ToArray();
+
     /// <summary>Gets the request that keeps the server busy, and is answered with <see cref="ReplyBytes"/>.</summary>
     public static ReadOnlyMemory<byte> Work { get; } = "w"u8.ToArray();
 

@@ -257,7 +257,7 @@ internal sealed class TestServer : IAsyncDisposable
 
     /// <summary>Drains a part while the server goes on.</summary>
     public Task<DrainReport> DrainAsync(Func<TrackedConnectionInfo, bool> filter) =>
-        Drain.DrainAsync(filter, CancellationToken.None).WaitAsync(TestLimit);
+        Drain.DrainAsync(filter).WaitAsync(TestLimit);
 
     /// <summary>
     /// Disposes the server, and then checks its memory, so that what late code returns and writes meanwhile counts too.

@@ -35,16 +35,16 @@ public sealed class DrainNotificationTests : IDisposable
     public void Drain_HostStops_ExtendsTheStopBeyondTheDeadlineAndTellsHowFarItIs()
     {
         _context.IsHostStopping = true;
-        var (drain, connections) = Start(3);
+        var (batch, connections) = Start(3);
 
-        Assert.Equal("STATUS=Draining, 3 connections left after 0.0 s.\nEXTEND_TIMEOUT_USEC=21000000", Receive());
-        Remove(drain, connections[0]);
+        Assert.Equal("STATUS=Draining, 3 connections left after 0.0 s.\nEXTEND_TIMEOUT_USEC=22000000", Receive());
+        Remove(batch, connections[0]);
         _time.Advance(TimeSpan.FromSeconds(1));
-        Assert.Equal("STATUS=Draining, 2 connections left after 1.0 s.\nEXTEND_TIMEOUT_USEC=20000000", Receive());
+        Assert.Equal("STATUS=Draining, 2 connections left after 1.0 s.\nEXTEND_TIMEOUT_USEC=21000000", Receive());
         _time.Advance(TimeSpan.FromSeconds(1));
-        Assert.Equal("STATUS=Draining, 2 connections left after 2.0 s.\nEXTEND_TIMEOUT_USEC=19000000", Receive());
-        Remove(drain, connections[1]);
-        Remove(drain, connections[2]);
+        Assert.Equal("STATUS=Draining, 2 connections left after 2.0 s.\nEXTEND_TIMEOUT_USEC=20000000", Receive());
+        Remove(batch, connections[1]);
+        Remove(batch, connections[2]);
         Assert.Equal("STATUS=Drained 3 connections in 2.0 s.", Receive());
         Assert.Equal(0, _manager!.Available);
     }
@@ -52,31 +52,30 @@ public sealed class DrainNotificationTests : IDisposable
     [Fact]
     public void Drain_Live_TellsHowFarItIsAndExtendsNothing()
     {
-        var (drain, connections) = Start(1);
+        var (batch, connections) = Start(1);
 
-        Assert.Equal("STATUS=Draining, 1 connections left after 0.0 s.", Receive());
+        Assert.Equal("STATUS=Draining, 1 connection left after 0.0 s.", Receive());
         _time.Advance(TimeSpan.FromSeconds(1));
-        Assert.Equal("STATUS=Draining, 1 connections left after 1.0 s.", Receive());
-        Remove(drain, connections[0]);
-        Assert.Equal("STATUS=Drained 1 connections in 1.0 s.", Receive());
+        Assert.Equal("STATUS=Draining, 1 connection left after 1.0 s.", Receive());
+        Remove(batch, connections[0]);
+        Assert.Equal("STATUS=Drained 1 connection in 1.0 s.", Receive());
     }
 
-    private static void Remove(Drain drain, FakeTrackedConnection connection)
+    private void Remove(Batch batch, FakeTrackedConnection connection)
     {
-        if (drain.Remove_NeedsLock(connection, new CloseResult { Reason = CloseReason.Drain, Outcome = CloseOutcome.Graceful }))
-        {
-            drain.End();
-        }
+        batch.Remove_NeedsLock(
+            connection, new CloseResult { Reason = CloseReason.Drain, Outcome = CloseOutcome.Graceful });
+        _context.Reports.Run();
     }
 
-    private (Drain Drain, FakeTrackedConnection[] Connections) Start(int count)
+    private (Batch Batch, FakeTrackedConnection[] Connections) Start(int count)
     {
         var others = new TestDrain();
         FakeTrackedConnection[] connections = [.. Enumerable.Range(0, count).Select(i => others.Create($"{i}"))];
-        var drain = new Drain(_context, CloseReason.HostStopping, TimeSpan.Zero, _context.Options.DrainTimeout, Microsoft.Extensions.Logging.LogLevel.Information);
-        drain.Join_NeedsLock(connections);
-        drain.Start();
-        return (drain, connections);
+        var batch = new Batch(_context, CloseReason.HostStopping, TimeSpan.Zero, _context.Options.DrainTimeout);
+        batch.Join_NeedsLock(connections);
+        batch.Start();
+        return (batch, connections);
     }
 
     private string Receive()

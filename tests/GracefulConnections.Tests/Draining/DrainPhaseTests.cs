@@ -32,7 +32,7 @@ public class DrainPhaseTests
     }
 
     [Fact]
-    public void HostStop_AnnounceDelay_GoesOnServingUntilItIsOver()
+    public async Task HostStop_AnnounceDelay_GoesOnServingUntilItIsOver()
     {
         var sut = new TestDrain(options => options.AnnounceDelay = TimeSpan.FromSeconds(5));
         var old = sut.Accept();
@@ -41,13 +41,15 @@ public class DrainPhaseTests
 
         Assert.Equal(DrainPhase.Announced, sut.Phase);
         Assert.True(sut.Coordinator.DrainAnnounced.IsCancellationRequested);
+        Assert.False(sut.Coordinator.DrainStarted.IsCancellationRequested);
         var late = sut.Accept("late");
         sut.AdvanceSeconds(4.999);
         Assert.False(announcing.IsCompleted);
         Assert.False(old.IsAsked || late.IsAsked);
         sut.AdvanceSeconds(0.001);
-        Assert.True(announcing.IsCompletedSuccessfully);
-        Assert.Equal(DrainPhase.Announced, sut.Phase);
+        await announcing.WithinLimit();
+        Assert.Equal(DrainPhase.Draining, sut.Phase);
+        Assert.True(sut.Coordinator.DrainStarted.IsCancellationRequested);
         Assert.False(old.IsAsked || late.IsAsked); // The server asks.
     }
 
@@ -56,13 +58,13 @@ public class DrainPhaseTests
     {
         var sut = new TestDrain();
 
-        Assert.True(sut.AnnounceStopAsync().IsCompletedSuccessfully);
+        Assert.True(sut.Coordinator.BeginStop().IsCompletedSuccessfully);
 
         Assert.Equal(DrainPhase.Announced, sut.Phase);
     }
 
     [Fact]
-    public void HostStop_EveryPhase_IsEnteredInOrder()
+    public async Task HostStop_EveryPhase_IsEnteredInOrder()
     {
         var sut = new TestDrain(options => options.AnnounceDelay = TimeSpan.FromSeconds(5));
         var connection = sut.AcceptIgnorant();
@@ -71,7 +73,7 @@ public class DrainPhaseTests
         var announcing = sut.AnnounceStopAsync();
         phases.Add(sut.Phase);
         sut.AdvanceSeconds(5);
-        Assert.True(announcing.IsCompletedSuccessfully);
+        await announcing.WithinLimit();
         sut.Coordinator.OnServerRequest(connection);
         phases.Add(sut.Phase);
         var ended = sut.Coordinator.WaitAsync();
@@ -291,26 +293,26 @@ public class DrainPhaseTests
             });
         }
 
-        var ended = sut.StopHost();
+        var ended = await sut.StopHostAsync();
 
         Assert.Equal(2, ran);
         var entry = Assert.Single(sut.Logger.Entries, entry => entry.Id.Name == "DrainCallbackFaulted");
         Assert.Equal((LogLevel.Warning, "A callback of DrainAnnounced threw. The drain goes on."), (entry.Level, entry.Message));
-        Assert.All(Assert.IsType<AggregateException>(entry.Exception).InnerExceptions, inner => Assert.IsType<InvalidTimeZoneException>(inner));
+        Assert.All(Assert.IsType<AggregateException>(entry.Exception).Flatten().InnerExceptions, inner => Assert.IsType<InvalidTimeZoneException>(inner));
         Assert.True(connection.IsAsked);
         connection.End();
         await ended.WithinLimit();
     }
 
     [Fact]
-    public void Announcement_Callback_HasRunBeforeTheFirstIsAsked()
+    public async Task Announcement_Callback_HasRunBeforeTheFirstIsAsked()
     {
         var sut = new TestDrain();
         var connection = sut.Accept();
         bool? asked = null;
         using var registration = sut.Coordinator.DrainAnnounced.Register(() => asked = connection.IsAsked);
 
-        _ = sut.StopHost();
+        await sut.StopHostAsync();
 
         Assert.False(asked);
         Assert.True(connection.IsAsked);
@@ -326,13 +328,14 @@ public class DrainPhaseTests
         connection.Snapped = () => AssertIsFree("snapped");
         connection.Asking = () => AssertIsFree("asked");
         connection.Aborting = () => AssertIsFree("aborted");
-        using var registration = sut.Coordinator.DrainAnnounced.Register(() => AssertIsFree("announced"));
+        using var announced = sut.Coordinator.DrainAnnounced.Register(() => AssertIsFree("announced"));
+        using var started = sut.Coordinator.DrainStarted.Register(() => AssertIsFree("started"));
 
-        var ended = sut.StopHost();
+        var ended = await sut.StopHostAsync();
         sut.AdvanceSeconds(20);
 
         await ended.WithinLimit();
-        Assert.Equal(["aborted", "announced", "asked", "looked", "snapped"], called.Order());
+        Assert.Equal(["aborted", "announced", "asked", "looked", "snapped", "started"], called.Order());
 
         // From another thread, where holding it would keep that one waiting.
         void AssertIsFree(string call)

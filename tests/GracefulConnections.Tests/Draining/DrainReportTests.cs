@@ -64,7 +64,7 @@ public class DrainReportTests
         var report = await draining.WithinLimit();
         Assert.Equal(["oldest", "middle", "youngest"], report.Aborted.Select(info => info.ConnectionId));
         Assert.All(report.Aborted, info => Assert.Equal((CloseState.Open, true, 5), (info.State, info.IsCloseRequested, info.UnacknowledgedBytes)));
-        Assert.Equal([false, true, false], report.Aborted.Select(info => info.IsBusy));
+        Assert.Equal([false, true, false], report.Aborted.Select(info => info.Activity == ConnectionActivity.Busy));
         Assert.Equal(TimeSpan.FromSeconds(23), report.Aborted[0].Age);
         Assert.Equal((3, 15), (report.Outcomes[CloseOutcome.Aborted], report.UnacknowledgedBytes));
     }

@@ -23,7 +23,7 @@ public class EndpointReloadTests
         Assert.False(other.IsAsked);
         Assert.Equal(DrainPhase.Serving, sut.Phase);
         Assert.Equal(
-            "Draining 3 connections, 0 of them busy (Drain). What is left after 4.5 s will be aborted.",
+            "Draining 3 connections (3 Idle; Drain). What is left after 4.5 s will be aborted.",
             Assert.Single(sut.Logger.Entries, entry => entry.Id.Name == "DrainStarted").Message);
         Array.ForEach(connections, connection => connection.End());
         Assert.Single(sut.Logger.Events, "DrainEnded");
@@ -41,7 +41,7 @@ public class EndpointReloadTests
         sut.Advance(Gathering);
         connection.End();
 
-        Assert.StartsWith("Drained 1 connections", Assert.Single(sut.Logger.Entries, entry => entry.Id.Name == "DrainEnded").Message, StringComparison.Ordinal);
+        Assert.StartsWith("Drained 1 connection ", Assert.Single(sut.Logger.Entries, entry => entry.Id.Name == "DrainEnded").Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -52,12 +52,12 @@ public class EndpointReloadTests
         sut.Coordinator.OnServerRequest(connection);
         sut.Advance(Gathering);
 
-        sut.Advance(DrainCoordinator.ReloadTimeout - TimeSpan.FromMilliseconds(1));
+        sut.Advance(Registry.ReloadTimeout - TimeSpan.FromMilliseconds(1));
         Assert.False(connection.IsAborted);
         sut.AdvanceSeconds(0.001);
 
         Assert.True(connection.IsAborted);
-        Assert.True(Gathering + DrainCoordinator.ReloadTimeout < TimeSpan.FromSeconds(5));
+        Assert.True(Gathering + Registry.ReloadTimeout < TimeSpan.FromSeconds(5));
     }
 
     [Fact]

@@ -155,7 +155,7 @@ public class LateArrivalTests
     public async Task Add_AfterAbortNow_IsAbortedAtOnce()
     {
         var sut = new TestDrain();
-        sut.Coordinator.OnHostStopping();
+        sut.Coordinator.Context.IsHostStopping = true;
         sut.Coordinator.AbortNow();
         await sut.Coordinator.WaitAsync().WithinLimit();
 

@@ -129,7 +129,7 @@ public class PartialDrainTests
         var sut = new TestDrain();
         var connection = sut.Accept();
         using var cancellation = new CancellationTokenSource();
-        var draining = sut.Coordinator.DrainAsync(_ => true, cancellation.Token);
+        var draining = sut.Coordinator.DrainAsync(_ => true, cancellationToken: cancellation.Token);
 
         await cancellation.CancelAsync();
 

@@ -7,7 +7,7 @@ public class ServerDrainOptionsValidatorTests
     private static readonly TimeSpan Tick = TimeSpan.FromTicks(1);
 
     // The longest shutdown timeout of a host, less the second for the exit.
-    private static readonly TimeSpan Longest = TimeSpan.FromMilliseconds(uint.MaxValue - 1) - TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Longest = TimeSpan.FromMilliseconds(uint.MaxValue - 1) - TimeSpan.FromSeconds(2);
 
     public static TheoryData<Action<ServerDrainOptions>, string> BadValues => new()
     {
@@ -32,19 +32,19 @@ public class ServerDrainOptionsValidatorTests
         { options => options.ReportInterval = TimeSpan.MinValue, "ServerDrainOptions: ReportInterval must be positive, or Timeout.InfiniteTimeSpan for no reports, but was -10675199.02:48:05.4775808." },
         {
             options => options.AnnounceDelay = TimeSpan.FromDays(50),
-            "ServerDrainOptions: AnnounceDelay 50.00:00:00 + DrainTimeout 00:00:20 + 00:00:01 for aborted connections and the exit must be at most 49.17:02:47.2940000, the longest shutdown timeout a host can have."
+            "ServerDrainOptions: AnnounceDelay 50.00:00:00 + DrainTimeout 00:00:20 + 00:00:02 for aborted connections and the exit must be at most 49.17:02:47.2940000, the longest shutdown timeout a host can have."
         },
         {
             options => options.DrainTimeout = TimeSpan.MaxValue,
-            "ServerDrainOptions: AnnounceDelay 00:00:00 + DrainTimeout 10675199.02:48:05.4775807 + 00:00:01 for aborted connections and the exit must be at most 49.17:02:47.2940000, the longest shutdown timeout a host can have."
+            "ServerDrainOptions: AnnounceDelay 00:00:00 + DrainTimeout 10675199.02:48:05.4775807 + 00:00:02 for aborted connections and the exit must be at most 49.17:02:47.2940000, the longest shutdown timeout a host can have."
         },
         {
             options => (options.AnnounceDelay, options.DrainTimeout) = (TimeSpan.MaxValue, TimeSpan.MaxValue),
-            "ServerDrainOptions: AnnounceDelay 10675199.02:48:05.4775807 + DrainTimeout 10675199.02:48:05.4775807 + 00:00:01 for aborted connections and the exit must be at most 49.17:02:47.2940000, the longest shutdown timeout a host can have."
+            "ServerDrainOptions: AnnounceDelay 10675199.02:48:05.4775807 + DrainTimeout 10675199.02:48:05.4775807 + 00:00:02 for aborted connections and the exit must be at most 49.17:02:47.2940000, the longest shutdown timeout a host can have."
         },
         {
             options => (options.AnnounceDelay, options.DrainTimeout) = (Tick, Longest),
-            "ServerDrainOptions: AnnounceDelay 00:00:00.0000001 + DrainTimeout 49.17:02:46.2940000 + 00:00:01 for aborted connections and the exit must be at most 49.17:02:47.2940000, the longest shutdown timeout a host can have."
+            "ServerDrainOptions: AnnounceDelay 00:00:00.0000001 + DrainTimeout 49.17:02:45.2940000 + 00:00:02 for aborted connections and the exit must be at most 49.17:02:47.2940000, the longest shutdown timeout a host can have."
         },
     };
 

@@ -94,7 +94,7 @@ public class SpreadTests
     [Fact]
     public async Task Spread_PartOfTheServer_IsSpreadToo()
     {
-        var draining = _sut.Coordinator.DrainAsync(info => info.IsBusy);
+        var draining = _sut.Coordinator.DrainAsync(info => info.Activity == ConnectionActivity.Busy);
         Assert.All(_connections, connection => Assert.False(connection.IsAsked));
 
         _sut.AdvanceSeconds(1);

@@ -43,7 +43,7 @@ public class DrainedConnectionTests
     {
         var running = _endpoint.RunAsync(Peer, _ => Task.CompletedTask);
         await TestLimit.UntilAsync(() => Info.State == CloseState.Lingering);
-        Assert.False(Info.IsBusy);
+        Assert.Equal(ConnectionActivity.Idle, Info.Activity);
 
         Peer.HalfClose();
 
@@ -65,6 +65,52 @@ public class DrainedConnectionTests
     }
 
     [Fact]
+    public async Task DrainAsync_AwaitedInsideTheHandler_DoesNotWaitForItself()
+    {
+        DrainReport? report = null;
+        var running = _endpoint.RunAsync(Peer, async _ =>
+        {
+            await Task.Yield(); // On whatever thread the handler goes on.
+            report = await _drain.Coordinator.DrainAsync();
+        });
+        Peer.HalfClose();
+
+        await running.WithinLimit();
+
+        Assert.Equal(0, report!.ConnectionCount);
+        Assert.Single(_drain.Logger.Events, "DrainAwaitedInside");
+        await _drain.StopHost().WithinLimit();
+    }
+
+    [Fact]
+    public async Task GetConnections_TagAndReason_AreThoseOfTheConnection()
+    {
+        var connection = _endpoint.Serve(Peer);
+        Feature.Tag = "tenant 7";
+        Assert.Equal(("tenant 7", CloseReason.None, false), (Info.Tag, Info.Reason, Info.IsTls));
+
+        _drain.Coordinator.Registry.GetAll()[0].Ask(CloseReason.Drain, TimeSpan.FromSeconds(1));
+
+        await TestLimit.UntilAsync(() => Info.Reason == CloseReason.Drain);
+        await EndAsync(connection);
+    }
+
+    [Fact]
+    public async Task GetConnections_HandlerListensToAToken_IsUnknownOnceBytesCame()
+    {
+        var connection = _endpoint.Serve(Peer);
+        _ = Peer.Features.Get<IConnectionLifetimeNotificationFeature>()!.ConnectionClosedRequested;
+        Assert.Equal(ConnectionActivity.Idle, Info.Activity);
+
+        Peer.Send("abc");
+        var read = await connection.Input.ReadAsync();
+        connection.Input.AdvanceTo(read.Buffer.End);
+
+        Assert.Equal((ConnectionActivity.Unknown, TimeSpan.Zero), (Info.Activity, Info.BusyTime));
+        await EndAsync(connection);
+    }
+
+    [Fact]
     public async Task GetConnections_NoByteYet_IsIdle()
     {
         var connection = _endpoint.Serve(Peer);
@@ -72,7 +118,7 @@ public class DrainedConnectionTests
 
         var info = Info;
 
-        Assert.Equal((CloseState.Open, false, false), (info.State, info.IsBusy, info.IsCloseRequested));
+        Assert.Equal((CloseState.Open, ConnectionActivity.Idle, false), (info.State, info.Activity, info.IsCloseRequested));
         Assert.Equal((TimeSpan.FromSeconds(3), TimeSpan.FromSeconds(3), TimeSpan.Zero), (info.Age, info.IdleTime, info.BusyTime));
         Assert.Equal((0, 0, 0), (info.ReceivedBytes, info.WrittenBytes, info.UnacknowledgedBytes));
         await EndAsync(connection);
@@ -89,11 +135,11 @@ public class DrainedConnectionTests
 
         var info = Info;
 
-        Assert.True(info.IsBusy);
+        Assert.Equal(ConnectionActivity.Busy, info.Activity);
         Assert.Equal((TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(3)), (info.BusyTime, info.IdleTime, info.Age));
         Assert.Equal(3, info.ReceivedBytes);
         connection.Input.AdvanceTo((await read).Buffer.End);
-        Assert.True(Info.IsBusy); // It works on what it has consumed.
+        Assert.Equal(ConnectionActivity.Busy, Info.Activity); // It works on what it has consumed.
         await EndAsync(connection);
     }
 
@@ -110,7 +156,7 @@ public class DrainedConnectionTests
 
         var info = Info;
 
-        Assert.False(info.IsBusy);
+        Assert.Equal(ConnectionActivity.Idle, info.Activity);
         Assert.Equal((TimeSpan.Zero, TimeSpan.FromSeconds(4), TimeSpan.FromSeconds(5)), (info.BusyTime, info.IdleTime, info.Age));
         Assert.Equal((3, 5, null), (info.ReceivedBytes, info.WrittenBytes, info.UnacknowledgedBytes)); // No kernel to ask.
         Peer.HalfClose();
@@ -127,10 +173,10 @@ public class DrainedConnectionTests
         await TestLimit.UntilAsync(() => Info.ReceivedBytes == 3);
         _drain.AdvanceSeconds(2);
 
-        Assert.True(Info.IsBusy);
+        Assert.Equal(ConnectionActivity.Busy, Info.Activity);
         Assert.Equal(TimeSpan.FromSeconds(2), Info.BusyTime);
         Peer.Send("f\n");
-        await TestLimit.UntilAsync(() => !Info.IsBusy); // The handler may be on a thread of its own.
+        await TestLimit.UntilAsync(() => Info.Activity == ConnectionActivity.Idle); // The handler may be on a thread of its own.
         Peer.HalfClose();
         await running.WithinLimit();
     }
@@ -143,7 +189,7 @@ public class DrainedConnectionTests
         await connection.Output.WriteAsync("tick"u8.ToArray());
         _drain.AdvanceSeconds(1);
 
-        Assert.True(Info.IsBusy);
+        Assert.Equal(ConnectionActivity.Busy, Info.Activity);
         Assert.Equal((TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(1)), (Info.BusyTime, Info.IdleTime));
         await EndAsync(connection);
     }
@@ -153,7 +199,7 @@ public class DrainedConnectionTests
     {
         var running = _endpoint.RunAsync(Peer, LineEcho.ServeAsync);
         Peer.Send("hello\n");
-        await TestLimit.UntilAsync(() => Info is { ReceivedBytes: > 0, IsBusy: false });
+        await TestLimit.UntilAsync(() => Info is { ReceivedBytes: > 0, Activity: ConnectionActivity.Idle });
 
         var draining = _drain.Coordinator.DrainAsync(_ => true);
 

@@ -14,7 +14,10 @@ internal sealed class FakeTrackedConnection(DrainCoordinator coordinator, TimePr
     private int _abandonCount;
     private int _ended;
 
-    public string Id { get; } = id;
+    public override string Id { get; } = id;
+
+    /// <summary>Gets what the application has set.</summary>
+    public object? Tag { get; init; }
 
     public EndPoint? LocalEndPoint { get; init; }
 
@@ -103,14 +106,20 @@ internal sealed class FakeTrackedConnection(DrainCoordinator coordinator, TimePr
 
     public override long StartTimestamp { get; } = time.GetTimestamp();
 
-    public override bool IsBusy
+    /// <summary>Gets whether nobody can see what the handler does.</summary>
+    public bool IsUnseen { get; init; }
+
+    public override ConnectionActivity Activity
     {
         get
         {
             Looked?.Invoke();
-            return Busy;
+            return Seen;
         }
     }
+
+    private ConnectionActivity Seen =>
+        IsUnseen ? ConnectionActivity.Unknown : Busy ? ConnectionActivity.Busy : ConnectionActivity.Idle;
 
     public override TrackedConnectionInfo GetInfo()
     {
@@ -120,9 +129,10 @@ internal sealed class FakeTrackedConnection(DrainCoordinator coordinator, TimePr
             ConnectionId = Id,
             LocalEndPoint = LocalEndPoint,
             RemoteEndPoint = RemoteEndPoint,
+            Tag = Tag,
             State = State,
             IsCloseRequested = IsAsked,
-            IsBusy = Busy,
+            Activity = Seen,
             Age = time.GetElapsedTime(StartTimestamp),
             BusyTime = BusyTime,
             IdleTime = IdleTime,
@@ -196,7 +206,7 @@ internal sealed class FakeTrackedConnection(DrainCoordinator coordinator, TimePr
         {
             SetResult(outcome);
             Ending?.Invoke();
-            coordinator.Remove(this, Result!.Value);
+            coordinator.Registry.Remove(this, Result!.Value);
         }
     }
 }

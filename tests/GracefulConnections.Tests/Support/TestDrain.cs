@@ -7,10 +7,10 @@ namespace GracefulConnections.Tests.Support;
 /// <summary>A coordinator with a clock and a log of its own.</summary>
 internal sealed class TestDrain
 {
-    public TestDrain(Action<ServerDrainOptions>? configure = null)
+    public TestDrain(Action<ServerDrainOptions>? configure = null, DrainSteps? steps = null)
     {
         configure?.Invoke(Options);
-        Coordinator = new DrainCoordinator(new OptionsWrapper<ServerDrainOptions>(Options), Logger, Time);
+        Coordinator = new DrainCoordinator(new OptionsWrapper<ServerDrainOptions>(Options), Logger, Time, steps);
     }
 
     public FakeTimeProvider Time { get; } = new();
@@ -32,7 +32,7 @@ internal sealed class TestDrain
     /// <summary>A connection comes.</summary>
     public FakeTrackedConnection Add(FakeTrackedConnection connection)
     {
-        Coordinator.Add(connection);
+        Coordinator.Registry.Add(connection);
         return connection;
     }
 
@@ -42,9 +42,18 @@ internal sealed class TestDrain
     /// <summary>The host stops, up to the server's own stop: what the hosted service does before it.</summary>
     public async Task AnnounceStopAsync()
     {
-        Coordinator.OnHostStopping();
-        await Coordinator.AnnounceAsync();
-        Coordinator.OnServerStopping();
+        await Coordinator.BeginStop();
+        await Coordinator.PrepareAsync(CloseReason.HostStopping);
+        Coordinator.Registry.OnServerStopping();
+    }
+
+    /// <summary>The host stops, and callbacks of the drain's tokens run on the thread pool before it goes on.</summary>
+    /// <returns>What the hosted service waits for in the end.</returns>
+    public async Task<Task> StopHostAsync()
+    {
+        await AnnounceStopAsync().WithinLimit();
+        Coordinator.BeginDraining(CloseReason.HostStopping);
+        return Coordinator.WaitAsync();
     }
 
     /// <summary>The host stops without an announcement's delay.</summary>
@@ -62,6 +71,7 @@ internal sealed class TestDrain
     {
         Assert.Equal(TimeSpan.Zero, Options.AnnounceDelay);
         Assert.True(Coordinator.AnnounceAsync().IsCompletedSuccessfully);
+        Assert.True(Coordinator.PrepareAsync(CloseReason.Drain).IsCompletedSuccessfully);
         Coordinator.BeginDraining(CloseReason.Drain);
         return Coordinator.DrainAsync();
     }

@@ -100,6 +100,9 @@ internal sealed partial class SampleProcess : IAsyncDisposable
     /// <summary>Asks the sample to end, as a service manager does, and does not wait for it.</summary>
     public void Terminate() => Signal.Terminate(_process);
 
+    /// <summary>Asks the sample to end, as Ctrl+C does.</summary>
+    public void Interrupt() => Signal.Interrupt(_process);
+
     /// <summary>Lets the sample stand still, as a paused machine does.</summary>
     public void Freeze() => Signal.Stop(_process);
 

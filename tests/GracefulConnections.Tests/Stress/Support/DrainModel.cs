@@ -177,7 +177,7 @@ internal sealed class DrainModel : IDisposable
             }
         }
 
-        _coordinator.Add(connection);
+        _coordinator.Registry.Add(connection);
     }
 
     private void RequestByServer(DrainMember member)
@@ -235,7 +235,7 @@ internal sealed class DrainModel : IDisposable
     private bool AnnounceStop()
     {
         _hostStops = true;
-        _coordinator.OnHostStopping();
+        _coordinator.Context.IsHostStopping = true;
         return Announce();
     }
 
@@ -251,7 +251,7 @@ internal sealed class DrainModel : IDisposable
         }
 
         _serverStops = true;
-        _coordinator.OnServerStopping();
+        _coordinator.Registry.OnServerStopping();
     }
 
     private void AbortNow()

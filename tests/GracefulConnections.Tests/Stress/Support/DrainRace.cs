@@ -78,11 +78,11 @@ internal sealed class DrainRace : IDisposable
                 break;
             case DrainAct.StopServer:
                 Announce();
-                _coordinator.OnServerStopping();
+                _coordinator.Registry.OnServerStopping();
                 break;
             case DrainAct.BeginStop:
                 Announce();
-                _coordinator.OnServerStopping();
+                _coordinator.Registry.OnServerStopping();
                 _coordinator.BeginDraining(CloseReason.HostStopping);
                 break;
             case DrainAct.AbortNow:
@@ -98,7 +98,7 @@ internal sealed class DrainRace : IDisposable
 
     private void Announce()
     {
-        _coordinator.OnHostStopping();
+        _coordinator.Context.IsHostStopping = true;
         _ = _coordinator.AnnounceAsync();
     }
 
@@ -116,13 +116,13 @@ internal sealed class DrainRace : IDisposable
         var member = new DrainMember(connection, index);
         connection.DiscardedBytes = member.Bit;
         _members.Enqueue(member);
-        _coordinator.Add(connection);
+        _coordinator.Registry.Add(connection);
     }
 
     private async Task EndAsync()
     {
         Announce();
-        _coordinator.OnServerStopping();
+        _coordinator.Registry.OnServerStopping();
         var waiting = _coordinator.WaitAsync();
         BrokenInvariantException.ThrowIf(_coordinator.Phase < DrainPhase.Draining, $"the host stops, and the phase is {_coordinator.Phase}");
         _reports.Enqueue(_coordinator.DrainAsync());

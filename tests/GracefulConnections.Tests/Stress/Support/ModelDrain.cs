@@ -14,7 +14,7 @@ internal sealed class ModelDrain(TimeSpan abortAt)
 
     public Task<DrainReport>? Report { get; set; }
 
-    private TimeSpan GraceEnd => AbortAt + Drain.HandlerGrace;
+    private TimeSpan GraceEnd => AbortAt + BatchPlan.HandlerGrace;
 
     /// <summary>Returns whether the drain has to be over.</summary>
     public bool IsOver(TimeSpan now) => Members.All(static member => member.HasEnded) || now >= GraceEnd;

@@ -1,9 +1,8 @@
 using System.Globalization;
 using System.Net;
-using GracefulConnections.Draining;
-using GracefulConnections.Tests.Support;
+using GracefulConnections.Diagnostics;
 
-namespace GracefulConnections.Tests.Draining;
+namespace GracefulConnections.Tests.Diagnostics;
 
 public class HoldersTests
 {
@@ -12,6 +11,7 @@ public class HoldersTests
         ConnectionId = "a",
         RemoteEndPoint = new IPEndPoint(IPAddress.Loopback, 1),
         IsCloseRequested = true,
+        Activity = ConnectionActivity.Idle,
         Age = TimeSpan.FromSeconds(60),
         BusyTime = TimeSpan.FromSeconds(1.04),
         IdleTime = TimeSpan.FromSeconds(2.06),
@@ -20,18 +20,22 @@ public class HoldersTests
     public static TheoryData<TrackedConnectionInfo, string> Reasons => new()
     {
         { Open with { State = CloseState.Closed }, "over, but its handler has not returned" },
-        { Open with { State = CloseState.Aborted, IsBusy = true, UnacknowledgedBytes = 5, IsPeerWindowClosed = true }, "over, but its handler has not returned" },
+        { Open with { State = CloseState.Aborted, Activity = ConnectionActivity.Busy, UnacknowledgedBytes = 5, IsPeerWindowClosed = true }, "over, but its handler has not returned" },
         { Open with { State = CloseState.Lingering }, "silent peer for 2.1 s, no FIN from it" },
         { Open with { State = CloseState.Lingering, UnacknowledgedBytes = 5, IsPeerWindowClosed = true }, "silent peer for 2.1 s, no FIN from it" },
         { Open with { State = CloseState.Flushing, UnacknowledgedBytes = 1234567, IsPeerWindowClosed = true }, "1234567 bytes unacknowledged, the peer's window is zero" },
-        { Open with { IsBusy = true, UnacknowledgedBytes = 5, IsPeerWindowClosed = true }, "5 bytes unacknowledged, the peer's window is zero" },
-        { Open with { IsBusy = true, UnacknowledgedBytes = 0, IsPeerWindowClosed = true }, "busy for 1.0 s" },
+        { Open with { Activity = ConnectionActivity.Busy, UnacknowledgedBytes = 5, IsPeerWindowClosed = true }, "5 bytes unacknowledged, the peer's window is zero" },
+        { Open with { Activity = ConnectionActivity.Busy, UnacknowledgedBytes = 0, IsPeerWindowClosed = true }, "busy for 1.0 s" },
         { Open with { State = CloseState.Flushing, UnacknowledgedBytes = 5 }, "5 bytes unacknowledged" },
         { Open with { State = CloseState.Flushing }, "some bytes unacknowledged" },
-        { Open with { IsBusy = true }, "busy for 1.0 s" },
-        { Open with { IsBusy = true, IsCloseRequested = false }, "busy for 1.0 s" },
-        { Open with { State = CloseState.HalfClosed, IsBusy = true }, "busy for 1.0 s" },
+        { Open with { Activity = ConnectionActivity.Busy }, "busy for 1.0 s" },
+        { Open with { Activity = ConnectionActivity.Busy, IsCloseRequested = false }, "busy for 1.0 s" },
+        { Open with { State = CloseState.HalfClosed, Activity = ConnectionActivity.Busy }, "busy for 1.0 s" },
         { Open with { IsCloseRequested = false }, "idle for 2.1 s, its turn has not come" },
+        {
+            Open with { Activity = ConnectionActivity.Unknown },
+            "no byte for 2.1 s, its handler was told and has not returned"
+        },
         { Open, "idle for 2.1 s, its handler has not returned" },
     };
 
@@ -60,34 +64,28 @@ public class HoldersTests
     }
 
     [Fact]
-    public void Describe_Connections_TakesTheOldest()
+    public void Describe_Tag_IsSpelledSoThatItCannotForgeALine()
     {
-        var sut = new TestDrain();
-        List<FakeTrackedConnection> connections = [];
-        foreach (var id in new[] { "1st", "2nd", "3rd", "4th" })
-        {
-            connections.Insert(0, sut.Create(id));
-            sut.AdvanceSeconds(1);
-        }
-
-        var described = Holders.Describe(connections);
-
-        Assert.Equal(["1st", "2nd", "3rd", "and"], described.Split("; ").Select(part => part.Split(' ')[0]));
+        Assert.Equal(
+            @"a (127.0.0.1:1, tag tenant 7, age 60.0 s): idle for 2.1 s, its handler has not returned",
+            Holders.Describe(Open with { Tag = "tenant 7" }));
+        Assert.Contains(
+            @"tag x\u000Awarn: forged, age", Holders.Describe(Open with { Tag = "x\nwarn: forged" }), StringComparison.Ordinal);
     }
 
     [Fact]
-    public void DescribeStates_SomeOfEach_CountsInTheOrderOfTheStates()
-    {
-        var sut = new TestDrain();
-        CloseState[] states = [CloseState.Aborted, CloseState.Lingering, CloseState.Open, CloseState.Lingering, CloseState.Flushing, CloseState.HalfClosed, CloseState.Open, CloseState.Open];
-        var connections = states.Select(state =>
-        {
-            var connection = sut.Create();
-            connection.CurrentState = state;
-            return connection;
-        });
+    public void Describe_TagThatThrows_NamesItsType() =>
+        Assert.Contains(
+            "tag Fault (InvalidTimeZoneException), age",
+            Holders.Describe(Open with { Tag = new Fault() }),
+            StringComparison.Ordinal);
 
-        Assert.Equal("3 Open, 1 HalfClosed, 1 Flushing, 2 Lingering, 1 Aborted", Holders.DescribeStates(connections));
+    [Fact]
+    public void Count_SomeOfEach_CountsInTheOrderOfTheValues()
+    {
+        CloseState[] states = [CloseState.Aborted, CloseState.Lingering, CloseState.Open, CloseState.Lingering];
+
+        Assert.Equal("1 Open, 2 Lingering, 1 Aborted", Holders.Count(states.CountBy(static state => state)));
     }
 
     [Fact]
@@ -104,6 +102,11 @@ public class HoldersTests
         {
             CultureInfo.CurrentCulture = culture;
         }
+    }
+
+    private sealed class Fault
+    {
+        public override string ToString() => throw new InvalidTimeZoneException();
     }
 
     // As the client's end of a Unix domain socket, which is bound to no path.

@@ -1,0 +1,52 @@
+using GracefulConnections.Diagnostics;
+
+namespace GracefulConnections.Draining;
+
+/// <summary>A token of the drain, whose callbacks are the application's.</summary>
+/// <param name="name">What the application calls it.</param>
+/// <param name="context">Where it is told when a callback is late or throws.</param>
+internal sealed class DrainSignal(string name, DrainContext context) : IDisposable
+{
+    private static readonly TimeSpan CallbackTimeout = TimeSpan.FromSeconds(1);
+
+    private readonly CancellationTokenSource _source = new();
+    private readonly Lock _lock = new();
+    private Task? _callbacks;
+
+    public CancellationToken Token => _source.Token;
+
+    /// <summary>Cancels the token, once. The callbacks run on the thread pool, because they may block.</summary>
+    public void Fire()
+    {
+        lock (_lock)
+        {
+            if (_callbacks is not null)
+            {
+                return;
+            }
+
+            using (ExecutionContext.SuppressFlow())
+            {
+                _callbacks = _source.CancelAsync();
+                _callbacks.ContinueWith(
+                    task => Log.DrainCallbackFaulted(context.Logger, name, task.Exception!),
+                    CancellationToken.None,
+                    TaskContinuationOptions.OnlyOnFaulted | TaskContinuationOptions.ExecuteSynchronously,
+                    TaskScheduler.Default);
+            }
+        }
+    }
+
+    /// <summary>Waits until the callbacks have run, for a second at most.</summary>
+    public async Task CallbacksAsync(CancellationToken hurry)
+    {
+        await _callbacks!.WaitAsync(CallbackTimeout, context.Time, hurry)
+            .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (!_callbacks.IsCompleted && !hurry.IsCancellationRequested)
+        {
+            Log.DrainCallbackLate(context.Logger, name, CallbackTimeout.TotalSeconds);
+        }
+    }
+
+    public void Dispose() => _source.Dispose();
+}

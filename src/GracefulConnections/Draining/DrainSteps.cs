@@ -1,0 +1,41 @@
+using GracefulConnections.Diagnostics;
+
+namespace GracefulConnections.Draining;
+
+/// <summary>Runs the steps of <c>AddDrainStep</c>, one after another, within a time for all of them.</summary>
+internal sealed class DrainSteps(IEnumerable<DrainStep> steps, IServiceProvider services)
+{
+    /// <param name="context">Where it is told how they went.</param>
+    /// <param name="budget">The time for all of them.</param>
+    /// <param name="hurry">Cancelled when nobody waits any more.</param>
+    public async Task RunAsync(DrainContext context, TimeSpan budget, CancellationToken hurry)
+    {
+        var deadline = context.Now + budget;
+        var timeout = new DrainSignal("a drain step's token", context);
+        foreach (var step in steps)
+        {
+            var rest = deadline - context.Now;
+            if (rest <= TimeSpan.Zero || hurry.IsCancellationRequested)
+            {
+                Log.DrainStepSkipped(context.Logger, step.Name, budget.TotalSeconds);
+                continue;
+            }
+
+            // On the thread pool, because a step may block before its first await.
+            var run = Task.Run(() => step.Run(services, timeout.Token), CancellationToken.None);
+            await run.WaitAsync(rest, context.Time, hurry).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (!run.IsCompleted)
+            {
+                Log.DrainStepLate(context.Logger, step.Name, budget.TotalSeconds);
+                timeout.Fire();
+            }
+
+            // Now, or when a late one ends.
+            _ = run.ContinueWith(
+                task => Log.DrainStepFailed(context.Logger, step.Name, task.Exception!),
+                CancellationToken.None,
+                TaskContinuationOptions.OnlyOnFaulted | TaskContinuationOptions.ExecuteSynchronously,
+                TaskScheduler.Default);
+        }
+    }
+}

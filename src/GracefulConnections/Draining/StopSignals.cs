@@ -1,0 +1,89 @@
+using System.Runtime.InteropServices;
+using GracefulConnections.Diagnostics;
+
+namespace GracefulConnections.Draining;
+
+/// <summary>
+/// Tells a second request to stop from a repetition of the first. Supervisors send SIGTERM twice, and a terminal sends
+/// SIGINT to <c>dotnet run</c> and to the server at once.
+/// </summary>
+internal sealed class StopSignals(DrainCoordinator coordinator, DrainContext context) : IDisposable
+{
+    private static readonly TimeSpan SameRequestTime = TimeSpan.FromMilliseconds(500);
+
+    private readonly Lock _lock = new();
+    private readonly List<IDisposable> _registrations = [];
+    private TimeSpan? _first;
+
+    internal enum Effect
+    {
+        /// <summary>No stop has begun, so the signal is the host's, or does what it does by default.</summary>
+        PassOn,
+
+        /// <summary>The stop has begun, and goes on.</summary>
+        Ignore,
+
+        /// <summary>An operator does not want to wait.</summary>
+        Abort,
+    }
+
+    /// <summary>Decides what a signal means.</summary>
+    /// <param name="first">When the first signal came, if one did.</param>
+    /// <param name="stopBegan">When the stop began, if it did.</param>
+    /// <param name="signal">The signal.</param>
+    /// <param name="now">When it came.</param>
+    /// <returns>The effect, and when the first signal came as far as is known after this one.</returns>
+    public static (Effect Effect, TimeSpan First) On(
+        TimeSpan? first, TimeSpan? stopBegan, PosixSignal signal, TimeSpan now)
+    {
+        if (stopBegan is null)
+        {
+            return (Effect.PassOn, now); // The last one before a stop is the one that began it.
+        }
+
+        // One that came long before the stop did something else, and the stop began by code.
+        if (first is not { } earlier || stopBegan - earlier > SameRequestTime)
+        {
+            return (Effect.Ignore, now);
+        }
+
+        var isSame = now - earlier <= SameRequestTime || signal == PosixSignal.SIGTERM;
+        return (isSame ? Effect.Ignore : Effect.Abort, earlier);
+    }
+
+    /// <summary>
+    /// Begins to listen. The host's own handlers are registered before, so they run after this one: all handlers of a
+    /// signal run on one thread, the latest registered first.
+    /// </summary>
+    public void Listen()
+    {
+        foreach (var signal in new[] { PosixSignal.SIGTERM, PosixSignal.SIGINT, PosixSignal.SIGQUIT })
+        {
+            _registrations.Add(PosixSignalRegistration.Create(signal, OnSignal));
+        }
+    }
+
+    public void Dispose()
+    {
+        _registrations.ForEach(static registration => registration.Dispose());
+        _registrations.Clear();
+    }
+
+    private void OnSignal(PosixSignalContext signal)
+    {
+        Effect effect;
+        lock (_lock)
+        {
+            (effect, var first) = On(_first, coordinator.StopBegan, signal.Signal, context.Now);
+            _first = first;
+        }
+
+        signal.Cancel |= effect != Effect.PassOn; // The host exits by itself, and soon.
+        if (effect == Effect.Abort)
+        {
+            var count = coordinator.ConnectionCount;
+            Log.AbortRequested(context.Logger, $"{signal.Signal}", count, BatchReport.Noun(count));
+            coordinator.AbortNow();
+        }
+    }
+}
