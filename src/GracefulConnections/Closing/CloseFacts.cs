@@ -3,8 +3,25 @@ namespace GracefulConnections.Closing;
 /// <summary>
 /// Everything that is known of one connection's close. <see cref="CloseMachine"/> alone makes new ones.
 /// </summary>
+/// <remarks>
+/// Each connection has one, and each decision copies it. So it is kept small: what may be missing has no flag beside
+/// it, and of the result only what is not here anyway is stored.
+/// </remarks>
 internal readonly record struct CloseFacts
 {
+    private readonly byte _state;
+    private readonly byte _reason;
+    private readonly byte _outcome;
+    private readonly TimeSpan _duration;
+    private readonly long _discardedBytes;
+
+    // Complements, so that zero stands for a value that is missing.
+    private readonly long _acknowledgedAt;
+    private readonly long _goodbyeSince;
+    private readonly long _graceEnd;
+    private readonly long _lingerCap;
+    private readonly long _unacknowledgedBytes;
+
     /// <summary>Gets the facts of a connection that has just come.</summary>
     public static readonly CloseFacts Initial = new()
     {
@@ -13,13 +30,33 @@ internal readonly record struct CloseFacts
         MaxLingerBytes = long.MaxValue,
     };
 
-    public CloseState State { get; init; }
+    public CloseState State
+    {
+        get => (CloseState)_state;
+        init => _state = (byte)value;
+    }
 
     /// <summary>Gets the first cause; <see cref="CloseReason.None"/> while there is none.</summary>
-    public CloseReason Reason { get; init; }
+    public CloseReason Reason
+    {
+        get => (CloseReason)_reason;
+        init => _reason = (byte)value;
+    }
 
-    /// <summary>Gets how the connection ended, once it has.</summary>
-    public CloseResult Result { get; init; }
+    /// <summary>Gets how the connection ended, once it has. Its reason is <see cref="Reason"/>.</summary>
+    public CloseResult Result
+    {
+        get => new()
+        {
+            Reason = Reason,
+            Outcome = (CloseOutcome)_outcome,
+            Duration = _duration,
+            DiscardedBytes = _discardedBytes,
+            UnacknowledgedBytes = UnacknowledgedBytes,
+        };
+        init => (_outcome, _duration, _discardedBytes, _unacknowledgedBytes) =
+            ((byte)value.Outcome, value.Duration, value.DiscardedBytes, Keep(value.UnacknowledgedBytes));
+    }
 
     public bool IsRequested { get; init; }
 
@@ -63,15 +100,31 @@ internal readonly record struct CloseFacts
     /// <summary>Gets when the peer was heard last, while lingering.</summary>
     public TimeSpan LastByteAt { get; init; }
 
-    public TimeSpan? AcknowledgedAt { get; init; }
+    public TimeSpan? AcknowledgedAt
+    {
+        get => Time(_acknowledgedAt);
+        init => _acknowledgedAt = Keep(value?.Ticks);
+    }
 
-    public TimeSpan? GoodbyeSince { get; init; }
+    public TimeSpan? GoodbyeSince
+    {
+        get => Time(_goodbyeSince);
+        init => _goodbyeSince = Keep(value?.Ticks);
+    }
 
     /// <summary>Gets until when a peer that only seems to be silent gets more time.</summary>
-    public TimeSpan? GraceEnd { get; init; }
+    public TimeSpan? GraceEnd
+    {
+        get => Time(_graceEnd);
+        init => _graceEnd = Keep(value?.Ticks);
+    }
 
     /// <summary>Gets the longest silence that a drain accepts; <see langword="null"/> without a drain.</summary>
-    public TimeSpan? LingerCap { get; init; }
+    public TimeSpan? LingerCap
+    {
+        get => Time(_lingerCap);
+        init => _lingerCap = Keep(value?.Ticks);
+    }
 
     /// <summary>Gets when the next look was due, as of the last one.</summary>
     public TimeSpan DueAt { get; init; }
@@ -92,9 +145,14 @@ internal readonly record struct CloseFacts
     public long InnerDiscardedBytes { get; init; }
 
     /// <summary>
-    /// Gets what was unacknowledged when everything was delivered; <see langword="null"/> if nobody can tell.
+    /// Gets what was unacknowledged when everything was delivered, or at the end; <see langword="null"/> if nobody can
+    /// tell.
     /// </summary>
-    public long? UnacknowledgedBytes { get; init; }
+    public long? UnacknowledgedBytes
+    {
+        get => _unacknowledgedBytes == 0 ? null : ~_unacknowledgedBytes;
+        init => _unacknowledgedBytes = Keep(value);
+    }
 
     /// <summary>Gets whether the connection has ended.</summary>
     public bool IsFinal => State is CloseState.Closed or CloseState.Aborted;
@@ -102,4 +160,8 @@ internal readonly record struct CloseFacts
     /// <summary>Returns whether the peer has sent too much after our FIN.</summary>
     public bool IsOverLingerBytes(long discardedBytes) =>
         FinSent && discardedBytes - DiscardedBeforeFin > MaxLingerBytes;
+
+    private static long Keep(long? value) => value is { } known ? ~known : 0;
+
+    private static TimeSpan? Time(long kept) => kept == 0 ? null : new TimeSpan(~kept);
 }

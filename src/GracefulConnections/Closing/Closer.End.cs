@@ -22,7 +22,7 @@ internal sealed partial class Closer
     {
         get
         {
-            lock (_lock)
+            lock (this)
             {
                 return _finished ? _facts.Result : null;
             }
@@ -33,7 +33,7 @@ internal sealed partial class Closer
     {
         get
         {
-            lock (_lock)
+            lock (this)
             {
                 _closed ??= new TaskCompletionSource<CloseResult>(TaskCreationOptions.RunContinuationsAsynchronously);
                 if (_finished)
@@ -94,7 +94,7 @@ internal sealed partial class Closer
     {
         var node = queue.Enter(this);
         Interleaving.Point();
-        lock (_lock)
+        lock (this)
         {
             _lingering = node;
             if (!_facts.IsFinal)
@@ -111,7 +111,7 @@ internal sealed partial class Closer
         CloseFacts facts;
         LinkedListNode<Closer>? lingering;
         Interleaving.Point();
-        lock (_lock)
+        lock (this)
         {
             facts = _facts;
             lingering = _lingering;
@@ -141,7 +141,7 @@ internal sealed partial class Closer
         Guard(static (_, ended) => ended?.Invoke(), ended);
         TaskCompletionSource<CloseResult>? closed;
         Interleaving.Point();
-        lock (_lock)
+        lock (this)
         {
             // Last, because whoever waits for the end may dispose the socket, and must not come before our RST.
             _finished = true;

@@ -73,7 +73,7 @@ internal sealed partial class Closer
     {
         var facts = Facts;
         return facts is { IsRequested: true, HandlerReturned: false, State: CloseState.Open or CloseState.HalfClosed }
-            && _boundary.Look(now - facts.RequestedAt, IsAroundTls) is { } wait
+            && Volatile.Read(ref _boundary)?.Look(now - facts.RequestedAt, IsAroundTls) is { } wait
             ? TimerWheel.Add(now, wait)
             : TimeSpan.MaxValue;
     }
@@ -102,7 +102,7 @@ internal sealed partial class Closer
         TimeSpan next;
         bool isFinal;
         Interleaving.Point();
-        lock (_lock)
+        lock (this)
         {
             (_facts, effects, next) = CloseMachine.Look(_facts, scope.Options, seen, now, isScheduled);
             isFinal = _facts.IsFinal;
@@ -131,7 +131,7 @@ internal sealed partial class Closer
     private CloseEffects Decide(CloseEvent e, in CloseObservation seen)
     {
         Interleaving.Point();
-        lock (_lock)
+        lock (this)
         {
             (_facts, var effects) = CloseMachine.On(_facts, e, seen, Now);
             return effects;

@@ -8,7 +8,8 @@ namespace GracefulConnections.Closing;
 
 /// <summary>
 /// Drives one connection to its end: it looks at the two directions, lets <see cref="CloseMachine"/> decide inside of a
-/// short lock, and carries out what was decided. No foreign code runs under the lock.
+/// short lock, and carries out what was decided. No foreign code runs under the lock, which is the closer itself,
+/// because nobody else can reach it.
 /// </summary>
 /// <param name="connection">The connection.</param>
 /// <param name="scope">What the connections of the endpoint share.</param>
@@ -22,10 +23,9 @@ internal sealed partial class Closer(
     ConnectionContext connection, CloseScope scope, Activity activity, Action? ended = null, Closer? outer = null)
     : WheelTarget, ITransportEvents, IValueTaskSource
 {
-    private readonly Lock _lock = new();
     private ReadPump _input = null!;
     private TransportOutput _output = null!;
-    private BoundaryWatch _boundary = null!;
+    private BoundaryWatch? _boundary; // Most connections are never asked to close.
     private CloseFacts _facts = CloseFacts.Initial with
     {
         MaxLingerBytes = scope.Options.MaxLingerBytes ?? long.MaxValue,
@@ -46,17 +46,32 @@ internal sealed partial class Closer(
     public bool IsServing => Facts is { HandlerReturned: false, IsFinal: false };
 
     /// <summary>Gets whether the handler has said that a message is in hand.</summary>
-    public bool HasOpenScope => _boundary.HasOpenScope;
+    public bool HasOpenScope => Volatile.Read(ref _boundary)?.HasOpenScope == true;
 
     private CloseFacts Facts
     {
         get
         {
             Interleaving.Point();
-            lock (_lock)
+            lock (this)
             {
                 return _facts;
             }
+        }
+    }
+
+    private BoundaryWatch Boundary
+    {
+        get
+        {
+            if (Volatile.Read(ref _boundary) is { } made)
+            {
+                return made;
+            }
+
+            var boundary = new BoundaryWatch(_input, _output, activity, scope.Options);
+            Interleaving.Point();
+            return Interlocked.CompareExchange(ref _boundary, boundary, null) ?? boundary;
         }
     }
 
@@ -70,7 +85,6 @@ internal sealed partial class Closer(
     {
         _input = input;
         _output = output;
-        _boundary = new BoundaryWatch(input, output, activity, scope.Options);
         _isInsideTls = input.Kind == InputKind.Tls;
     }
 
@@ -89,22 +103,22 @@ internal sealed partial class Closer(
     /// <param name="closeRequested">The token of the exception that the handler gets.</param>
     public void CancelRead(CancellationToken closeRequested)
     {
-        _boundary.Ask(closeRequested);
+        Boundary.Ask(closeRequested);
         OnWaiting();
     }
 
     /// <summary>
     /// Takes <see cref="CancelRead"/> back: the handler turned out to look after close requests itself.
     /// </summary>
-    public void KeepInput() => _boundary.Keep();
+    public void KeepInput() => Volatile.Read(ref _boundary)?.Keep();
 
     /// <summary>The handler has a message in hand: a close request waits for its end.</summary>
-    public void BeginMessage() => _boundary.BeginMessage();
+    public void BeginMessage() => Boundary.BeginMessage();
 
     /// <summary>The end of a message that <see cref="BeginMessage"/> began.</summary>
     public void EndMessage()
     {
-        _boundary.EndMessage();
+        Boundary.EndMessage();
         OnWaiting();
     }
 

@@ -1,45 +1,29 @@
+using GracefulConnections.Diagnostics;
+
 namespace GracefulConnections.Pipeline;
 
 /// <summary>
-/// The token that tells a handler to close. It is made when somebody first looks at it, because most handlers never do.
+/// The token that tells a handler to close. It is made when somebody first needs it, because most handlers never do.
 /// </summary>
-internal sealed class CloseRequestSource
+internal struct CloseRequestSource
 {
-    private bool _isRequested;
+    private CancellationTokenSource? _source;
 
-    public CancellationToken Token
-    {
-        get
-        {
-            lock (this)
-            {
-                if (Source is null)
-                {
-                    Source = new CancellationTokenSource();
-                    if (_isRequested)
-                    {
-                        Source.Cancel(); // Nobody has registered yet, so this runs no callback.
-                    }
-                }
-
-                return Source.Token;
-            }
-        }
-    }
-
-    private CancellationTokenSource? Source { get; set; }
+    public CancellationToken Token => GetSource().Token;
 
     /// <summary>Cancels the token, which runs the application's callbacks.</summary>
     /// <exception cref="AggregateException">Callbacks threw. All of them ran.</exception>
-    public void Request()
+    public void Request() => GetSource().Cancel();
+
+    private CancellationTokenSource GetSource()
     {
-        CancellationTokenSource? source;
-        lock (this)
+        if (Volatile.Read(ref _source) is { } made)
         {
-            _isRequested = true;
-            source = Source;
+            return made;
         }
 
-        source?.Cancel();
+        var source = new CancellationTokenSource();
+        Interleaving.Point();
+        return Interlocked.CompareExchange(ref _source, source, null) ?? source;
     }
 }

@@ -107,7 +107,7 @@ internal sealed partial class GracefulConnection
 
     private ValueTask CloseAsync(CloseReason reason, LeftOver leftOver, Exception? fault, bool saysGoodbye = true)
     {
-        _heartbeat?.Stop();
+        _isHandlerOver = true;
         Closer.OnHandlerReturned(reason, Inner?.Closer, leftOver == LeftOver.SendThenReset ? fault : null);
         _limits?.Stop();
         if (_goodbye is null || !saysGoodbye || !IsCloseRequested)

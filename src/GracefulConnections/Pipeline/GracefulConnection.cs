@@ -14,24 +14,29 @@ namespace GracefulConnections.Pipeline;
 /// and the lifetime notification in front of the server's own. All of it is taken out again at the end.
 /// </summary>
 internal sealed partial class GracefulConnection
-    : IGracefulCloseFeature, IConnectionLifetimeNotificationFeature, IDuplexPipe, IDisposable
+    : IGracefulCloseFeature,
+        IConnectionLifetimeNotificationFeature,
+        IConnectionHeartbeatFeature,
+        IDuplexPipe,
+        IDisposable
 {
     private readonly ConnectionContext _connection;
     private readonly CloseScope _scope;
     private readonly IDuplexPipe _originalTransport;
     private readonly IConnectionLifetimeNotificationFeature? _originalNotification;
-    private readonly HandlerHeartbeat? _heartbeat;
+    private readonly IConnectionHeartbeatFeature? _originalHeartbeat;
     private readonly ConnectionTransport _transport;
     private readonly CancellationTokenRegistration _serverRequest;
     private readonly LifetimeLimits? _limits;
     private readonly HalfOpenToken? _halfOpen;
     private readonly GracefulConnection? _outer;
-    private readonly CloseRequestSource _closeRequest = new();
     private readonly bool _isInsideTls;
+    private CloseRequestSource _closeRequest;
     private object? _tag;
     private CancellationToken _notificationOverride;
     private bool _isNotificationOverridden;
     private volatile bool _isAware;
+    private volatile bool _isHandlerOver;
 
     /// <exception cref="InvalidOperationException">
     /// Another one closes the connection, and there is no TLS between, so that both would have the same part.
@@ -65,10 +70,10 @@ internal sealed partial class GracefulConnection
         connection.Transport = this;
         connection.Features.Set<IGracefulCloseFeature>(this);
         connection.Features.Set<IConnectionLifetimeNotificationFeature>(this);
-        if (connection.Features.Get<IConnectionHeartbeatFeature>() is { } heartbeat)
+        _originalHeartbeat = connection.Features.Get<IConnectionHeartbeatFeature>();
+        if (_originalHeartbeat is not null)
         {
-            _heartbeat = new HandlerHeartbeat(heartbeat);
-            connection.Features.Set<IConnectionHeartbeatFeature>(_heartbeat);
+            connection.Features.Set<IConnectionHeartbeatFeature>(this);
         }
 
         if (_outer is null)
@@ -136,6 +141,9 @@ internal sealed partial class GracefulConnection
     /// <summary>Gets whether TLS ended without anybody who could send close_notify.</summary>
     public bool LacksCloseNotify => Inner is null && IsAroundTls;
 
+    /// <summary>Gets whether the handler has returned: the limits are the library's from then on.</summary>
+    public bool IsHandlerOver => _isHandlerOver;
+
     public bool IsCloseRequested => Closer.IsCloseRequested;
 
     public CancellationToken CloseRequested => _closeRequest.Token;
@@ -181,6 +189,10 @@ internal sealed partial class GracefulConnection
             _isNotificationOverridden = true;
         }
     }
+
+    void IConnectionHeartbeatFeature.OnHeartbeat(Action<object> action, object state) =>
+        _originalHeartbeat!.OnHeartbeat(
+            static beat => ((HandlerHeartbeat)beat).Tick(), new HandlerHeartbeat(this, action, state));
 
     public MessageScope BeginMessage() => new(new MessageScopeState(Closer));
 
@@ -236,9 +248,9 @@ internal sealed partial class GracefulConnection
         _connection.Transport = _originalTransport;
         _halfOpen?.Restore();
         _connection.Features.Set(_originalNotification);
-        if (_heartbeat is not null)
+        if (_originalHeartbeat is not null)
         {
-            _connection.Features.Set(_heartbeat.Original);
+            _connection.Features.Set(_originalHeartbeat);
         }
 
         Member?.Leave(result);

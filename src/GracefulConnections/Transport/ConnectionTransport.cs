@@ -83,16 +83,15 @@ internal readonly record struct ConnectionTransport(
         }
 
         var input = Read(InputKind.Transport);
-        var sink = new SocketSink(socket, probe!);
         if (!somebodyBefore)
         {
-            return Taken(input, Send(sink));
+            return Taken(input, Send(probe!));
         }
 
         var passed = new WrappedDelivery(probe!, isTls: false, clock);
         return HoldsBytes(transport.Output, pool) || probe!.HasSentBefore()
             ? Left(input, passed, LeftToServerReason.WrittenBefore)
-            : Taken(input, Send(new FirstSendSink(sink, probe, transport.Output, passed)));
+            : Taken(input, Send(new FirstSendSink(probe, transport.Output, passed)));
 
         SendLoop Send(ISendSink sink) => new(CreatePipe(pool), sink, events, activity);
 

@@ -7,7 +7,7 @@ namespace GracefulConnections.Transport;
 /// The sink of a connection where a middleware stands before us. It may write after we took the connection over, and
 /// what we send on the socket could overtake that. So the first send looks once more whether anybody has sent.
 /// </summary>
-internal sealed class FirstSendSink(SocketSink socket, KernelQueue queue, PipeWriter server, WrappedDelivery delivery)
+internal sealed class FirstSendSink(SocketQueue socket, PipeWriter server, WrappedDelivery delivery)
     : ISendSink
 {
     private volatile ISendSink? _chosen;
@@ -29,5 +29,5 @@ internal sealed class FirstSendSink(SocketSink socket, KernelQueue queue, PipeWr
 
     public void Abort(bool resets) => Current.Abort(resets);
 
-    private ISendSink Choose() => _chosen ??= queue.HasSentBefore() ? new ServerSink(server, delivery) : socket;
+    private ISendSink Choose() => _chosen ??= socket.HasSentBefore() ? new ServerSink(server, delivery) : socket;
 }

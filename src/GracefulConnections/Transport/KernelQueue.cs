@@ -28,7 +28,6 @@ internal abstract class KernelQueue
     /// <summary>Gets whether the peer's acknowledgements can be seen, so that delivered means delivered.</summary>
     public bool SeesAcknowledgements => Kind != QueueKind.Other;
 
-
     protected abstract QueueKind Kind { get; }
 
     /// <summary>Gets whether <see cref="TryGetTcpInfo"/> answers while the socket is open.</summary>

@@ -1,10 +1,14 @@
+using System.Buffers;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 
 namespace GracefulConnections.Transport;
 
-/// <summary>The queues of a socket of this process.</summary>
-internal sealed partial class SocketQueue : KernelQueue
+/// <summary>
+/// The queues of a socket of this process, and the sink that sends on it: all segments in one call, on the thread that
+/// flushed.
+/// </summary>
+internal sealed partial class SocketQueue : KernelQueue, ISendSink
 {
     private const nuint Siocoutq = 0x5411; // asm-generic/ioctls.h, TIOCOUTQ.
     private const short PollError = 8; // POLLERR in asm-generic/poll.h. It is always told.
@@ -38,6 +42,10 @@ internal sealed partial class SocketQueue : KernelQueue
             _trustsTcpInfo = platform.TrustsTcpInfo;
         }
     }
+
+    public bool IsKernel => true;
+
+    public bool CanHalfClose => true;
 
     protected override QueueKind Kind { get; }
 
@@ -101,6 +109,26 @@ internal sealed partial class SocketQueue : KernelQueue
         {
             _isMissing = true;
             return -1;
+        }
+    }
+
+    public ValueTask<long> SendAsync(in ReadOnlySequence<byte> buffer) =>
+        SendOperation.Rent().SendAsync(_socket, buffer);
+
+    public ValueTask EndAsync(long writtenBytes, long sentBytes)
+    {
+        // The managed Shutdown, not shutdown(2): the runtime remembers it, and without it Dispose turns a pending
+        // receive into RST.
+        _socket.Shutdown(SocketShutdown.Send);
+        return default;
+    }
+
+    // A send that is under way ends when the server closes the socket.
+    public void Abort(bool resets)
+    {
+        if (resets)
+        {
+            ResetOnClose();
         }
     }
 

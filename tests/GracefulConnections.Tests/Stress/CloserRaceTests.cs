@@ -12,6 +12,7 @@ namespace GracefulConnections.Tests.Stress;
 /// seed, as in
 /// <see cref="MemoryStressTests"/>; the threads may need several runs of it to meet in the same way again.
 /// </summary>
+[Collection(DelayedThreads.Name)]
 public class CloserRaceTests(ITestOutputHelper output)
 {
     private const double LeastCoverage = 0.95;

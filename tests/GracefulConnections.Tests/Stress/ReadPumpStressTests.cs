@@ -5,6 +5,7 @@ using GracefulConnections.Tests.Stress.Support;
 namespace GracefulConnections.Tests.Stress;
 
 /// <summary>Real threads around one reader, delayed before every exchange: no byte is lost or comes twice, and nobody waits for ever.</summary>
+[Collection(DelayedThreads.Name)]
 public class ReadPumpStressTests
 {
     [Fact]

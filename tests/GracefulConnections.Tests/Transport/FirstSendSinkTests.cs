@@ -20,7 +20,7 @@ public sealed class FirstSendSinkTests : IAsyncLifetime
         _pair = await SocketPair.ConnectAsync();
         var queue = new SocketQueue(_pair.Own);
         var delivery = new WrappedDelivery(queue, isTls: false, TimeProvider.System);
-        var sink = new FirstSendSink(new SocketSink(_pair.Own, queue), queue, _server.Writer, delivery);
+        var sink = new FirstSendSink(queue, _server.Writer, delivery);
         _sut = new SendLoop(
             new Pipe(new PipeOptions(_pool, useSynchronizationContext: false)),
             sink,

@@ -352,7 +352,7 @@ public sealed class SendLoopTests : IAsyncLifetime
 
     private SendLoop Create(ITransportEvents events) => new(
         new Pipe(new PipeOptions(_pool, pauseWriterThreshold: 65536, resumeWriterThreshold: 32768, useSynchronizationContext: false)),
-        new SocketSink(_pair.Own, new SocketQueue(_pair.Own)),
+        new SocketQueue(_pair.Own),
         events,
         new Activity(TimeProvider.System));
 

@@ -7,11 +7,15 @@ internal sealed class FinGuard(PipeWriter inner) : PipeWriter
 {
     private volatile bool _completed;
     private volatile string? _violation;
+    private volatile Pending<FlushResult>? _flush;
 
     /// <summary>Gets what was done after the completion, if anything was.</summary>
     public string? Violation => _violation;
 
     public bool IsCompleted => _completed;
+
+    /// <summary>Gets whether the last flush waits for the peer to read.</summary>
+    public bool IsBlocked => _flush is { IsCompleted: false };
 
     public override bool CanGetUnflushedBytes => inner.CanGetUnflushedBytes;
 
@@ -38,10 +42,11 @@ internal sealed class FinGuard(PipeWriter inner) : PipeWriter
     public override ValueTask<FlushResult> WriteAsync(ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default)
     {
         Note(nameof(WriteAsync));
-        return inner.WriteAsync(source, cancellationToken);
+        return Remember(inner.WriteAsync(source, cancellationToken));
     }
 
-    public override ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default) => inner.FlushAsync(cancellationToken);
+    public override ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default) =>
+        Remember(inner.FlushAsync(cancellationToken));
 
     public override void CancelPendingFlush() => inner.CancelPendingFlush();
 
@@ -49,6 +54,12 @@ internal sealed class FinGuard(PipeWriter inner) : PipeWriter
     {
         _completed = true;
         inner.Complete(exception);
+    }
+
+    private ValueTask<FlushResult> Remember(ValueTask<FlushResult> flush)
+    {
+        _flush = new Pending<FlushResult>(flush);
+        return flush;
     }
 
     private void Note(string call)

@@ -6,7 +6,6 @@ using GracefulConnections.Tests.Support;
 using GracefulConnections.Transport;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
-using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
 namespace GracefulConnections.Tests.Stress.Support;
@@ -25,6 +24,7 @@ internal sealed class MemoryModel : IAsyncDisposable
     private readonly FakeTimeProvider _time = new();
     private readonly MemoryConnection _connection;
     private readonly TaskCompletionSource _handler = new();
+    private readonly FaultLogger _log = new();
     private readonly Queue<Pending<FlushResult>> _flushes = new();
     private readonly Exception _fault = new InvalidTimeZoneException("The handler's own exception.");
     private readonly IDuplexPipe _originalTransport;
@@ -107,7 +107,7 @@ internal sealed class MemoryModel : IAsyncDisposable
             MessageGap = TimeSpan.FromMilliseconds(500),
             Goodbye = _script.Goodbye == GoodbyeKind.None ? null : SayGoodbyeAsync,
         };
-        var scope = new CloseScope(options, _time, NullLogger.Instance, Metrics);
+        var scope = new CloseScope(options, _time, _log, Metrics);
         _middleware = new GracefulShutdownMiddleware(ServeAsync, scope).OnConnectionAsync(_connection);
     }
 
@@ -267,7 +267,8 @@ internal sealed class MemoryModel : IAsyncDisposable
         }
     }
 
-    // What the pipe did not take before it was cut off is lost, and that is no graceful end.
+    // What the pipe did not take before it was cut off is lost, and that is no graceful end. What a handler that failed
+    // its output had not flushed is left out anyway.
     private void NoteCutOff()
     {
         if (_feature.State.IsFinal())
@@ -279,7 +280,7 @@ internal sealed class MemoryModel : IAsyncDisposable
         _cutOff |= _returned
             && !_connection.Output.IsCompleted
             && _script.Goodbye == GoodbyeKind.None
-            && _connection.ReceivedBytes < _written;
+            && _connection.ReceivedBytes < (_unflushedMayBeMissing ? _flushed : _written);
         _unflushedCutOff |= _flushed < _written;
     }
 
@@ -478,6 +479,14 @@ internal sealed class MemoryModel : IAsyncDisposable
     private async ValueTask SettleAsync()
     {
         PollPending();
+
+        // The next flush, or the end of the output, gets its turn on the thread pool.
+        var output = (TransportOutput)_transport.Output;
+        await StressRun.UntilAsync(
+            () => !output.IsWriteBlocked || _connection.Output.IsBlocked,
+            "whoever comes after a flush that has completed");
+        PollPending();
+
         _lastState = Forward(_lastState, _feature.State);
         var final = _lastState.IsFinal();
         if (final && _expectedReason is null)
@@ -628,7 +637,7 @@ internal sealed class MemoryModel : IAsyncDisposable
         var cannotTell = _aborted && _connection.PeerSentFin; // The input ended before the abort, and the output only tells that it was cut off.
         BrokenInvariantException.ThrowIf(result.Outcome == CloseOutcome.PeerReset && !_reset && !cannotTell, $"no peer reset it, and the result is {result}");
         BrokenInvariantException.ThrowIf(
-            result.Outcome == CloseOutcome.Aborted && !_aborted && !mayReset, $"nobody aborted it, and the result is {result}");
+            result.Outcome == CloseOutcome.Aborted && !_aborted && !mayReset, $"nobody aborted it, and the result is {result}; logged: {_log}");
         BrokenInvariantException.ThrowIf(result.Outcome == CloseOutcome.LingerLimitExceeded && _script.MaxLingerBytes is null, $"there is no limit, and the result is {result}");
         BrokenInvariantException.ThrowIf(result.Reason != _expectedReason, $"the first cause was {_expectedReason}, and the result is {result}");
     }
