@@ -13,7 +13,7 @@ public sealed class SystemdServiceTests : IDisposable
     [Fact]
     public async Task Terminate_ServiceUnderSystemd_SaysHowFarItIsAndAsksForTime()
     {
-        await using var server = await StopServer.StartServiceAsync(_manager.Address, "--Work", "00:00:01", "--Drain:ReportInterval", "00:00:00.1", "--Drain:DrainTimeout", "00:01:30");
+        await using var server = await StopServer.StartServiceAsync(_manager.Address, "--Work", "00:00:03", "--Drain:ReportInterval", "00:00:00.5", "--Drain:DrainTimeout", "00:01:30");
         Assert.Equal("READY=1", await _manager.ReceiveAsync());
 
         // Meanwhile: the kernel keeps ten messages, and a drain does not wait for a service manager that is stuck.
