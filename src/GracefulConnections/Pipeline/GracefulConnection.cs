@@ -21,7 +21,6 @@ internal sealed partial class GracefulConnection
         IDisposable
 {
     private readonly ConnectionContext _connection;
-    private readonly CloseScope _scope;
     private readonly IDuplexPipe _originalTransport;
     private readonly IConnectionLifetimeNotificationFeature? _originalNotification;
     private readonly IConnectionHeartbeatFeature? _originalHeartbeat;
@@ -52,16 +51,15 @@ internal sealed partial class GracefulConnection
         }
 
         _connection = connection;
-        _scope = scope;
         _isInsideTls = connection.Features.Get<SslStream>() is not null;
         _isAware = order.HasGraceful; // The one inside sees the messages, and passes a close request on.
         _goodbye = scope.Options.Goodbye;
         _originalTransport = connection.Transport;
         _originalNotification = connection.Features.Get<IConnectionLifetimeNotificationFeature>();
         _halfOpen = scope.Options.AllowHalfOpen ? new HalfOpenToken(connection, scope) : null;
-        Activity = new Activity(scope.Time);
-        Closer = new Closer(connection, scope, Activity, _halfOpen is null ? null : _halfOpen.Signal, _outer?.Closer);
-        _transport = ConnectionTransport.Create(connection, Closer, Activity, scope.Time, order.HasSomebodyBefore);
+        var activity = new Activity(scope.Time);
+        Closer = new Closer(connection, scope, activity, _halfOpen is null ? null : _halfOpen.Signal, _outer?.Closer);
+        _transport = ConnectionTransport.Create(connection, Closer, activity, scope.Time, order.HasSomebodyBefore);
         Closer.Attach(_transport.Input, _transport.Output);
         Context = new GracefulConnectionContext(connection, this);
 
@@ -113,7 +111,7 @@ internal sealed partial class GracefulConnection
 
     public Closer Closer { get; }
 
-    public Activity Activity { get; }
+    public Activity Activity => Closer.Activity;
 
     public ref readonly ConnectionTransport Transport => ref _transport;
 
@@ -125,7 +123,7 @@ internal sealed partial class GracefulConnection
 
     public Task<CloseResult> Closed => Closer.Closed;
 
-    public CloseScope Scope => _scope;
+    public CloseScope Scope => Closer.Scope;
 
     /// <summary>Gets why nothing is taken over from the server, if it is so.</summary>
     public LeftToServerReason LeftToServer => _transport.Reason;
@@ -192,7 +190,7 @@ internal sealed partial class GracefulConnection
 
         if (_outer is not { IsCloseRequested: true })
         {
-            Log.CloseRequested(_scope.Logger, _connection.ConnectionId, reason);
+            Log.CloseRequested(Scope.Logger, _connection.ConnectionId, reason);
         }
 
         try
@@ -202,10 +200,10 @@ internal sealed partial class GracefulConnection
         catch (AggregateException exception)
         {
             // One connection's callback must not keep a stopping server from asking the others.
-            Log.CloseRequestCallbackFaulted(_scope.Logger, _connection.ConnectionId, exception);
+            Log.CloseRequestCallbackFaulted(Scope.Logger, _connection.ConnectionId, exception);
         }
 
-        if (_scope.Options.CancelReadOnCloseRequest && !_isAware)
+        if (Scope.Options.CancelReadOnCloseRequest && !_isAware)
         {
             Closer.CancelRead(CloseRequested);
         }
