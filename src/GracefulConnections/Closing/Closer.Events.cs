@@ -95,7 +95,8 @@ internal sealed partial class Closer
         }
         else if (facts.HandlerReturned || facts.EndsByReset || seen.IsWriteBlocked)
         {
-            seen = seen with { Delivery = _output.GetDelivery() };
+            var isFirst = !isScheduled && facts is { State: CloseState.Flushing, FinSent: true, PeerFin: false };
+            seen = seen with { Delivery = isFirst ? _output.GetFirstDelivery() : _output.GetDelivery() };
         }
 
         CloseEffects effects;

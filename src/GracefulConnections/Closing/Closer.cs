@@ -42,6 +42,12 @@ internal sealed partial class Closer(
 
     public CloseReason Reason => Facts.Reason;
 
+    /// <summary>Gets how the handler has behaved so far.</summary>
+    public Activity Activity => activity;
+
+    /// <summary>Gets what the connections of the endpoint share.</summary>
+    public CloseScope Scope => scope;
+
     /// <summary>Gets whether the handler has the connection.</summary>
     public bool IsServing => Facts is { HandlerReturned: false, IsFinal: false };
 

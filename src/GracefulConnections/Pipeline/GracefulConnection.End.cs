@@ -51,7 +51,7 @@ internal sealed partial class GracefulConnection
         var end = EndKind(isFault: true);
         if (end == LeftOver.Send && Inner is not { State: CloseState.Closed })
         {
-            end = _scope.Options.AbortOnHandlerFault ? LeftOver.SendThenReset
+            end = Scope.Options.AbortOnHandlerFault ? LeftOver.SendThenReset
                 : _isInsideTls && !_transport.IsLeftToServer ? LeftOver.SendThenClose
                 : end;
         }
@@ -122,7 +122,7 @@ internal sealed partial class GracefulConnection
 
         if (Inner is null)
         {
-            Log.GoodbyeOutsideTls(_scope.Logger, _connection.ConnectionId); // Here it would be plaintext.
+            Log.GoodbyeOutsideTls(Scope.Logger, _connection.ConnectionId); // Here it would be plaintext.
         }
 
         return Closer.CloseAsync(leftOver);

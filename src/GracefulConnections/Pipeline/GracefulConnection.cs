@@ -21,7 +21,6 @@ internal sealed partial class GracefulConnection
         IDisposable
 {
     private readonly ConnectionContext _connection;
-    private readonly CloseScope _scope;
     private readonly IDuplexPipe _originalTransport;
     private readonly IConnectionLifetimeNotificationFeature? _originalNotification;
     private readonly IConnectionHeartbeatFeature? _originalHeartbeat;
@@ -53,7 +52,6 @@ internal sealed partial class GracefulConnection
         }
 
         _connection = connection;
-        _scope = scope;
         _isInsideTls = connection.Features.Get<SslStream>() is not null;
         IsTls = _isInsideTls || order.HasTls;
         _isAware = order.HasGraceful; // The one inside sees the messages, and passes a close request on.
@@ -61,9 +59,9 @@ internal sealed partial class GracefulConnection
         _originalTransport = connection.Transport;
         _originalNotification = connection.Features.Get<IConnectionLifetimeNotificationFeature>();
         _halfOpen = scope.Options.AllowHalfOpen ? new HalfOpenToken(connection, scope) : null;
-        Activity = new Activity(scope.Time);
-        Closer = new Closer(connection, scope, Activity, _halfOpen is null ? null : _halfOpen.Signal, _outer?.Closer);
-        _transport = ConnectionTransport.Create(connection, Closer, Activity, scope.Time, order.HasSomebodyBefore);
+        var activity = new Activity(scope.Time);
+        Closer = new Closer(connection, scope, activity, _halfOpen is null ? null : _halfOpen.Signal, _outer?.Closer);
+        _transport = ConnectionTransport.Create(connection, Closer, activity, scope.Time, order.HasSomebodyBefore);
         Closer.Attach(_transport.Input, _transport.Output);
         Context = new GracefulConnectionContext(connection, this);
 
@@ -115,7 +113,7 @@ internal sealed partial class GracefulConnection
 
     public Closer Closer { get; }
 
-    public Activity Activity { get; }
+    public Activity Activity => Closer.Activity;
 
     public ref readonly ConnectionTransport Transport => ref _transport;
 
@@ -127,7 +125,7 @@ internal sealed partial class GracefulConnection
 
     public Task<CloseResult> Closed => Closer.Closed;
 
-    public CloseScope Scope => _scope;
+    public CloseScope Scope => Closer.Scope;
 
     /// <summary>Gets why nothing is taken over from the server, if it is so.</summary>
     public LeftToServerReason LeftToServer => _transport.Reason;
@@ -260,7 +258,7 @@ internal sealed partial class GracefulConnection
     {
         if (_outer is not { IsCloseRequested: true })
         {
-            Log.CloseRequested(_scope.Logger, _connection.ConnectionId, reason);
+            Log.CloseRequested(Scope.Logger, _connection.ConnectionId, reason);
         }
 
         try
@@ -270,10 +268,10 @@ internal sealed partial class GracefulConnection
         catch (AggregateException exception)
         {
             // One connection's callback must not keep a stopping server from asking the others.
-            Log.CloseRequestCallbackFaulted(_scope.Logger, _connection.ConnectionId, exception);
+            Log.CloseRequestCallbackFaulted(Scope.Logger, _connection.ConnectionId, exception);
         }
 
-        if (_scope.Options.CancelReadOnCloseRequest && !_isAware)
+        if (Scope.Options.CancelReadOnCloseRequest && !_isAware)
         {
             Closer.CancelRead(CloseRequested);
         }

@@ -70,6 +70,7 @@ internal sealed class GracefulShutdownMiddleware(
         }
     }
 
+    // Every connection holds this one's state: so it awaits one kind of task only, and remembers little.
     public async Task OnConnectionAsync(ConnectionContext connection)
     {
         using var graceful = new GracefulConnection(connection, scope, drain, order);
@@ -79,7 +80,7 @@ internal sealed class GracefulShutdownMiddleware(
         {
             if (graceful.Member is not { } member)
             {
-                await next(graceful.Context).ConfigureAwait(false);
+                await new ValueTask(next(graceful.Context)).ConfigureAwait(false);
             }
             else
             {
@@ -90,12 +91,12 @@ internal sealed class GracefulShutdownMiddleware(
                     return;
                 }
 
-                await member.Handler.ConfigureAwait(false);
+                await new ValueTask(member.Handler).ConfigureAwait(false);
             }
         }
         catch (Exception exception) when (graceful.IsEndOfConnection(exception))
         {
-            Log.HandlerEndedWithConnection(scope.Logger, connection.ConnectionId, exception); // A normal return.
+            Log.HandlerEndedWithConnection(scope.Logger, graceful.Context.ConnectionId, exception); // A normal return.
             end = exception;
         }
         catch (Exception exception)

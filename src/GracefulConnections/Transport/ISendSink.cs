@@ -30,6 +30,10 @@ internal interface ISendSink
     /// <param name="allSent">Whether nothing more is to be sent, and no FIN.</param>
     DeliveryStatus GetDelivery(long writtenBytes, long sentBytes, bool finSent, bool allSent);
 
+    /// <summary>Looks right behind our FIN. Only whether it is delivered has to be right.</summary>
+    DeliveryStatus GetFirstDelivery(long writtenBytes, long sentBytes) =>
+        GetDelivery(writtenBytes, sentBytes, finSent: true, allSent: false);
+
     /// <summary>Ends a call that is under way, if it can be ended.</summary>
     /// <param name="resets">Whether the close of the socket that follows is to send RST.</param>
     void Abort(bool resets);

@@ -63,52 +63,15 @@ internal abstract class KernelQueue
     /// <param name="sentBytes">The bytes of them that the kernel has taken.</param>
     /// <param name="finSent">Whether our FIN was handed to the kernel behind them. Read it before the bytes.</param>
     /// <param name="isAllSent">Whether nothing more is to be sent, although something may have been written.</param>
-    public DeliveryStatus GetDelivery(long writtenBytes, long sentBytes, bool finSent, bool isAllSent = false)
-    {
-        isAllSent |= finSent || writtenBytes == sentBytes;
-        if (!TryGetSendLength(out var queued))
-        {
-            // What was sent on a Unix domain socket is at the peer, whatever became of the socket.
-            long? left = IsUnix && writtenBytes == sentBytes ? 0 : null;
-            return new DeliveryStatus(sentBytes, IsDelivered: false, IsReset: false, left, IsGone: true);
-        }
+    public DeliveryStatus GetDelivery(long writtenBytes, long sentBytes, bool finSent, bool isAllSent = false) =>
+        GetDelivery(writtenBytes, sentBytes, finSent, isAllSent, isFirst: false);
 
-        if (IsUnix || queued <= 0)
-        {
-            // Of a send that a Unix peer holds up, the kernel may have taken a part: it tells only at the send's end.
-            long? left = !IsUnix && queued == 0 ? writtenBytes - sentBytes
-                : IsUnix && writtenBytes == sentBytes ? 0
-                : null;
-            return new DeliveryStatus(
-                HashCode.Combine(sentBytes, queued, 0L),
-                finSent,
-                IsReset: false,
-                left,
-                IsInKernel: finSent,
-                IsAllAcknowledged: isAllSent);
-        }
-
-        // A queue that is refilled as fast as it empties keeps its length: there the total tells that it moves.
-        var isReset = TryGetTcpInfo(out var info) && info.State == TcpInfo.Closed;
-        if (isReset && (!TryGetSendLength(out queued) || queued == 0))
-        {
-            return GetDelivery(writtenBytes, sentBytes, finSent, isAllSent); // Closed by both FINs between the looks.
-        }
-
-        // Of a send that is under way the kernel has taken a part, which counts on both sides until the send has ended.
-        var fin = finSent ? 1 : 0;
-        var missing = Math.Min(writtenBytes - sentBytes + queued - fin, Math.Max(writtenBytes, queued));
-        return new DeliveryStatus(
-            HashCode.Combine(sentBytes, queued, info.AcknowledgedBytes),
-            IsDelivered: false,
-            isReset,
-            missing,
-            IsWindowClosed: info.IsWindowClosed,
-            IsInKernel: finSent,
-            IsOnlyFinMissing: finSent && queued == 1,
-            IsAllAcknowledged: isAllSent && queued == fin);
-    }
-
+    /// <summary>
+    /// Looks right behind our FIN. An ACK may not be there yet, and why it is not is for the next look to find out,
+    /// because each question to the kernel costs as much as a send.
+    /// </summary>
+    public DeliveryStatus GetFirstDelivery(long writtenBytes, long sentBytes) =>
+        GetDelivery(writtenBytes, sentBytes, finSent: true, isAllSent: true, isFirst: true);
     /// <summary>
     /// Gets whether anybody has sent on the connection. Ask before we send. <see langword="false"/> where everything
     /// that was sent was acknowledged and the kernel does not tell of it.
@@ -150,4 +113,52 @@ internal abstract class KernelQueue
     /// reads and nothing sends. <see langword="false"/> where that cannot be seen.
     /// </summary>
     public bool HasUnnoticedReset() => TryGetTcpInfo(out var info) && info.State == TcpInfo.Closed && HasError;
+
+    private DeliveryStatus GetDelivery(
+        long writtenBytes, long sentBytes, bool finSent, bool isAllSent, bool isFirst)
+    {
+        isAllSent |= finSent || writtenBytes == sentBytes;
+        if (!TryGetSendLength(out var queued))
+        {
+            // What was sent on a Unix domain socket is at the peer, whatever became of the socket.
+            long? left = IsUnix && writtenBytes == sentBytes ? 0 : null;
+            return new DeliveryStatus(sentBytes, IsDelivered: false, IsReset: false, left, IsGone: true);
+        }
+
+        if (IsUnix || queued <= 0)
+        {
+            // Of a send that a Unix peer holds up, the kernel may have taken a part: it tells only at the send's end.
+            long? left = !IsUnix && queued == 0 ? writtenBytes - sentBytes
+                : IsUnix && writtenBytes == sentBytes ? 0
+                : null;
+            return new DeliveryStatus(
+                HashCode.Combine(sentBytes, queued, 0L),
+                finSent,
+                IsReset: false,
+                left,
+                IsInKernel: finSent,
+                IsAllAcknowledged: isAllSent);
+        }
+
+        // A queue that is refilled as fast as it empties keeps its length: there the total tells that it moves.
+        var info = default(TcpInfo);
+        var isReset = !isFirst && TryGetTcpInfo(out info) && info.State == TcpInfo.Closed;
+        if (isReset && (!TryGetSendLength(out queued) || queued == 0))
+        {
+            return GetDelivery(writtenBytes, sentBytes, finSent, isAllSent); // Closed by both FINs between the looks.
+        }
+
+        // Of a send that is under way the kernel has taken a part, which counts on both sides until the send has ended.
+        var fin = finSent ? 1 : 0;
+        var missing = Math.Min(writtenBytes - sentBytes + queued - fin, Math.Max(writtenBytes, queued));
+        return new DeliveryStatus(
+            HashCode.Combine(sentBytes, queued, info.AcknowledgedBytes),
+            IsDelivered: false,
+            isReset,
+            missing,
+            IsWindowClosed: info.IsWindowClosed,
+            IsInKernel: finSent,
+            IsOnlyFinMissing: finSent && queued == 1,
+            IsAllAcknowledged: isAllSent && queued == fin);
+    }
 }

@@ -61,6 +61,8 @@ internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents event
         return sink.GetDelivery(WrittenBytes, SentBytes, finSent, allSent);
     }
 
+    public override DeliveryStatus GetFirstDelivery() => sink.GetFirstDelivery(WrittenBytes, SentBytes);
+
     public override void Abort(bool resets)
     {
         _state.Set(SendFlags.Aborted);
@@ -140,8 +142,6 @@ internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents event
         return flush.IsCompleted ? flush : LazyInitializer.EnsureInitialized(ref _guard).Guard(flush);
     }
 
-    private void Resume() => Run(resumes: true);
-
     // The thread may be the kernel's, or that of a handler which did nothing wrong. Whatever comes out of the sink or
     // of the one who is told costs this connection, and nobody else anything.
     private void Run(bool resumes = false)
@@ -164,8 +164,7 @@ internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents event
     }
 
     /// <returns>
-    /// <see langword="false"/> when nothing is left for now, when a send is under way, and at the end: from then on
-    /// another thread may be here.
+    /// <see langword="false"/> when nothing is left, during a send, and at the end: another thread may be here then.
     /// </returns>
     private bool Step()
     {
@@ -208,7 +207,8 @@ internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents event
         }
 
         _sending = sending;
-        sending.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(_resume ??= Resume); // It goes on, perhaps by now.
+        _resume ??= () => Run(resumes: true);
+        sending.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(_resume); // It goes on, perhaps by now.
         return false;
     }
 

@@ -71,6 +71,11 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
 
     public abstract DeliveryStatus GetDelivery();
 
+    /// <summary>
+    /// As <see cref="GetDelivery"/>, but right behind our FIN, where only whether it is delivered has to be right.
+    /// </summary>
+    public virtual DeliveryStatus GetFirstDelivery() => GetDelivery();
+
     /// <summary>Takes the output away from the handler, which has returned.</summary>
     /// <param name="leftOver">What becomes of what was written.</param>
     public void Seal(LeftOver leftOver)

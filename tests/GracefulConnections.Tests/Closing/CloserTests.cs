@@ -432,6 +432,22 @@ public sealed class CloserTests : IAsyncDisposable
         Assert.Equal(0, _endpoint.Scope.Wheel.Count);
     }
 
+    [Fact]
+    public async Task FinSent_NothingElseHappened_AsksOnlyWhetherItIsDelivered()
+    {
+        var sut = Create();
+        var closing = StartClose(sut);
+
+        _output.SendFin();
+        Assert.Equal(0, _output.FullLooks);
+        _endpoint.Time.Advance(CloseDeadlines.ShortestPoll + TimerGrain);
+
+        Assert.True(_output.FullLooks > 0);
+        Deliver();
+        _peer.HalfClose();
+        await closing.WithinLimit();
+    }
+
     public ValueTask DisposeAsync() => _peer.DisposeAsync();
 
     private Closer Create(Action<GracefulCloseOptions>? configure = null, InputKind kind = InputKind.Transport)

@@ -35,7 +35,16 @@ internal sealed class FakeOutput(ITransportEvents events, Activity? activity = n
 
     public override long SentBytes => WrittenBytes - UnsentBytes;
 
-    public override DeliveryStatus GetDelivery() => Delivery;
+    /// <summary>Gets how often the kernel was asked for everything that it tells.</summary>
+    public int FullLooks { get; private set; }
+
+    public override DeliveryStatus GetDelivery()
+    {
+        FullLooks++;
+        return Delivery;
+    }
+
+    public override DeliveryStatus GetFirstDelivery() => Delivery;
 
     public override void Abort(bool resets)
     {
