@@ -232,11 +232,16 @@ public class WireTests
         throw new InvalidOperationException("The handler's own.");
     }
 
-    // One entry for each FIN, sent again or not, and for each RST. A kernel that has nothing left of a connection may
-    // answer more than one segment with RST; one is enough to know.
+    // One entry for each FIN, sent again or not, and for each RST. A FIN that is sent again may come behind data in one
+    // segment, so it is known by its own number. A kernel that has nothing left of a connection may answer more than one
+    // segment with RST; one is enough to know.
     private static IEnumerable<string> Endings(IEnumerable<Segment> wire, TestServer server) => wire
         .Where(segment => segment.IsFin || segment.IsReset)
-        .DistinctBy(segment => (segment.SourcePort, segment.DestinationPort, segment.IsReset, segment.Sequence))
+        .DistinctBy(segment => (
+            segment.SourcePort,
+            segment.DestinationPort,
+            segment.IsReset,
+            unchecked(segment.Sequence + (uint)segment.PayloadBytes)))
         .Select(segment =>
             $"{(segment.SourcePort == server.Port ? "server" : "peer")} {(segment.IsReset ? "RST" : "FIN")}");
 }
