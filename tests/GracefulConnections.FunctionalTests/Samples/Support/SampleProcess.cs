@@ -66,6 +66,15 @@ internal sealed partial class SampleProcess : IAsyncDisposable
     {
         start.RedirectStandardOutput = true;
         start.RedirectStandardError = true;
+        if (OperatingSystem.IsLinux())
+        {
+            // A shell has its background jobs ignore SIGINT and SIGQUIT, their children inherit that, and .NET leaves a
+            // signal alone that was ignored before.
+            start.ArgumentList.Insert(0, start.FileName);
+            start.ArgumentList.Insert(0, "--default-signal=INT,QUIT");
+            start.FileName = "env";
+        }
+
         return new SampleProcess(Process.Start(start)!);
     }
 
