@@ -1,8 +1,8 @@
 using System.IO.Pipelines;
 using GracefulConnections.Closing;
 using GracefulConnections.Diagnostics;
-using GracefulConnections.Transport;
 using GracefulConnections.Tests.Support;
+using GracefulConnections.Transport;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
