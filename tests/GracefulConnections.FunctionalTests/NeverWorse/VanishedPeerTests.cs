@@ -49,6 +49,12 @@ public class VanishedPeerTests
             async play =>
             {
                 await play.Peer.EndedAsync();
+                if (play.Graceful is { } flushing)
+                {
+                    // The peer's kernel may take its time for the ACK of our FIN, which the cut must not swallow.
+                    await Eventually.IsTrueAsync(() => flushing.State == CloseState.Lingering);
+                }
+
                 Cut(network, bothEnded, cut);
                 await cut.Task.InTimeAsync();
                 if (play.Graceful is { } graceful)
