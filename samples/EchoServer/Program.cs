@@ -7,4 +7,10 @@ var builder = WebApplication.CreateSlimBuilder(args);
 builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 5000, endpoint =>
     endpoint.UseGracefulShutdown().Run(connection => connection.Transport.Input.CopyToAsync(connection.Transport.Output))));
 
+// Start it a second time, and the second process takes over from the first.
+if (args.Contains("--handover"))
+{
+    builder.Services.AddListenerHandover(options => options.SocketPath = "handover.sock");
+}
+
 builder.Build().Run();

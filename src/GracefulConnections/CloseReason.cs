@@ -29,4 +29,7 @@ public enum CloseReason
 
     /// <summary>The application asked for the close, or aborted the connection.</summary>
     Application,
+
+    /// <summary>The host is stopping because a successor has taken over its listening sockets.</summary>
+    Handover,
 }

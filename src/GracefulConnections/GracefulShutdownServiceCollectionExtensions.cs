@@ -1,5 +1,7 @@
 using GracefulConnections;
 using GracefulConnections.Draining;
+using GracefulConnections.Listening;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Hosting.Internal;
@@ -65,6 +67,48 @@ public static class GracefulShutdownServiceCollectionExtensions
         ArgumentException.ThrowIfNullOrEmpty(name);
         ArgumentNullException.ThrowIfNull(step);
         return services.AddSingleton(new DrainStep(name, step));
+    }
+
+    /// <summary>
+    /// Passes the listening sockets to the process that replaces this one, so that a restart refuses no connect and
+    /// resets no connection: the successor starts while this process serves, says that it is ready, and only then this
+    /// process stops accepting, drains and exits. Adds <see cref="AddGracefulShutdown"/> too. A second call changes
+    /// nothing.
+    /// </summary>
+    /// <param name="services">The services.</param>
+    /// <param name="configure">
+    /// Changes the options, in addition to <c>Configure&lt;ListenerHandoverOptions&gt;</c>. <see langword="null"/>
+    /// changes nothing.
+    /// </param>
+    /// <returns>The same services.</returns>
+    /// <remarks>
+    /// <para>
+    /// Endpoints over TCP and Unix domain sockets are handed over, TLS or not, and found by their addresses. HTTP/3 is
+    /// not, because it runs over UDP. On systems other than Linux nothing is handed over, which the log says.
+    /// </para>
+    /// <para>
+    /// Options that are out of range stop the host before it listens, with an <see cref="OptionsValidationException"/>.
+    /// Called before Kestrel's transports are added, the host does not start, with an
+    /// <see cref="InvalidOperationException"/>.
+    /// </para>
+    /// </remarks>
+    public static IServiceCollection AddListenerHandover(
+        this IServiceCollection services, Action<ListenerHandoverOptions>? configure = null)
+    {
+        services.AddGracefulShutdown();
+        services.AddOptions<ListenerHandoverOptions>().ValidateOnStart();
+        services.TryAddEnumerable(ServiceDescriptor.Singleton<
+            IValidateOptions<ListenerHandoverOptions>, ListenerHandoverOptionsValidator>());
+        services.TryAddSingleton<ListeningSockets>();
+        services.TryAddEnumerable(ServiceDescriptor.Singleton<IHostedService, HandoverHostedService>());
+        if (!services.Any(static service => service.ServiceType == typeof(HandoverListenerFactory)))
+        {
+            services.AddSingleton<HandoverListenerFactory>();
+            services.AddSingleton<IConnectionListenerFactory>(
+                static provider => provider.GetRequiredService<HandoverListenerFactory>());
+        }
+
+        return configure is null ? services : services.Configure(configure);
     }
 
     // Only the host's own: whoever registered another one knows more of it than this library.

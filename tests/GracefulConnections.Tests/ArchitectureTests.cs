@@ -17,6 +17,7 @@ public partial class ArchitectureTests
         ["Transport"] = ["Transport/Tls", "Diagnostics"],
         ["Transport/Tls"] = ["Transport", "Diagnostics"],
         ["Draining"] = ["Closing", "Diagnostics"],
+        ["Listening"] = ["Draining", "Diagnostics"],
         ["Pipeline"] = ["Closing", "Draining", "Transport", "Diagnostics"],
         ["Diagnostics"] = [],
     };
@@ -50,9 +51,9 @@ public partial class ArchitectureTests
 
     // The service manager's notify socket is no connection.
     [Fact]
-    public void Socket_Named_OnlyInTransport() => AssertNone(
+    public void Socket_Named_OnlyInTransportAndListening() => AssertNone(
         from file in Files
-        where file.Folder.Split('/')[0] != "Transport" && file.Name != "SystemdNotifier" && SocketName().IsMatch(file.Code)
+        where file.Folder.Split('/')[0] is not ("Transport" or "Listening") && file.Name != "SystemdNotifier" && SocketName().IsMatch(file.Code)
         select $"{file} names Socket");
 
     [Fact]
@@ -63,9 +64,9 @@ public partial class ArchitectureTests
         select $"{file} names ConnectionDelegate");
 
     [Fact]
-    public void Host_Named_OnlyByTheHostedServiceAndTheExtensions() => AssertNone(
+    public void Host_Named_OnlyByTheHostedServicesAndTheExtensions() => AssertNone(
         from file in Files
-        where file.Name is not ("DrainHostedService" or "AnnouncingLifetime") && !(file.Folder.Length == 0 && file.Name.EndsWith("Extensions", StringComparison.Ordinal))
+        where file.Name is not ("DrainHostedService" or "HandoverHostedService" or "AnnouncingLifetime") && !(file.Folder.Length == 0 && file.Name.EndsWith("Extensions", StringComparison.Ordinal))
         where HostName().IsMatch(file.Code)
         select $"{file} names the host");
 

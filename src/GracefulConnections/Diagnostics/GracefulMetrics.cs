@@ -80,6 +80,7 @@ internal sealed class GracefulMetrics
         CloseReason.IdleTimeout => "idle_timeout",
         CloseReason.MaxConnectionAge => "max_connection_age",
         CloseReason.Application => "application",
+        CloseReason.Handover => "handover",
         _ => throw new UnreachableException($"{reason} has no tag."),
     };
 

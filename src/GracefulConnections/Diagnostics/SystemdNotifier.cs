@@ -12,14 +12,19 @@ internal sealed class SystemdNotifier(string? path, ILogger logger)
 {
     public const string PathVariable = "NOTIFY_SOCKET";
 
+    private volatile bool _isSilent;
+
     /// <summary>Returns the message that asks for more time to stop, counted from now.</summary>
     public static string ExtendTimeout(TimeSpan time) =>
         string.Create(CultureInfo.InvariantCulture, $"EXTEND_TIMEOUT_USEC={(long)time.TotalMicroseconds}");
 
+    /// <summary>From now on nothing is sent.</summary>
+    public void Silence() => _isSilent = true;
+
     /// <summary>Sends one message. A service manager that does not listen costs nobody anything.</summary>
     public void Notify(string message)
     {
-        if (string.IsNullOrEmpty(path))
+        if (_isSilent || string.IsNullOrEmpty(path))
         {
             return;
         }

@@ -28,6 +28,7 @@ internal sealed class Batch
         DrainContext context, CloseReason reason, TimeSpan window, TimeSpan timeout,
         LogLevel level = LogLevel.Information, string? description = null)
     {
+        reason = reason == CloseReason.HostStopping && context.IsHandedOver ? CloseReason.Handover : reason;
         (_context, _reason, _window, _timeout, _level) = (context, reason, window, timeout, level);
         _description = description is null ? null : PeerText.Spell(description);
 

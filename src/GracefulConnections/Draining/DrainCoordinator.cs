@@ -157,7 +157,7 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
             _announcedAt = Context.Now;
         }
 
-        var (count, delay) = (ConnectionCount, Context.Options.AnnounceDelay);
+        var (count, delay) = (ConnectionCount, Context.IsHandedOver ? TimeSpan.Zero : Context.Options.AnnounceDelay);
         Log.DrainAnnounced(Context.Logger, count, BatchReport.Noun(count), delay.TotalSeconds);
         if (Context.IsHostStopping)
         {

@@ -31,6 +31,7 @@ public class GracefulMetricsTests
     [InlineData(CloseReason.IdleTimeout, "idle_timeout")]
     [InlineData(CloseReason.MaxConnectionAge, "max_connection_age")]
     [InlineData(CloseReason.Application, "application")]
+    [InlineData(CloseReason.Handover, "handover")]
     public void Tag_Reason_IsWrittenOut(CloseReason reason, string expected) => Assert.Equal(expected, GracefulMetrics.Tag(reason));
 
     [Fact]

@@ -37,6 +37,8 @@ internal sealed partial class SampleProcess : IAsyncDisposable
     /// <summary>Gets the ports that the sample listens on, in the order in which it configured them.</summary>
     public IReadOnlyList<int> Ports => [.. ListeningPort().Matches(Log).Select(match => int.Parse(match.Groups[1].ValueSpan, CultureInfo.InvariantCulture))];
 
+    public int Id => _process.Id;
+
     public bool HasExited => _process.HasExited;
 
     /// <summary>Starts a sample and does not wait for anything.</summary>
@@ -62,7 +64,8 @@ internal sealed partial class SampleProcess : IAsyncDisposable
         return assembly;
     }
 
-    private static SampleProcess Start(ProcessStartInfo start)
+    /// <summary>Starts what is not a sample but ends like one, and does not wait for anything.</summary>
+    public static SampleProcess Start(ProcessStartInfo start)
     {
         start.RedirectStandardOutput = true;
         start.RedirectStandardError = true;
@@ -111,6 +114,12 @@ internal sealed partial class SampleProcess : IAsyncDisposable
 
     /// <summary>Asks the sample to end, as Ctrl+C does.</summary>
     public void Interrupt() => Signal.Interrupt(_process);
+
+    /// <summary>Asks the sample to reload, as a service manager does.</summary>
+    public void HangUp() => Signal.HangUp(_process);
+
+    /// <summary>Waits until the process has ended, although a child of it may go on and hold its output.</summary>
+    public Task ProcessExitsAsync() => _process.WaitForExitAsync().InTimeAsync();
 
     /// <summary>Lets the sample stand still, as a paused machine does.</summary>
     public void Freeze() => Signal.Stop(_process);

@@ -1,0 +1,109 @@
+using System.Net;
+using System.Net.Sockets;
+using GracefulConnections.Diagnostics;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace GracefulConnections.Listening;
+
+/// <summary>
+/// Gives each endpoint the listening socket that was passed for it, or a new one, and lends it to Kestrel's own
+/// transport as an open handle, which Kestrel neither closes nor shuts down.
+/// </summary>
+internal sealed class HandoverListenerFactory(
+    ListeningSockets sockets,
+    IOptions<ListenerHandoverOptions> options,
+    IServiceProvider services,
+    ILoggerFactory loggers,
+    TimeProvider? time = null)
+    : IConnectionListenerFactory, IConnectionListenerFactorySelector
+{
+    private static readonly FileHandleEndPoint AnyHandle = new(0, FileHandleType.Tcp);
+
+    private readonly ILogger _logger = loggers.CreateLogger(Log.Category);
+
+    public bool CanBind(EndPoint endpoint) =>
+        OperatingSystem.IsLinux()
+        && endpoint is IPEndPoint or UnixDomainSocketEndPoint or FileHandleEndPoint
+        && Find(endpoint) is not null;
+
+    public async ValueTask<IConnectionListener> BindAsync(
+        EndPoint endpoint, CancellationToken cancellationToken = default)
+    {
+        var inner = Find(endpoint) ?? throw new InvalidOperationException($"No transport can listen on {endpoint}.");
+        if (inner is not IConnectionListenerFactorySelector selector || !selector.CanBind(AnyHandle))
+        {
+            Log.TransportTakesNoSocket(_logger, $"{endpoint}", $"{inner.GetType()}");
+            return await inner.BindAsync(endpoint, cancellationToken).ConfigureAwait(false);
+        }
+
+        var passed = endpoint is FileHandleEndPoint { FileHandle: var handle }
+            ? sockets.TryTake(socket => socket.Descriptor.Value == (int)handle)
+            : sockets.TryTake(socket => socket.Address == ListenerAddress.Of(endpoint));
+        if (passed is null && endpoint is FileHandleEndPoint)
+        {
+            return await inner.BindAsync(endpoint, cancellationToken).ConfigureAwait(false); // The application's own.
+        }
+
+        if (endpoint is IPEndPoint { Port: 0 })
+        {
+            Log.PortNotFixed(_logger);
+        }
+
+        var socket = passed ?? Bind(endpoint);
+        try
+        {
+            var borrowed = new FileHandleEndPoint((ulong)socket.Descriptor.Value, FileHandleType.Tcp);
+            var listener = await inner.BindAsync(borrowed, cancellationToken).ConfigureAwait(false);
+            var owner = new HandoverListener(
+                sockets, socket, listener, wasPassed: passed is not null, time ?? TimeProvider.System);
+            sockets.Add(owner);
+            return owner;
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Checks that Kestrel asks this factory first.</summary>
+    /// <exception cref="InvalidOperationException">It does not.</exception>
+    public void CheckIsFirst()
+    {
+        var anyAddress = new IPEndPoint(IPAddress.Loopback, 0);
+        var first = services.GetServices<IConnectionListenerFactory>().LastOrDefault(
+            factory => factory == this || CanBind(factory, anyAddress));
+        if (first != this)
+        {
+            throw new InvalidOperationException(
+                $"AddListenerHandover() was called before the transport {first?.GetType()} was added, so the server "
+                + "does not ask it for listening sockets. Call it after UseKestrel() or ConfigureWebHostDefaults().");
+        }
+    }
+
+    // The one that Kestrel would take without this factory: it asks the last one first.
+    private IConnectionListenerFactory? Find(EndPoint endPoint) =>
+        services.GetServices<IConnectionListenerFactory>().LastOrDefault(
+            factory => factory != this && CanBind(factory, endPoint));
+
+    private ListeningSocket Bind(EndPoint endPoint)
+    {
+        try
+        {
+            return ListeningSocket.Bind(endPoint);
+        }
+        catch (AddressInUseException exception) when (HandoverPath.Of(options.Value) is { } path)
+        {
+            throw new AddressInUseException(
+                $"{endPoint} is in use by a process that does not serve {path}, so it cannot be taken over. End that "
+                + "process, or give it the same SocketPath.",
+                exception);
+        }
+    }
+
+    private static bool CanBind(IConnectionListenerFactory factory, EndPoint endPoint) =>
+        (factory as IConnectionListenerFactorySelector)?.CanBind(endPoint) ?? true;
+}

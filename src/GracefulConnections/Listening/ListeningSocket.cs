@@ -1,0 +1,107 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using Microsoft.AspNetCore.Connections;
+
+namespace GracefulConnections.Listening;
+
+/// <summary>A socket that listens, or is about to, and may be held by other processes too.</summary>
+internal sealed class ListeningSocket(Descriptor descriptor, string address) : IDisposable
+{
+    public Descriptor Descriptor { get; } = descriptor;
+
+    /// <summary>Gets its name, the same in each process.</summary>
+    public string Address { get; } = address;
+
+    /// <summary>Gets a value indicating whether the next process can ask for the same address.</summary>
+    public bool CanBeHandedOver { get; private init; } = true;
+
+    /// <summary>Gets a value indicating whether the service manager keeps it and it outlives every process.</summary>
+    public bool IsKept { get; init; }
+
+    /// <summary>Gets the file of a Unix domain socket; <see langword="null"/> where there is none.</summary>
+    public string? File => ListenerAddress.FileOf(Address);
+
+    /// <exception cref="AddressInUseException">Another process has the address.</exception>
+    /// <exception cref="SocketException">The address cannot be bound.</exception>
+    public static ListeningSocket Bind(EndPoint endPoint)
+    {
+        using var socket = endPoint is UnixDomainSocketEndPoint
+            ? new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)
+            : new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        if (endPoint is IPEndPoint ip && ip.Address.Equals(IPAddress.IPv6Any))
+        {
+            socket.DualMode = true; // As Kestrel's own transport has it.
+        }
+
+        try
+        {
+            Bind(socket, endPoint);
+        }
+        catch (SocketException exception) when (exception.SocketErrorCode == SocketError.AddressAlreadyInUse)
+        {
+            throw new AddressInUseException(exception.Message, exception);
+        }
+
+        // It has never accepted, so the disposal of the managed one is a plain close(2).
+        return new ListeningSocket(Descriptor.DuplicateOf(socket), ListenerAddress.Of(endPoint))
+        {
+            CanBeHandedOver = endPoint is not IPEndPoint { Port: 0 },
+        };
+    }
+
+    /// <summary>Looks at a descriptor of which only its number is known.</summary>
+    /// <returns>Its address, or <see langword="null"/> if it is no socket that listens for streams.</returns>
+    public static string? AddressOf(int descriptor)
+    {
+        try
+        {
+            using Socket view = new(new SafeSocketHandle(descriptor, ownsHandle: false));
+            var isListening = view.SocketType == SocketType.Stream
+                && view.GetSocketOption(SocketOptionLevel.Socket, SocketOptionName.AcceptConnection) is 1;
+            return isListening && view.LocalEndPoint is { } endPoint ? ListenerAddress.Of(endPoint) : null;
+        }
+        catch (SocketException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Gets whether a connection waits to be accepted.</summary>
+    public bool HasWaiting()
+    {
+        using var view = Descriptor.View();
+        return view.Poll(0, SelectMode.SelectRead);
+    }
+
+    /// <summary>
+    /// Closes this process's hold on the socket in one system call, and keeps the number of the descriptor, so that
+    /// nothing else gets it while Kestrel still uses it.
+    /// </summary>
+    public void CloseButKeepNumber()
+    {
+        using var nothing = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        _ = LibC.Replace(nothing.SafeHandle, Descriptor, LibC.CloseOnExec);
+    }
+
+    public void Dispose() => Descriptor.Dispose();
+
+    private static void Bind(Socket socket, EndPoint endPoint)
+    {
+        if (endPoint is not UnixDomainSocketEndPoint)
+        {
+            socket.Bind(endPoint);
+            return;
+        }
+
+        // Not by the managed Bind, which would delete the file when the managed socket is disposed.
+        var address = endPoint.Serialize();
+        if (LibC.Bind(socket.SafeHandle, address.Buffer.Span[..address.Size], address.Size) != 0)
+        {
+            var isInUse = Marshal.GetLastPInvokeError() == LibC.ErrorAddressInUse;
+            throw isInUse
+                ? new SocketException((int)SocketError.AddressAlreadyInUse)
+                : new SocketException((int)SocketError.SocketError, Marshal.GetLastPInvokeErrorMessage());
+        }
+    }
+}

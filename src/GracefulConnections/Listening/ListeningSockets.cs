@@ -1,0 +1,141 @@
+using GracefulConnections.Diagnostics;
+using Microsoft.Extensions.Logging;
+
+namespace GracefulConnections.Listening;
+
+/// <summary>
+/// The listening sockets of this process: those that were passed to it and wait for an endpoint, and those that
+/// endpoints use.
+/// </summary>
+internal sealed class ListeningSockets(ILoggerFactory loggers)
+{
+    private readonly Lock _lock = new();
+    private readonly List<ListeningSocket> _passed = [];
+    private readonly List<HandoverListener> _active = [];
+    private readonly TaskCompletionSource _opened = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private ServiceManager? _manager;
+    private volatile bool _isStopping;
+
+    /// <summary>Gets a task that completes when connections may be accepted.</summary>
+    public Task Opened => _opened.Task;
+
+    /// <summary>Gets the listeners of all endpoints.</summary>
+    public HandoverListener[] Active
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return [.. _active];
+            }
+        }
+    }
+
+    /// <summary>Adds a socket that was passed to this process. One for each address is enough.</summary>
+    public void AddPassed(ListeningSocket socket)
+    {
+        bool isKnown;
+        lock (_lock)
+        {
+            isKnown = _passed.Exists(known => known.Address == socket.Address);
+            if (!isKnown)
+            {
+                _passed.Add(socket);
+            }
+        }
+
+        if (isKnown)
+        {
+            socket.Dispose(); // The service manager and the predecessor hold the same one.
+        }
+    }
+
+    /// <summary>Returns the passed socket of an endpoint, which owns it from now on.</summary>
+    public ListeningSocket? TryTake(Predicate<ListeningSocket> isMatch)
+    {
+        lock (_lock)
+        {
+            var index = _passed.FindIndex(isMatch);
+            var socket = index < 0 ? null : _passed[index];
+            if (index >= 0)
+            {
+                _passed.RemoveAt(index);
+            }
+
+            return socket;
+        }
+    }
+
+    public void Add(HandoverListener listener)
+    {
+        lock (_lock)
+        {
+            _active.Add(listener);
+        }
+
+        if (_opened.Task.IsCompleted)
+        {
+            Store(listener); // The configuration was reloaded, and has a new endpoint.
+        }
+    }
+
+    public void Remove(HandoverListener listener)
+    {
+        lock (_lock)
+        {
+            _active.Remove(listener);
+        }
+
+        // The configuration was reloaded, and has the endpoint no longer. A server that stops may come again.
+        if (!_isStopping)
+        {
+            _manager?.Forget(listener.Socket.Address);
+        }
+    }
+
+    /// <summary>
+    /// From now on connections are accepted. Closes what was passed and no endpoint asked for, and leaves what is new
+    /// with the service manager.
+    /// </summary>
+    public void Open(ServiceManager? manager)
+    {
+        _manager = manager;
+        _opened.TrySetResult();
+        Array.ForEach(Active, Store);
+        ListeningSocket[] unclaimed;
+        lock (_lock)
+        {
+            unclaimed = [.. _passed];
+            _passed.Clear();
+        }
+
+        foreach (var socket in unclaimed)
+        {
+            socket.Dispose(); // It would go on listening with nobody to accept.
+            manager?.Forget(socket.Address);
+        }
+
+        if (unclaimed.Length > 0)
+        {
+            var bound = Active.Where(static listener => !listener.WasPassed).Select(static listener => listener.Socket);
+            Log.SocketsUnclaimed(loggers.CreateLogger(Log.Category), List(unclaimed), List(bound));
+        }
+    }
+
+    /// <summary>The host stops: what endpoints release from now on, the next process needs again.</summary>
+    public void OnStopping() => _isStopping = true;
+
+    private static string List(IEnumerable<ListeningSocket> sockets)
+    {
+        var text = string.Join(", ", sockets.Select(static socket => socket.Address));
+        return text.Length > 0 ? text : "none";
+    }
+
+    private void Store(HandoverListener listener)
+    {
+        if (!listener.WasPassed && listener.Socket is { File: null, CanBeHandedOver: true })
+        {
+            _manager?.Store(listener.Socket);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+using System.ComponentModel;
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using System.Text;
+using GracefulConnections.Diagnostics;
+using Microsoft.Extensions.Logging;
+
+namespace GracefulConnections.Listening;
+
+/// <summary>Starts this process's command line again when a signal asks for it, one successor at a time.</summary>
+internal sealed class Restarter : IDisposable
+{
+    private readonly PosixSignal _signal;
+    private readonly TimeSpan _readyTimeout;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly CancellationTokenSource _stopped = new();
+    private readonly PosixSignalRegistration _registration;
+    private readonly Lock _lock = new();
+    private Task _running = Task.CompletedTask;
+    private volatile bool _isHandedOver;
+
+    public Restarter(PosixSignal signal, TimeSpan readyTimeout, TimeProvider time, ILogger logger)
+    {
+        (_signal, _readyTimeout, _time, _logger) = (signal, readyTimeout, time, logger);
+        _registration = PosixSignalRegistration.Create(signal, OnSignal);
+    }
+
+    /// <summary>
+    /// Returns the command line as it was written, so that an executable behind a symbolic link is the one to which the
+    /// link leads now.
+    /// </summary>
+    public static string[] GetCommandLine()
+    {
+        var text = Encoding.UTF8.GetString(File.ReadAllBytes("/proc/self/cmdline"));
+        return text.TrimEnd('\0').Split('\0');
+    }
+
+    /// <summary>A successor serves, and no further one is started.</summary>
+    public void OnHandedOver() => _isHandedOver = true;
+
+    /// <summary>Ends what is being started, unless it has taken over.</summary>
+    public async Task StopAsync()
+    {
+        _registration.Dispose();
+        await _stopped.CancelAsync().ConfigureAwait(false);
+        Task running;
+        lock (_lock)
+        {
+            running = _running;
+        }
+
+        await running.ConfigureAwait(false);
+    }
+
+    public void Dispose()
+    {
+        _registration.Dispose();
+        _stopped.Dispose();
+    }
+
+    private void OnSignal(PosixSignalContext context)
+    {
+        context.Cancel = true; // Its default action would end this process.
+        var isBusy = false;
+        lock (_lock)
+        {
+            isBusy = _isHandedOver || _stopped.IsCancellationRequested || !_running.IsCompleted;
+            _running = isBusy ? _running : Task.Run(RunAsync);
+        }
+
+        if (isBusy)
+        {
+            Log.RestartUnderWay(_logger, $"{_signal}");
+        }
+    }
+
+    private async Task RunAsync()
+    {
+        try
+        {
+            var command = GetCommandLine();
+            using var process = Process.Start(new ProcessStartInfo(command[0], command[1..]))!;
+            Log.RestartBegan(_logger, $"{_signal}", process.Id);
+            await WatchAsync(process).ConfigureAwait(false);
+        }
+        catch (Exception exception) when (exception is IOException or InvalidOperationException or Win32Exception)
+        {
+            Log.RestartFailed(_logger, $"{_signal}", exception);
+        }
+    }
+
+    private async Task WatchAsync(Process process)
+    {
+        using var timeout = new CancellationTokenSource(_readyTimeout, _time);
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, _stopped.Token);
+        try
+        {
+            await process.WaitForExitAsync(end.Token).ConfigureAwait(false);
+            Log.RestartEnded(_logger, process.Id, process.ExitCode);
+        }
+        catch (OperationCanceledException)
+        {
+            if (!_isHandedOver)
+            {
+                process.Kill();
+                var why = timeout.IsCancellationRequested ? "it was not ready in time" : "this process stops";
+                Log.RestartKilled(_logger, process.Id, why);
+            }
+        }
+    }
+}

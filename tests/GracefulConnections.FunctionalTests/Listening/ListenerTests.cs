@@ -1,0 +1,162 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Runtime.Versioning;
+using GracefulConnections.FunctionalTests.Listening.Support;
+using GracefulConnections.FunctionalTests.Samples.Support;
+using GracefulConnections.FunctionalTests.Support;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
+
+namespace GracefulConnections.FunctionalTests.Listening;
+
+/// <summary>The listeners of a host with a handover: what they do to shared sockets, and where they stand in Kestrel.</summary>
+[UnsupportedOSPlatform("windows")]
+public sealed class ListenerTests : IDisposable
+{
+    private const int IdleCount = 2000;
+
+    private readonly TemporaryDirectory _directory = new();
+    private readonly int _port = HandoverHost.FreePort();
+
+    private string SocketPath => _directory["handover.sock"];
+
+    private IPEndPoint EndPoint => new(IPAddress.Loopback, _port);
+
+    public void Dispose() => _directory.Dispose();
+
+    [Fact]
+    public async Task Unbind_SharedSocket_IsAsItWas()
+    {
+        await using var host = await HandoverHost.StartAsync('a', SocketPath, _port);
+        Assert.Equal('a', await HandoverHost.WhoServesAsync(_port));
+        using var held = HeldSocket.OnPort(_port);
+
+        host.Stop();
+        await host.Stopped;
+
+        Assert.True(held.IsListening);
+        Assert.False(held.Lingers);
+    }
+
+    [Fact]
+    public async Task Unbind_StockKestrel_SpoilsASharedSocket()
+    {
+        await using var server = await TestServer.StartAsync(EndPoint, static (_, endpoint) => endpoint.Run(static _ => Task.CompletedTask));
+        using var held = HeldSocket.OnPort(_port);
+
+        await server.StopAsync();
+
+        Assert.True(held.Lingers || !held.IsListening);
+    }
+
+    [Fact]
+    public async Task HandOver_SharedSocket_IsAsItWas()
+    {
+        await using var predecessor = await HandoverHost.StartAsync('a', SocketPath, _port);
+        using var held = HeldSocket.OnPort(_port);
+
+        await using var successor = await HandoverHost.StartAsync('b', SocketPath, _port);
+        await predecessor.Stopped;
+
+        Assert.True(held.IsListening);
+        Assert.False(held.Lingers);
+    }
+
+    [Fact]
+    public async Task HandOver_ThousandsOfIdleConnections_EndByFinWhileTheSuccessorServes()
+    {
+        await using var predecessor = await HandoverHost.StartAsync('a', SocketPath, _port);
+        var idle = await Task.WhenAll(Enumerable.Range(0, IdleCount).Select(async _ =>
+        {
+            var peer = await ScriptedPeer.ConnectAsync(EndPoint);
+            Assert.Equal('a', await HandoverHost.AskAsync(peer));
+            return peer;
+        }));
+        var ends = Array.ConvertAll(idle, ReadAndCloseAsync);
+
+        await using var successor = await HandoverHost.StartAsync('b', SocketPath, _port);
+        await using var load = new ConnectLoad(EndPoint, "q"u8.ToArray(), 4, TimeSpan.Zero, TimeSpan.Zero);
+        await predecessor.Stopped;
+
+        Assert.All(await Task.WhenAll(ends).InTimeAsync(), static end => Assert.Equal((0, PeerSaw.Eof), end));
+        var report = await predecessor.Services.GetRequiredService<IDrainCoordinator>().DrainAsync(TestContext.Current.CancellationToken);
+        Assert.InRange(report.ConnectionCount, IdleCount, int.MaxValue); // Perhaps the first ones of the load.
+        Assert.Equal(report.ConnectionCount, report.DeliveredCount);
+        await load.ServesMoreAsync(10);
+        await load.StopAsync();
+        Assert.Empty(load.Lost);
+        var other = successor.Services.GetRequiredService<IDrainCoordinator>();
+        await Eventually.IsTrueAsync(() => other.ConnectionCount == 0);
+        Assert.Equal(DrainPhase.Serving, other.Phase);
+    }
+
+    [Fact]
+    public async Task Reload_EndpointComesAndGoes_IsHandedOverWhileItIsThere()
+    {
+        var (removed, added) = (HandoverHost.FreePort(), HandoverHost.FreePort());
+        var configuration = new ReloadableConfiguration();
+        configuration.Set("Endpoints:Removed:Url", $"http://127.0.0.1:{removed}");
+        await using var host = await HandoverHost.StartAsync('a', SocketPath, (_, kestrel) => kestrel.Configure(new ConfigurationBuilder().Add(configuration).Build(), reloadOnChange: true));
+
+        configuration.Set("Endpoints:Added:Url", $"http://127.0.0.1:{added}");
+        configuration.Remove("Endpoints:Removed:Url");
+        await Eventually.IsTrueAsync(() => KernelSocket.OnPort(added).Any() && !KernelSocket.OnPort(removed).Any());
+
+        using var successor = await FakeSuccessor.ConnectAsync(SocketPath);
+        Assert.Equal([$"127.0.0.1:{added}"], await successor.TakeAsync());
+    }
+
+    [Fact]
+    public async Task Start_TransportAddedLater_Throws()
+    {
+        var exception = await Assert.ThrowsAsync<InvalidOperationException>(() => HandoverHost.StartAsync(
+            'a', SocketPath, _port, build: static builder => builder.Services.AddSingleton<IConnectionListenerFactory, SocketTransportFactory>()));
+
+        Assert.Contains("AddListenerHandover() was called before the transport", exception.Message);
+    }
+
+    [Fact]
+    public async Task Start_TransportWithoutHandles_IsLeftAloneWithAWarning()
+    {
+        await using var host = await HandoverHost.StartAsync('a', SocketPath, _port, build: static builder =>
+        {
+            var ours = builder.Services.Last(static service => service.ServiceType == typeof(IConnectionListenerFactory));
+            builder.Services.Remove(ours);
+            builder.Services.RemoveAll<IConnectionListenerFactory>();
+            builder.Services.AddSingleton<SocketTransportFactory>();
+            builder.Services.AddSingleton<IConnectionListenerFactory, PlainTransport>();
+            builder.Services.Add(ours);
+        });
+
+        Assert.Equal('a', await HandoverHost.WhoServesAsync(_port));
+        Assert.Contains("PlainTransport does not take an open socket", await host.LoggedAsync(68));
+    }
+
+    [Fact]
+    public async Task Start_BadOptions_NamesAllOfThem()
+    {
+        var exception = await Assert.ThrowsAsync<OptionsValidationException>(() => HandoverHost.StartAsync('a', "/nowhere/handover.sock", _port, static options => options.ReadyTimeout = TimeSpan.Zero));
+
+        Assert.Equal(2, exception.Failures.Count());
+    }
+
+    private static async Task<(long Bytes, PeerSaw End)> ReadAndCloseAsync(ScriptedPeer peer)
+    {
+        await using (peer)
+        {
+            return await peer.ReadToEndAsync();
+        }
+    }
+
+    private sealed class PlainTransport(SocketTransportFactory sockets) : IConnectionListenerFactory
+    {
+        public ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default) => sockets.BindAsync(endpoint, cancellationToken);
+    }
+}

@@ -1,0 +1,88 @@
+using System.Net.Sockets;
+using System.Runtime.Versioning;
+using GracefulConnections.Listening;
+
+namespace GracefulConnections.Tests.Listening;
+
+[UnsupportedOSPlatform("windows")]
+public sealed class DescriptorChannelTests : IAsyncDisposable
+{
+    private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("graceful-");
+    private DescriptorChannel _one = null!;
+    private DescriptorChannel _other = null!;
+
+    public async ValueTask DisposeAsync()
+    {
+        _one?.Dispose();
+        _other?.Dispose();
+        _directory.Delete(recursive: true);
+        await Task.CompletedTask;
+    }
+
+    [Fact]
+    public async Task Receive_MessageWithDescriptor_IsAnotherHoldOnTheSameFile()
+    {
+        await ConnectAsync();
+        using var socket = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
+        var path = Path.Combine(_directory.FullName, "sent");
+        socket.Bind(new UnixDomainSocketEndPoint(path));
+        using var sent = Descriptor.DuplicateOf(socket);
+
+        _one.Send("socket somewhere", sent);
+        _one.Send("end");
+
+        var first = await _other.ReceiveAsync(TestContext.Current.CancellationToken);
+        using var received = first!.Value.Descriptor!;
+        Assert.Equal("socket somewhere", first.Value.Text);
+        Assert.NotEqual(sent.Value, received.Value);
+        using var view = received.View();
+        Assert.Equal(path, $"{view.LocalEndPoint}");
+        Assert.Contains("flags:\t02", ReadFlags(received)); // O_CLOEXEC, 02000000: no child inherits it.
+        var last = await _other.ReceiveAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(("end", null), (last!.Value.Text, last.Value.Descriptor));
+    }
+
+    [Fact]
+    public async Task Receive_OtherSideEnds_IsNull()
+    {
+        await ConnectAsync();
+        _one.Dispose();
+
+        Assert.Null(await _other.ReceiveAsync(TestContext.Current.CancellationToken));
+        Assert.Throws<IOException>(() => _other.Send("ready"));
+    }
+
+    [Fact]
+    public async Task Receive_OtherSideEndsWithoutReading_IsNull()
+    {
+        await ConnectAsync();
+        _other.Send("ready");
+        _one.Dispose();
+
+        Assert.Null(await _other.ReceiveAsync(TestContext.Current.CancellationToken));
+    }
+
+    [Fact]
+    public async Task Credentials_OwnProcess_IsTrusted()
+    {
+        await ConnectAsync();
+
+        Assert.Equal(Environment.ProcessId, _one.ProcessId);
+        Assert.Equal(Environment.ProcessId, _other.ProcessId);
+        Assert.True(_one.IsTrusted);
+    }
+
+    private static string ReadFlags(Descriptor descriptor) => File.ReadAllText($"/proc/self/fdinfo/{descriptor.Value}");
+
+    private async Task ConnectAsync()
+    {
+        var endPoint = new UnixDomainSocketEndPoint(Path.Combine(_directory.FullName, "channel"));
+        using var listener = DescriptorChannel.CreateSocket();
+        listener.Bind(endPoint);
+        listener.Listen();
+        var socket = DescriptorChannel.CreateSocket();
+        await socket.ConnectAsync(endPoint, TestContext.Current.CancellationToken);
+        _one = new DescriptorChannel(socket);
+        _other = new DescriptorChannel(await listener.AcceptAsync(TestContext.Current.CancellationToken));
+    }
+}
