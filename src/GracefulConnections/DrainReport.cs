@@ -68,8 +68,8 @@ public sealed record DrainReport
     /// </returns>
     public override string ToString()
     {
-        var outcomes = Outcomes.Count > 0 ? $" ({Holders.Count(Outcomes)})" : string.Empty;
-        var unended = UnendedHandlerCount > 0 ? $", {Noun.Handlers.Count(UnendedHandlerCount)} not ended" : string.Empty;
+        var outcomes = Outcomes.Count > 0 ? $" ({Holders.Count(Outcomes)})" : "";
+        var unended = UnendedHandlerCount > 0 ? $", {Noun.Handlers.Count(UnendedHandlerCount)} not ended" : "";
         return string.Create(
             CultureInfo.InvariantCulture,
             $"{Noun.Connections.Count(ConnectionCount)} in {Duration.TotalSeconds:0.0##} s{outcomes}: "

@@ -43,7 +43,7 @@ internal sealed partial class Closer
     public void OnFaulted(Exception exception)
     {
         var level = Facts.IsFinal ? LogLevel.Trace : LogLevel.Debug; // After an abort of our own it says nothing new.
-        Log.TransportFaulted(scope.Logger, level, connection.ConnectionId, exception);
+        Log.TransportFaulted(scope.Logger, connection.ConnectionId, level, exception);
         Raise(TransportFault.IsReset(exception) ? CloseEvent.PeerReset : CloseEvent.Abort, SeeEnd());
     }
 

@@ -52,8 +52,10 @@ internal sealed class DrainTeller(ILogger logger, SystemdNotifier notifier)
         var noun = Noun.Connections.Of(count);
         var stateCounts = Holders.Count(states);
         var holders = Holders.Describe(oldest, count);
-        var left = rest > TimeSpan.Zero ? rest.TotalSeconds : 0;
-        Log.DrainProgress(logger, level, count, noun, elapsed.TotalSeconds, stateCounts, holders, left, advice);
+        var outlook = rest > TimeSpan.Zero
+            ? $"In {Tenths(rest)} s they will be aborted; {advice}"
+            : "They were aborted, and their handlers have not returned";
+        Log.DrainProgress(logger, level, count, noun, elapsed.TotalSeconds, stateCounts, holders, outlook);
         NotifyLeft(count, elapsed, exitTime);
     }
 

@@ -31,7 +31,7 @@ internal static partial class Log
     [LoggerMessage(
         EventId = 12,
         Message = "Draining: {ConnectionCount} {ConnectionNoun} left after {ElapsedSeconds:0.0} s ({States}). "
-            + "Oldest: {Holders}. In {RestSeconds:0.0} s they will be aborted; {Advice}.",
+            + "Oldest: {Holders}. {Outlook}.",
         EventName = nameof(DrainProgress))]
     public static partial void DrainProgress(
         ILogger logger,
@@ -41,8 +41,7 @@ internal static partial class Log
         double elapsedSeconds,
         string states,
         string holders,
-        double restSeconds,
-        string advice);
+        string outlook);
 
     [LoggerMessage(
         EventId = 13,

@@ -41,14 +41,14 @@ internal static partial class Log
         Message = @"Connection id ""{ConnectionId}"": reading or sending ended with an error.",
         EventName = nameof(TransportFaulted))]
     public static partial void TransportFaulted(
-        ILogger logger, LogLevel level, string connectionId, Exception exception);
+        ILogger logger, string connectionId, LogLevel level, Exception exception);
 
     [LoggerMessage(
         EventId = 5,
         Message = @"Connection id ""{ConnectionId}"": the handler ended because the connection did.",
         EventName = nameof(HandlerEndedWithConnection))]
     public static partial void HandlerEndedWithConnection(
-        ILogger logger, LogLevel level, string connectionId, Exception exception);
+        ILogger logger, string connectionId, LogLevel level, Exception exception);
 
     [LoggerMessage(
         6,

@@ -28,7 +28,8 @@ internal sealed class AnnouncingLifetime(ILogger<ApplicationLifetime> logger)
         }
         else if (Coordinator?.BeginStop() is { IsCompleted: false } announced)
         {
-            announced.GetAwaiter().UnsafeOnCompleted(base.StopApplication); // It fires once, whoever calls it again.
+            // It fires once, however often it is called.
+            announced.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(base.StopApplication);
         }
         else
         {

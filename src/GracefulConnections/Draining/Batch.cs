@@ -7,14 +7,14 @@ namespace GracefulConnections.Draining;
 /// Connections that are asked to close together: all of the server, a part, those of an endpoint that stops, or those
 /// that came late. Carries out its <see cref="BatchPlan"/>, and ends the moment no connection is left.
 /// </summary>
-internal sealed class Batch
+internal sealed partial class Batch
 {
     private readonly DrainContext _context;
     private readonly CloseReason _reason;
     private readonly TimeSpan _begunAt;
     private readonly ITimer _timer;
     private readonly HashSet<TrackedConnection> _left = [];
-    private readonly List<TrackedConnection> _joined = []; // They have no turn: asked at the start, or at once after it.
+    private readonly List<TrackedConnection> _joined = []; // They have no turn yet, or came too late for one.
     private readonly HashSet<TrackedConnection> _callers = []; // Of those that are left: their handlers wait for us.
     private readonly List<(CloseResult Result, TrackedConnectionInfo? Aborted)> _ends = [];
     private readonly TaskCompletionSource<DrainReport> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -191,6 +191,7 @@ internal sealed class Batch
 
         var now = Elapsed_NeedsLock;
         var plan = before.At(now);
+        var joined = TakeJoined_NeedsLock();
         if (plan.IsOver)
         {
             if (_abortsRunning == 0) // A thread that aborts thousands may take longer than the grace.
@@ -198,7 +199,7 @@ internal sealed class Batch
                 End_NeedsLock();
             }
 
-            return ([], []);
+            return ([], joined);
         }
 
         _plan = plan;
@@ -207,7 +208,6 @@ internal sealed class Batch
             _context.Reports.Add(() => ReportProgress(now));
         }
 
-        var joined = TakeJoined_NeedsLock();
         if (!plan.IsAborting)
         {
             return ([.. _turns[before.Asked..plan.Asked].Concat(joined).Where(_left.Contains)], []);
@@ -223,7 +223,7 @@ internal sealed class Batch
 
     private void EndIfEmpty_NeedsLock()
     {
-        if (_plan is null || IsOver_NeedsLock || _left.Count > _callers.Count)
+        if (_plan is null || IsOver_NeedsLock)
         {
             return;
         }
@@ -231,11 +231,12 @@ internal sealed class Batch
         if (_left.Count == 0)
         {
             End_NeedsLock();
-            return;
         }
-
-        var others = DrainReport.Create(Elapsed_NeedsLock, _ends, unendedHandlerCount: 0);
-        _context.Reports.Add(() => _othersEnded.TrySetResult(others));
+        else if (_left.Count == _callers.Count && !_othersEnded.Task.IsCompleted)
+        {
+            var others = DrainReport.Create(Elapsed_NeedsLock, _ends, unendedHandlerCount: 0);
+            _context.Reports.Add(() => _othersEnded.TrySetResult(others));
+        }
     }
 
     private void End_NeedsLock()
@@ -263,58 +264,5 @@ internal sealed class Batch
         var now = Elapsed_NeedsLock;
         var wait = Math.Ceiling(((_plan?.GetNext(now) ?? _startAfter) - now).TotalMilliseconds);
         _timer.Change(TimeSpan.FromMilliseconds(Math.Max(1, wait)), Timeout.InfiniteTimeSpan);
-    }
-
-    private void ReportProgress(TimeSpan elapsed)
-    {
-        TrackedConnection[] left;
-        TimeSpan rest;
-        Interleaving.Point();
-        lock (_context.Lock)
-        {
-            if (IsOver_NeedsLock)
-            {
-                return; // The end has been decided since, and its line is next.
-            }
-
-            left = [.. _left];
-            rest = _timeout - elapsed;
-        }
-
-        var states = left.CountBy(static connection => connection.State);
-        var oldest = left.OrderBy(static connection => connection.StartTimestamp).Take(Holders.NamedCount);
-        TrackedConnectionInfo[] infos = [.. oldest.Select(static connection => connection.GetInfo())];
-        _context.Teller.Progress(Level, left.Length, states, infos, elapsed, rest, _context.GetExitTime(rest));
-    }
-
-    // After the end nothing changes the members, so this needs no lock.
-    private void ReportEnd(TimeSpan duration, bool isHurried)
-    {
-        var isExiting = _context.IsHostStopping;
-        foreach (var connection in _left)
-        {
-            // A handler ignored its abort. Where the process is about to exit, nobody waits for it.
-            _context.Teller.HandlerUnended(connection.Id, BatchPlan.HandlerGrace, isExiting);
-            if (isExiting)
-            {
-                connection.Abandon();
-            }
-
-            var info = connection.GetInfoBeforeAbort(this);
-            var result = connection.Result ?? new CloseResult
-            {
-                Reason = _reason,
-                Outcome = CloseOutcome.Aborted,
-                UnacknowledgedBytes = info?.UnacknowledgedBytes,
-            };
-            _ends.Add((result, info));
-        }
-
-        var report = DrainReport.Create(duration, _ends, _left.Count);
-        _turns = []; // The coordinator remembers its last batches; the connections need not live as long.
-        _left.Clear();
-        _context.Teller.Ended(Level, report, isHurried ? null : _timeout);
-        _ended.TrySetResult(report);
-        _othersEnded.TrySetResult(report);
     }
 }

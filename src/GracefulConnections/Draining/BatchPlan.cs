@@ -46,14 +46,11 @@ internal readonly record struct BatchPlan(
             return this with { IsOver = true };
         }
 
-        if (now >= Deadline && !IsAborting)
-        {
-            return this with { GraceEnd = now + HandlerGrace };
-        }
-
+        var isUp = now >= Deadline;
         return this with
         {
-            Asked = IsAborting ? Asked : CountTurns(now - AskFrom),
+            Asked = isUp || IsAborting ? Asked : CountTurns(now - AskFrom),
+            GraceEnd = isUp && !IsAborting ? now + HandlerGrace : GraceEnd,
             NextReport = now < NextReport ? NextReport : After(now, ReportInterval),
         };
     }

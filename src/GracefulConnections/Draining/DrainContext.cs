@@ -43,7 +43,7 @@ internal sealed class DrainContext(
         set => _isHostStopping = value;
     }
 
-    /// <summary>The whole server reaches a phase. The phase changes here and nowhere else, and never goes back.</summary>
+    /// <summary>The whole server reaches a phase. The phase changes only here, and never goes back.</summary>
     public void Enter_NeedsLock(DrainPhase phase)
     {
         if (phase > _phase)

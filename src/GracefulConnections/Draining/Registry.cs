@@ -143,8 +143,11 @@ internal sealed class Registry(DrainContext context)
             }
 
             var timeout = context.Options.DrainTimeout;
-            _whole = Add_NeedsLock(
-                new Batch(context, reason, timeout, timeout / 2) { Window = context.Options.SpreadWindow, IsWhole = true });
+            _whole = Add_NeedsLock(new Batch(context, reason, timeout, timeout / 2)
+            {
+                Window = context.Options.SpreadWindow,
+                IsWhole = true,
+            });
             _whole.Join_NeedsLock(_connections);
             context.Enter_NeedsLock(DrainPhase.Draining);
         }
@@ -186,15 +189,17 @@ internal sealed class Registry(DrainContext context)
         rest.ForEach(static batch => batch.Drive());
     }
 
-    /// <summary>Aborts all batches now, and those that still come.</summary>
+    /// <summary>Aborts all connections now, and those that still come.</summary>
     public void AbortNow()
     {
+        Interleaving.Point();
         lock (context.Lock)
         {
             context.IsAbortingAll_NeedsLock = true;
             _batches.ForEach(static batch => batch.AbortNow_NeedsLock());
         }
 
+        BeginWhole(CloseReason.HostStopping); // First, because the report of the whole server counts them all.
         Drive();
     }
 

@@ -98,7 +98,7 @@ internal sealed class GracefulShutdownMiddleware(
         {
             // A normal return. After an abort of our own, the exception only says where the handler was.
             var level = graceful.IsAbortedHere ? LogLevel.Trace : LogLevel.Debug;
-            Log.HandlerEndedWithConnection(scope.Logger, level, graceful.Context.ConnectionId, exception);
+            Log.HandlerEndedWithConnection(scope.Logger, graceful.Context.ConnectionId, level, exception);
             end = exception;
         }
         catch (Exception exception)

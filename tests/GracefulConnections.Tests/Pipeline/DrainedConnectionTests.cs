@@ -51,7 +51,7 @@ public class DrainedConnectionTests
         var entries = _endpoint.Logger.Entries.ToArray();
         Assert.DoesNotContain(entries, entry => entry.Level > LogLevel.Trace && entry.Exception is not null);
         Assert.Single(entries, entry => entry is { Id.Name: "HandlerEndedWithConnection", Level: LogLevel.Trace, Exception: not null });
-        Assert.Equal(["CloseRequested", "Closed"], entries.Where(entry => entry.Level > LogLevel.Trace).Select(entry => entry.Id.Name).Order().Reverse());
+        Assert.Equal(["CloseRequested", "Closed"], entries.Where(entry => entry.Level > LogLevel.Trace).Select(entry => entry.Id.Name).Order(StringComparer.Ordinal));
     }
 
     [Fact]
