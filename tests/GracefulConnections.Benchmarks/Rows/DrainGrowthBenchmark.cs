@@ -106,7 +106,7 @@ internal sealed class DrainGrowthBenchmark : IBenchmark
 
     // The peers share the machine, and may be late with their FIN.
     private static IServiceCollection AddDrain(IServiceCollection services) =>
-        services.AddGracefulShutdown(static options => options.LingerIdleTimeout = options.DrainTimeout);
+        services.AddGracefulShutdown(static options => options.DrainTimeout = options.LingerIdleTimeout = TimeSpan.FromMinutes(2));
 
     // What a drain costs, and not how long it waits for peers that have just sent.
     private static void BeQuietSoon(GracefulCloseOptions options) => options.QuietTime = TimeSpan.FromMilliseconds(1);
