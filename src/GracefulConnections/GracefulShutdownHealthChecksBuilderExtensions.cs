@@ -1,4 +1,5 @@
 using GracefulConnections;
+using GracefulConnections.Diagnostics;
 using GracefulConnections.Draining;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 
@@ -42,8 +43,13 @@ public static class GracefulShutdownHealthChecksBuilderExtensions
             .ValidateOnStart();
         return builder.Add(new HealthCheckRegistration(
             name,
-            static services => new DrainHealthCheck(
-                services.GetService<IDrainCoordinator>() ?? throw new InvalidOperationException(NotAdded)),
+            static services =>
+            {
+                var coordinator = services.GetService<IDrainCoordinator>()
+                    ?? throw new InvalidOperationException(NotAdded);
+                var context = (coordinator as DrainCoordinator)?.Context;
+                return new DrainHealthCheck(coordinator, () => context is { IsHandedOver: true });
+            },
             failureStatus ?? HealthStatus.Unhealthy,
             tags,
             timeout));

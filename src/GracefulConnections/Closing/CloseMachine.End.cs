@@ -15,6 +15,17 @@ internal static partial class CloseMachine
         or CloseOutcome.PeerReset
         or CloseOutcome.Aborted);
 
+    /// <summary>
+    /// Returns the facts with every byte counted that came before the peer's FIN. The end was decided by a look, and
+    /// another thread may have discarded the last bytes, and told of the FIN, between that look and the decision.
+    /// </summary>
+    public static CloseFacts Finish(in CloseFacts facts, long discardedBytes) => facts.State == CloseState.Closed
+        ? facts with
+        {
+            Result = facts.Result with { DiscardedBytes = discardedBytes + facts.InnerDiscardedBytes },
+        }
+        : facts;
+
     private static CloseFacts Linger(in CloseFacts facts, in CloseObservation seen, TimeSpan now)
     {
         if (!seen.CanHalfClose)

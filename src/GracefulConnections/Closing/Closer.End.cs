@@ -110,10 +110,11 @@ internal sealed partial class Closer
     {
         CloseFacts facts;
         LinkedListNode<Closer>? lingering;
+        var discardedBytes = _input.DiscardedBytes;
         Interleaving.Point();
         lock (this)
         {
-            facts = _facts;
+            facts = _facts = CloseMachine.Finish(_facts, discardedBytes);
             lingering = _lingering;
         }
 

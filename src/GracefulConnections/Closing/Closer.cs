@@ -149,13 +149,9 @@ internal sealed partial class Closer(
             InnerSince = inner?.Facts.ClosingSince ?? TimeSpan.Zero,
         };
         var effects = Decide(CloseEvent.HandlerReturned, seen);
-        if (outer is null)
+        if (outer is null && effects.HasFlag(CloseEffects.BeginClose)) // One that was aborted has closed already.
         {
-            if (effects.HasFlag(CloseEffects.BeginClose))
-            {
-                scope.Metrics.CloseStarted();
-            }
-
+            scope.Metrics.CloseStarted();
             Log.Closing(scope.Logger, connection.ConnectionId, Reason);
         }
 

@@ -8,6 +8,7 @@ internal sealed class DrainContext(
     ServerDrainOptions options, TimeProvider time, ILogger logger, SystemdNotifier notifier)
 {
     private readonly long _epoch = time.GetTimestamp();
+    private volatile DrainPhase _phase;
     private volatile bool _isHostStopping;
     private volatile bool _isHandedOver;
 
@@ -23,13 +24,19 @@ internal sealed class DrainContext(
 
     public ILogger Logger { get; } = logger;
 
-    public SystemdNotifier Notifier { get; } = notifier;
+    public DrainTeller Teller { get; } = new(logger, notifier);
 
-    /// <summary>Gets what is said, in the order in which it happened.</summary>
+    /// <summary>Gets what is told, in the order in which it happened.</summary>
     public OrderedActions Reports { get; } = new();
 
     /// <summary>Gets whether a successor accepts at the same addresses.</summary>
     public bool IsHandedOver => _isHandedOver;
+
+    /// <summary>Gets how far the whole server is.</summary>
+    public DrainPhase Phase => _phase;
+
+    /// <summary>Gets or sets whether nobody waits any longer: what there is and what comes is aborted.</summary>
+    public bool IsAbortingAll_NeedsLock { get; set; }
 
     /// <summary>
     /// Gets or sets whether the process is about to exit, so that a handler that ignores its abort may be left behind.
@@ -40,6 +47,19 @@ internal sealed class DrainContext(
         set => _isHostStopping = value;
     }
 
+    /// <summary>The whole server reaches a phase. The phase changes only here, and never goes back.</summary>
+    public void Enter_NeedsLock(DrainPhase phase)
+    {
+        if (phase > _phase)
+        {
+            _phase = phase;
+        }
+    }
+
+    /// <summary>Returns how long a service manager must wait for the exit, if the process is about to exit.</summary>
+    public TimeSpan? GetExitTime(TimeSpan rest) =>
+        _isHostStopping ? (rest > TimeSpan.Zero ? rest : TimeSpan.Zero) + BatchPlan.ExitTime : null;
+
     /// <summary>
     /// A successor accepts at the same addresses. The stop that follows is not the service's, so the service manager
     /// hears nothing of it.
@@ -47,6 +67,6 @@ internal sealed class DrainContext(
     public void HandOver()
     {
         _isHandedOver = true;
-        Notifier.Silence();
+        notifier.Silence();
     }
 }

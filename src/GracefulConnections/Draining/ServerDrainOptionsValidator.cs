@@ -12,6 +12,8 @@ internal sealed class ServerDrainOptionsValidator : IValidateOptions<ServerDrain
     // The longest that CancellationTokenSource.CancelAfter takes, which the host's shutdown timeout goes through.
     private static readonly TimeSpan LongestTotal = TimeSpan.FromMilliseconds(uint.MaxValue - 1);
 
+    private static readonly TimeSpan ShortestReportInterval = TimeSpan.FromMilliseconds(100); // A line is written each.
+
     public ValidateOptionsResult Validate(string? name, ServerDrainOptions options)
     {
         var failures = new ValidateOptionsResultBuilder();
@@ -36,8 +38,8 @@ internal sealed class ServerDrainOptionsValidator : IValidateOptions<ServerDrain
             options.LingerIdleTimeout,
             nameof(options.LingerIdleTimeout));
         Check(
-            IsPositiveOrInfinite(options.ReportInterval),
-            "must be positive, or Timeout.InfiniteTimeSpan for no reports",
+            options.ReportInterval >= ShortestReportInterval || options.ReportInterval == Timeout.InfiniteTimeSpan,
+            "must be at least 100 ms, or Timeout.InfiniteTimeSpan for no reports",
             options.ReportInterval,
             nameof(options.ReportInterval));
         if (drainTimeout && spreadWindow)

@@ -133,6 +133,24 @@ public sealed class CloserTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task PeerFin_BehindBytesWhileTheKernelIsAsked_CountsTheBytes()
+    {
+        var closing = StartClose(Create());
+        _output.Meanwhile = () =>
+        {
+            _output.Meanwhile = null;
+            _peer.Send("abc");
+            _peer.HalfClose(); // What it decides comes first, and what it does comes second: it sees nothing delivered.
+            _output.Delivery = new DeliveryStatus(1, IsDelivered: true, IsReset: false, UnacknowledgedBytes: 0);
+        };
+
+        _output.SendFin();
+
+        var end = await closing.WithinLimit();
+        Assert.Equal((CloseOutcome.Graceful, 3L), (end.Outcome, end.DiscardedBytes));
+    }
+
+    [Fact]
     public void Flushing_Acknowledged_IsNoticedAtTheFirstPollAndNotBefore()
     {
         var sut = Create();

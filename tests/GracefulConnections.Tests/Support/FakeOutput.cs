@@ -10,6 +10,9 @@ internal sealed class FakeOutput(ITransportEvents events, Activity? activity = n
     /// <summary>Gets or sets what the kernel tells.</summary>
     public DeliveryStatus Delivery { get; set; }
 
+    /// <summary>Gets or sets what happens on another thread while the kernel is asked.</summary>
+    public Action? Meanwhile { get; set; }
+
     public bool IsBlocked { get; set; }
 
     /// <summary>Gets or sets whether our FIN, once it was sent, is in the kernel.</summary>
@@ -41,10 +44,14 @@ internal sealed class FakeOutput(ITransportEvents events, Activity? activity = n
     public override DeliveryStatus GetDelivery()
     {
         FullLooks++;
-        return Delivery;
+        return GetFirstDelivery();
     }
 
-    public override DeliveryStatus GetFirstDelivery() => Delivery;
+    public override DeliveryStatus GetFirstDelivery()
+    {
+        Meanwhile?.Invoke();
+        return Delivery;
+    }
 
     public override void Abort(bool resets)
     {

@@ -248,7 +248,8 @@ internal sealed class CloserRace : IAsyncDisposable
             || Did(RaceAct.FaultOutput) || Did(RaceAct.SealThenReset);
         var possible = outcome switch
         {
-            CloseOutcome.Graceful => _connection.PeerSentFin || Did(RaceAct.ServerCloses),
+            CloseOutcome.Graceful => Did(RaceAct.ServerCloses)
+                || (_connection.PeerSentFin && result.DiscardedBytes == _connection.SentBytes),
             CloseOutcome.Acknowledged => _script.LingerUntil == LingerUntil.OutputAcknowledged || Did(RaceAct.SealThenClose),
             CloseOutcome.LeftToServer => !_script.CanHalfClose,
             CloseOutcome.LingerLimitExceeded => _script.MaxLingerBytes is not null,
