@@ -24,6 +24,7 @@ IBenchmark[] benchmarks =
     new EarlyRejectionBenchmark(TlsPlacement.Outside),
     new EarlyRejectionBenchmark(TlsPlacement.Inside),
     new HostileBenchmark(),
+    new HandoverBenchmark(),
 ];
 
 if (args is ["serve", var variant, var served])
@@ -47,7 +48,7 @@ if (!BenchmarkOptions.TryParse(args, benchmarks, out var options, out var error)
 Console.WriteLine($"{options}, {Environment.ProcessorCount} processors, .NET {Environment.Version}, {System.Runtime.InteropServices.RuntimeInformation.OSDescription}");
 var shortfalls = 0;
 var failures = 0;
-foreach (var benchmark in benchmarks.Where(benchmark => options.Only is null || benchmark.Name.StartsWith(options.Only, StringComparison.OrdinalIgnoreCase)))
+foreach (var benchmark in benchmarks.Where(options.Has))
 {
     var figures = new Figures();
     await benchmark.RunAsync(options, figures);
