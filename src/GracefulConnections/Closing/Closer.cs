@@ -38,6 +38,9 @@ internal sealed partial class Closer(
 
     public CloseState State => Facts.State;
 
+    /// <summary>Gets or sets whether the metrics count the connection as active.</summary>
+    public bool IsCounted { get; set; }
+
     public bool IsCloseRequested => Facts.IsRequested;
 
     public CloseReason Reason => Facts.Reason;
@@ -151,9 +154,9 @@ internal sealed partial class Closer(
         var effects = Decide(CloseEvent.HandlerReturned, seen);
         if (outer is null)
         {
-            if (effects.HasFlag(CloseEffects.BeginClose))
+            if (IsCounted && effects.HasFlag(CloseEffects.BeginClose))
             {
-                scope.Metrics.CloseStarted();
+                scope.Metrics.CloseStarted(connection);
             }
 
             Log.Closing(scope.Logger, connection.ConnectionId, Reason);

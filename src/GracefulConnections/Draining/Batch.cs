@@ -7,7 +7,7 @@ namespace GracefulConnections.Draining;
 /// Connections that are asked to close together: all of the server, a part, those of an endpoint that stops, or those
 /// that came late. Carries out its <see cref="BatchPlan"/>, and ends the moment no connection is left.
 /// </summary>
-internal sealed class Batch
+internal sealed partial class Batch
 {
     private readonly DrainContext _context;
     private readonly CloseReason _reason;
@@ -68,14 +68,6 @@ internal sealed class Batch
         var isReleased = _stage != Stage.Over && _members.TryRelease(connection);
         EndIfEmpty_NeedsLock();
         return isReleased;
-    }
-
-    /// <summary>The timeout counts from now on, although nobody is asked before <see cref="Start"/>.</summary>
-    /// <param name="startBy">When to start at the latest.</param>
-    public void Begin_NeedsLock(TimeSpan startBy)
-    {
-        _begunAt = _context.Now;
-        Wake_NeedsLock(startBy);
     }
 
     /// <summary>Begins to ask: idle connections first, those that are known to be busy last.</summary>
@@ -210,6 +202,7 @@ internal sealed class Batch
                 _context.Reports.Add(() => ReportProgress(now));
                 break;
             case BatchPlan.Due.Abort when _members.Left.Count > 0:
+                Reached_NeedsLock(DrainPhase.Aborting);
                 return ([], [.. _members.Left]);
             case BatchPlan.Due.GiveUp:
                 End_NeedsLock();
@@ -292,6 +285,7 @@ internal sealed class Batch
         var report = _members.ToReport(_reason, duration);
         _order = []; // A coordinator remembers its last batches; the connections need not live as long.
         BatchReport.End(_context, _level, report);
+        _context.Telemetry.Ended(report, _isWhole);
         _ended.TrySetResult(report);
     }
 

@@ -5,7 +5,7 @@ namespace GracefulConnections.Draining;
 
 /// <summary>What all batches of a host share.</summary>
 internal sealed class DrainContext(
-    ServerDrainOptions options, TimeProvider time, ILogger logger, SystemdNotifier notifier)
+    ServerDrainOptions options, TimeProvider time, ILogger logger, SystemdNotifier notifier, DrainTelemetry telemetry)
 {
     private readonly long _epoch = time.GetTimestamp();
     private volatile bool _isHostStopping;
@@ -24,6 +24,8 @@ internal sealed class DrainContext(
 
     public SystemdNotifier Notifier { get; } = notifier;
 
+    public DrainTelemetry Telemetry { get; } = telemetry;
+
     /// <summary>Gets what is said, in the order in which it happened.</summary>
     public OrderedActions Reports { get; } = new();
 
@@ -34,5 +36,12 @@ internal sealed class DrainContext(
     {
         get => _isHostStopping;
         set => _isHostStopping = value;
+    }
+
+    /// <summary>Tells something after all that is still to be told. Call it outside of the lock.</summary>
+    public void Report(Action report)
+    {
+        Reports.Add(report);
+        Reports.Run();
     }
 }

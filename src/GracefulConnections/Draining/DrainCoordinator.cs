@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using GracefulConnections.Closing;
 using GracefulConnections.Diagnostics;
 using Microsoft.Extensions.Logging;
@@ -29,16 +30,19 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
         IOptions<ServerDrainOptions> options,
         ILoggerFactory? loggers = null,
         TimeProvider? time = null,
-        DrainSteps? steps = null)
+        DrainSteps? steps = null,
+        IMeterFactory? meters = null)
     {
         var logger = loggers?.CreateLogger(Log.Category) ?? NullLogger.Instance;
         var notifier = new SystemdNotifier(Environment.GetEnvironmentVariable(SystemdNotifier.PathVariable), logger);
-        Context = new DrainContext(options.Value, time ?? TimeProvider.System, logger, notifier);
+        Context = new DrainContext(
+            options.Value, time ?? TimeProvider.System, logger, notifier, new DrainTelemetry(meters, logger));
         Registry = new Registry(Context);
         _steps = steps;
         _announced = new DrainSignal(nameof(DrainAnnounced), Context);
         _started = new DrainSignal(nameof(DrainStarted), Context);
         (DrainAnnounced, DrainStarted) = (_announced.Token, _started.Token);
+        Context.Telemetry.Observe(() => Phase, () => Registry.LeftCount);
     }
 
     public DrainContext Context { get; }
@@ -159,6 +163,7 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
 
         var (count, delay) = (ConnectionCount, Context.Options.AnnounceDelay);
         Log.DrainAnnounced(Context.Logger, count, BatchReport.Noun(count), delay.TotalSeconds);
+        Context.Report(() => Context.Telemetry.Reached(DrainPhase.Announced));
         if (Context.IsHostStopping)
         {
             var status = $"STATUS=Announced that the server stops, {BatchReport.Connections(count)}.";
@@ -212,6 +217,7 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
         {
             await _announced.CallbacksAsync(_hurry.Token).ConfigureAwait(false);
             Registry.BeginWhole(reason);
+            Context.Reports.Run();
             _started.Fire();
             await _started.CallbacksAsync(_hurry.Token).ConfigureAwait(false);
             var steps = _steps?.RunAsync(Context, Context.Options.DrainTimeout / 2, _hurry.Token) ?? Task.CompletedTask;

@@ -4,7 +4,7 @@ using Microsoft.Extensions.Logging;
 namespace GracefulConnections.Draining;
 
 /// <summary>Knows every connection, and the batches in which they are asked to close.</summary>
-internal sealed class Registry(DrainContext context)
+internal sealed partial class Registry(DrainContext context)
 {
     /// <summary>
     /// Kestrel aborts the connections of a reloaded endpoint after 5 s (KestrelServerImpl.RebindAsync in 10.0); this
