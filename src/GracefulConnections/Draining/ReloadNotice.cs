@@ -7,8 +7,8 @@ using Microsoft.Extensions.Primitives;
 namespace GracefulConnections.Draining;
 
 /// <summary>
-/// Says once that a reload of the configuration changes no options. It does not read them again, because values that
-/// are out of range would throw into the code that watches the configuration.
+/// Says once that a reload of the configuration changes no options. It does not read them again, because bad values
+/// would throw into whoever reloads.
 /// </summary>
 internal sealed class ReloadNotice : IDisposable
 {
