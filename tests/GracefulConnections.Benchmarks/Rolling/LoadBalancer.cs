@@ -7,8 +7,8 @@ using GracefulConnections.FunctionalTests.Support;
 namespace GracefulConnections.Benchmarks.Rolling;
 
 /// <summary>
-/// HAProxy in front of the replicas, as it comes but for its probes: a connect that is refused is tried again at
-/// another replica, nothing else is.
+/// HAProxy in front of the replicas, as it comes but for its probes, one of which is enough to take a replica out: a
+/// connect that is refused is tried again at another replica, nothing else is.
 /// </summary>
 internal sealed class LoadBalancer : IAsyncDisposable
 {
@@ -100,6 +100,7 @@ internal sealed class LoadBalancer : IAsyncDisposable
                 timeout connect 5s
                 timeout client 1m
                 timeout server 1m
+                timeout check 5s
                 retries 3
                 option redispatch
                 option httpchk GET {ReplicaRole.ReadyPath}

@@ -51,7 +51,11 @@ internal static class ReplicaRole
             {
                 if (isGraceful)
                 {
-                    endpoint.UseGracefulShutdown(options => options.MessageGap = plan.MessageGap);
+                    endpoint.UseGracefulShutdown(options =>
+                    {
+                        options.MessageGap = plan.MessageGap;
+                        options.QuietTime = plan.MessageGap < options.QuietTime ? plan.MessageGap : options.QuietTime;
+                    });
                 }
 
                 endpoint.Run(ServeAsync);

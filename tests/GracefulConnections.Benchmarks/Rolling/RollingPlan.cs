@@ -29,7 +29,7 @@ internal sealed record RollingPlan(
 
     /// <summary>One restart, with short times: only shows that everything runs.</summary>
     public static RollingPlan Short { get; } =
-        new(330, 1, TimeSpan.FromSeconds(0.5), TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(2));
+        new(330, 1, TimeSpan.FromSeconds(0.4), TimeSpan.FromSeconds(0.3), TimeSpan.FromSeconds(1));
 
     /// <summary>All replicas once or more, with the library's defaults.</summary>
     public static RollingPlan Create(int requests) =>
