@@ -62,7 +62,7 @@ public interface IDrainCoordinator
     /// </returns>
     /// <remarks>
     /// Called inside a connection's handler, it does not wait for that connection, which waits for it: that one is
-    /// asked as well, but is not in the report, and a Warning says so.
+    /// asked as well, but is not in the report that the handler gets, and a Warning says so.
     /// </remarks>
     /// <exception cref="OperationCanceledException">The wait was cancelled.</exception>
     [SuppressMessage("ApiDesign", "RS0026", Justification = OverloadsDiffer)]

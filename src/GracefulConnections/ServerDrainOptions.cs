@@ -59,6 +59,6 @@ public class ServerDrainOptions
     /// Gets or sets how often a line says how many connections are left, and who is holding the drain and why. Defaults
     /// to 1 second.
     /// </summary>
-    /// <value>A positive time, or <see cref="Timeout.InfiniteTimeSpan"/> for no such line.</value>
+    /// <value>At least 100 milliseconds, or <see cref="Timeout.InfiniteTimeSpan"/> for no such line.</value>
     public TimeSpan ReportInterval { get; set; } = TimeSpan.FromSeconds(1);
 }

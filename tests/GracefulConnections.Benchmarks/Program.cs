@@ -20,6 +20,7 @@ IBenchmark[] benchmarks =
     new LingeringMemoryBenchmark(),
     new TrackedMemoryBenchmark(),
     new DrainBenchmark(),
+    new DrainGrowthBenchmark(),
     new ProxyBenchmark(),
     new EarlyRejectionBenchmark(TlsPlacement.Plaintext),
     new EarlyRejectionBenchmark(TlsPlacement.Outside),

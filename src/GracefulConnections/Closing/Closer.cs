@@ -152,9 +152,9 @@ internal sealed partial class Closer(
             InnerSince = inner?.Facts.ClosingSince ?? TimeSpan.Zero,
         };
         var effects = Decide(CloseEvent.HandlerReturned, seen);
-        if (outer is null)
+        if (outer is null && effects.HasFlag(CloseEffects.BeginClose)) // One that was aborted has closed already.
         {
-            if (IsCounted && effects.HasFlag(CloseEffects.BeginClose))
+            if (IsCounted)
             {
                 scope.Metrics.CloseStarted(connection);
             }

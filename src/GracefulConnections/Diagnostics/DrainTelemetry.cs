@@ -75,7 +75,6 @@ internal sealed class DrainTelemetry
 
         if (isWhole)
         {
-            Reached(DrainPhase.Drained);
             Run(static state => End(state._activity, state.report), (_activity, report));
         }
     }

@@ -37,18 +37,18 @@ internal static partial class Log
         long? unacknowledgedBytes);
 
     [LoggerMessage(
-        4,
-        LogLevel.Debug,
-        @"Connection id ""{ConnectionId}"": reading or sending ended with an error.",
+        EventId = 4,
+        Message = @"Connection id ""{ConnectionId}"": reading or sending ended with an error.",
         EventName = nameof(TransportFaulted))]
-    public static partial void TransportFaulted(ILogger logger, string connectionId, Exception exception);
+    public static partial void TransportFaulted(
+        ILogger logger, string connectionId, LogLevel level, Exception exception);
 
     [LoggerMessage(
-        5,
-        LogLevel.Debug,
-        @"Connection id ""{ConnectionId}"": the handler ended because the connection did.",
+        EventId = 5,
+        Message = @"Connection id ""{ConnectionId}"": the handler ended because the connection did.",
         EventName = nameof(HandlerEndedWithConnection))]
-    public static partial void HandlerEndedWithConnection(ILogger logger, string connectionId, Exception exception);
+    public static partial void HandlerEndedWithConnection(
+        ILogger logger, string connectionId, LogLevel level, Exception exception);
 
     [LoggerMessage(
         6,

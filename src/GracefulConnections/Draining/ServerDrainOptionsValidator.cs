@@ -8,6 +8,8 @@ namespace GracefulConnections.Draining;
 /// </summary>
 internal sealed class ServerDrainOptionsValidator : IValidateOptions<ServerDrainOptions>
 {
+    private static readonly TimeSpan ShortestReportInterval = TimeSpan.FromMilliseconds(100); // A line is written each.
+
     public ValidateOptionsResult Validate(string? name, ServerDrainOptions options)
     {
         var failures = new ValidateOptionsResultBuilder();
@@ -32,8 +34,8 @@ internal sealed class ServerDrainOptionsValidator : IValidateOptions<ServerDrain
             options.LingerIdleTimeout,
             nameof(options.LingerIdleTimeout));
         Check(
-            IsPositiveOrInfinite(options.ReportInterval),
-            "must be positive, or Timeout.InfiniteTimeSpan for no reports",
+            options.ReportInterval >= ShortestReportInterval || options.ReportInterval == Timeout.InfiniteTimeSpan,
+            "must be at least 100 ms, or Timeout.InfiniteTimeSpan for no reports",
             options.ReportInterval,
             nameof(options.ReportInterval));
         if (drainTimeout && spreadWindow)

@@ -77,9 +77,9 @@ public sealed class DrainNotificationTests : IDisposable
     {
         var others = new TestDrain();
         FakeTrackedConnection[] connections = [.. Enumerable.Range(0, count).Select(i => others.Create($"{i}"))];
-        var batch = new Batch(_context, CloseReason.HostStopping, TimeSpan.Zero, _context.Options.DrainTimeout);
+        var batch = new Batch(_context, CloseReason.HostStopping, _context.Options.DrainTimeout);
         batch.Join_NeedsLock(connections);
-        batch.Start();
+        batch.Drive();
         return (batch, connections);
     }
 

@@ -24,8 +24,9 @@ public class ServerDrainOptionsValidatorTests
         },
         { options => options.LingerIdleTimeout = TimeSpan.Zero, "ServerDrainOptions: LingerIdleTimeout must be positive, or Timeout.InfiniteTimeSpan for the endpoint's own, but was 00:00:00." },
         { options => options.LingerIdleTimeout = TimeSpan.FromSeconds(-5), "ServerDrainOptions: LingerIdleTimeout must be positive, or Timeout.InfiniteTimeSpan for the endpoint's own, but was -00:00:05." },
-        { options => options.ReportInterval = TimeSpan.Zero, "ServerDrainOptions: ReportInterval must be positive, or Timeout.InfiniteTimeSpan for no reports, but was 00:00:00." },
-        { options => options.ReportInterval = TimeSpan.MinValue, "ServerDrainOptions: ReportInterval must be positive, or Timeout.InfiniteTimeSpan for no reports, but was -10675199.02:48:05.4775808." },
+        { options => options.ReportInterval = TimeSpan.Zero, "ServerDrainOptions: ReportInterval must be at least 100 ms, or Timeout.InfiniteTimeSpan for no reports, but was 00:00:00." },
+        { options => options.ReportInterval = TimeSpan.FromMilliseconds(100) - Tick, "ServerDrainOptions: ReportInterval must be at least 100 ms, or Timeout.InfiniteTimeSpan for no reports, but was 00:00:00.0999999." },
+        { options => options.ReportInterval = TimeSpan.MinValue, "ServerDrainOptions: ReportInterval must be at least 100 ms, or Timeout.InfiniteTimeSpan for no reports, but was -10675199.02:48:05.4775808." },
         { options => options.AnnounceDelay = TimeSpan.FromHours(36), "ServerDrainOptions: AnnounceDelay must be shorter than one day, but was 1.12:00:00." },
         { options => options.DrainTimeout = TimeSpan.MaxValue, "ServerDrainOptions: DrainTimeout must be shorter than one day, but was 10675199.02:48:05.4775807." },
         {
@@ -46,7 +47,7 @@ public class ServerDrainOptionsValidatorTests
         options => options.LingerIdleTimeout = Tick,
         options => options.LingerIdleTimeout = Timeout.InfiniteTimeSpan,
         options => options.LingerIdleTimeout = Longest,
-        options => options.ReportInterval = Tick,
+        options => options.ReportInterval = TimeSpan.FromMilliseconds(100),
         options => options.ReportInterval = Timeout.InfiniteTimeSpan,
         options => options.ReportInterval = Longest);
 
