@@ -126,6 +126,7 @@ public class StopSignalTests(ITestOutputHelper output)
     public async Task Terminate_TwoHostsInOneProcess_BothStop()
     {
         await using var server = await StopServer.StartAsync(["--Twin", "true", "--Work", "00:00:01", .. Patient]);
+        await Eventually.IsTrueAsync(() => server.Log.Split("Application started.").Length - 1 == 2); // Else the start ends.
         await using var busy = await WorkAsync(server);
 
         server.Terminate();
