@@ -33,7 +33,8 @@ public interface IDrainCoordinator
     int ConnectionCount { get; }
 
     /// <summary>
-    /// Takes a snapshot of all connections, in no particular order. Costs about a microsecond a connection.
+    /// Takes a snapshot of all connections, in no particular order. Costs less than a microsecond a connection, and one
+    /// question to the kernel for each whose output is not known to be delivered.
     /// </summary>
     /// <returns>A list of its own for every call.</returns>
     IReadOnlyList<TrackedConnectionInfo> GetConnections();

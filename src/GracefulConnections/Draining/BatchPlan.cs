@@ -28,7 +28,7 @@ internal readonly record struct BatchPlan(
     public int Asked { get; init; }
 
     /// <summary>Gets when the next report is due.</summary>
-    public TimeSpan NextReport { get; init; } = After(AskFrom, ReportInterval);
+    public TimeSpan NextReport { get; init; } = GetReport(AskFrom, ReportInterval);
 
     /// <summary>Gets when the handlers of aborted connections are given up; the greatest time until then.</summary>
     public TimeSpan GraceEnd { get; init; } = TimeSpan.MaxValue;
@@ -51,14 +51,14 @@ internal readonly record struct BatchPlan(
         {
             Asked = isUp || IsAborting ? Asked : CountTurns(now - AskFrom),
             GraceEnd = isUp && !IsAborting ? now + HandlerGrace : GraceEnd,
-            NextReport = now < NextReport ? NextReport : After(now, ReportInterval),
+            NextReport = now < NextReport ? NextReport : GetReport(now, ReportInterval),
         };
     }
 
     /// <summary>Returns when to look again.</summary>
     public TimeSpan GetNext(TimeSpan now)
     {
-        var turn = Asked >= Count ? TimeSpan.MaxValue : After(AskFrom, Window * ((Asked + 0.5) / Count));
+        var turn = Asked >= Count ? TimeSpan.MaxValue : AskFrom + (Window * ((Asked + 0.5) / Count));
         var next = IsAborting ? GraceEnd : Min(Deadline, Max(turn, now + ShortestStep));
         return Min(next, NextReport);
     }
@@ -67,8 +67,9 @@ internal readonly record struct BatchPlan(
     private int CountTurns(TimeSpan elapsed) =>
         elapsed >= Window ? Count : (int)Math.Clamp(Math.Floor((elapsed / Window * Count) + 0.5), 0, Count);
 
-    private static TimeSpan After(TimeSpan start, TimeSpan time) =>
-        time == Timeout.InfiniteTimeSpan || time > TimeSpan.MaxValue - start ? TimeSpan.MaxValue : start + time;
+    // Whole intervals from the beginning on, so that a look that comes late does not move those that follow.
+    private static TimeSpan GetReport(TimeSpan now, TimeSpan interval) =>
+        interval == Timeout.InfiniteTimeSpan ? TimeSpan.MaxValue : interval * (Math.Floor(now / interval) + 1);
 
     private static TimeSpan Min(TimeSpan a, TimeSpan b) => a < b ? a : b;
 

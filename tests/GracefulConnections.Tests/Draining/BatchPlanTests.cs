@@ -10,15 +10,15 @@ public class BatchPlanTests
     private static readonly BatchPlan Plan = new(10, Second, 2 * Second, 20 * Second, 5 * Second);
 
     [Theory]
-    [InlineData(0, 0, 6, false)]
-    [InlineData(1, 0, 6, false)]
-    [InlineData(1.099, 0, 6, false)]
-    [InlineData(1.1, 1, 6, false)] // In the middle of its share of 0.2 s.
-    [InlineData(2, 5, 6, false)]
-    [InlineData(3, 10, 6, false)]
-    [InlineData(5.999, 10, 6, false)]
-    [InlineData(6, 10, 11, false)] // A report is due when the next one's time has moved.
-    [InlineData(19.999, 10, 24.999, false)]
+    [InlineData(0, 0, 5, false)]
+    [InlineData(1, 0, 5, false)]
+    [InlineData(1.099, 0, 5, false)]
+    [InlineData(1.1, 1, 5, false)] // In the middle of its share of 0.2 s.
+    [InlineData(2, 5, 5, false)]
+    [InlineData(3, 10, 5, false)]
+    [InlineData(4.999, 10, 5, false)]
+    [InlineData(5, 10, 10, false)] // A report is due when the next one's time has moved.
+    [InlineData(19.999, 10, 20, false)]
     [InlineData(20, 0, 25, true)]
     [InlineData(1000, 0, 1005, true)]
     public void At_FirstLook_AsksWhoseTurnItIsAndTellsWhatIsDue(double seconds, int asked, double nextReport, bool isAborting)
@@ -46,8 +46,8 @@ public class BatchPlanTests
     {
         var next = Plan.At(7 * Second);
 
-        Assert.Equal(next.NextReport, next.At(11.999 * Second).NextReport);
-        Assert.Equal(17 * Second, next.At(12 * Second).NextReport);
+        Assert.Equal(10 * Second, next.At(9.999 * Second).NextReport);
+        Assert.Equal(15 * Second, next.At(10 * Second).NextReport);
     }
 
     [Fact]
@@ -60,7 +60,7 @@ public class BatchPlanTests
     public void GetNext_Always_IsTheEarliestOfAllThatComes()
     {
         Assert.Equal(1.1 * Second, Plan.GetNext(Second));
-        Assert.Equal(6 * Second, Plan.At(3 * Second).GetNext(3 * Second));
+        Assert.Equal(5 * Second, Plan.At(3 * Second).GetNext(3 * Second));
         Assert.Equal(20 * Second, Plan.At(17 * Second).GetNext(17 * Second));
         Assert.Equal(20.5 * Second, (Plan.At(20 * Second) with { NextReport = TimeSpan.MaxValue }).GetNext(20 * Second));
     }
