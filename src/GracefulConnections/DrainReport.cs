@@ -1,4 +1,5 @@
 using System.Globalization;
+using GracefulConnections.Diagnostics;
 
 namespace GracefulConnections;
 
@@ -54,17 +55,58 @@ public sealed record DrainReport
     public int DeliveredCount =>
         Outcomes.GetValueOrDefault(CloseOutcome.Graceful) + Outcomes.GetValueOrDefault(CloseOutcome.Acknowledged);
 
+    /// <summary>
+    /// Gets the number of connections that were ended before their output was delivered, as far as anybody knows, and
+    /// did not tell how much is missing.
+    /// </summary>
+    internal int UnknownCount { get; init; }
+
     /// <summary>Says it in one line, for a person.</summary>
-    /// <returns>For example <c>3 connections in 1.5 s: 2 Graceful, 1 Aborted; 10 bytes unacknowledged</c>.</returns>
+    /// <returns>
+    /// For example <c>3 connections in 1.5 s (2 Graceful, 1 Aborted): 10 bytes unacknowledged, 1 message
+    /// unanswered</c>.
+    /// </returns>
     public override string ToString()
     {
-        var outcomes = Outcomes.OrderBy(static outcome => outcome.Key)
-            .Select(static outcome => $"{outcome.Value} {outcome.Key}");
-        var connections = ConnectionCount == 1 ? "connection" : "connections";
+        var outcomes = Outcomes.Count > 0 ? $" ({Holders.Count(Outcomes)})" : "";
+        var unended = UnendedHandlerCount > 0 ? $", {Noun.Handlers.Count(UnendedHandlerCount)} not ended" : "";
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"{ConnectionCount} {connections} in {Duration.TotalSeconds:0.0##} s: {string.Join(", ", outcomes)}; "
-            + $"{UnacknowledgedBytes} bytes unacknowledged, {UnansweredCount} not answered, "
-            + $"{UnendedHandlerCount} handlers not ended");
+            $"{Noun.Connections.Count(ConnectionCount)} in {Duration.TotalSeconds:0.0##} s{outcomes}: "
+            + $"{Noun.Bytes.Count(UnacknowledgedBytes)} unacknowledged, "
+            + $"{Noun.Messages.Count(UnansweredCount)} unanswered{unended}");
+    }
+
+    /// <summary>Counts how connections ended.</summary>
+    /// <param name="duration">How long the drain took.</param>
+    /// <param name="ends">Each result, with the connection as it was right before the drain aborted it.</param>
+    /// <param name="unendedHandlerCount">How many of the handlers go on.</param>
+    internal static DrainReport Create(
+        TimeSpan duration,
+        IReadOnlyCollection<(CloseResult Result, TrackedConnectionInfo? Aborted)> ends,
+        int unendedHandlerCount)
+    {
+        var results = ends.Select(static end => end.Result);
+        TrackedConnectionInfo[] aborted =
+        [
+            .. ends.Select(static end => end.Aborted)
+                .OfType<TrackedConnectionInfo>()
+                .OrderByDescending(static info => info.Age),
+        ];
+        return new DrainReport
+        {
+            Duration = duration,
+            ConnectionCount = ends.Count,
+            Outcomes = results.CountBy(static result => result.Outcome).ToDictionary(),
+            DiscardedBytes = results.Sum(static result => result.DiscardedBytes),
+            UnacknowledgedBytes = results.Sum(static result => result.UnacknowledgedBytes ?? 0),
+            UnansweredCount = aborted.Count(static info => info.Activity == ConnectionActivity.Busy),
+            Aborted = aborted,
+            UnendedHandlerCount = unendedHandlerCount,
+            UnknownCount = results.Count(static result =>
+                result.UnacknowledgedBytes is null
+                && result.Outcome
+                    is CloseOutcome.FlushTimedOut or CloseOutcome.CloseTimedOut or CloseOutcome.Aborted),
+        };
     }
 }

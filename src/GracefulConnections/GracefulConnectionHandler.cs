@@ -1,5 +1,5 @@
 using GracefulConnections.Closing;
-using GracefulConnections.Draining;
+using GracefulConnections.Diagnostics;
 using GracefulConnections.Pipeline;
 using Microsoft.AspNetCore.Connections;
 

@@ -1,5 +1,5 @@
 using GracefulConnections;
-using GracefulConnections.Draining;
+using GracefulConnections.Diagnostics;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace Microsoft.Extensions.DependencyInjection;

@@ -33,7 +33,8 @@ public interface IDrainCoordinator
     int ConnectionCount { get; }
 
     /// <summary>
-    /// Takes a snapshot of all connections, in no particular order. Costs about a microsecond a connection.
+    /// Takes a snapshot of all connections, in no particular order. Costs less than a microsecond a connection, and one
+    /// question to the kernel for each whose output is not known to be delivered.
     /// </summary>
     /// <returns>A list of its own for every call.</returns>
     IReadOnlyList<TrackedConnectionInfo> GetConnections();
@@ -62,7 +63,7 @@ public interface IDrainCoordinator
     /// </returns>
     /// <remarks>
     /// Called inside a connection's handler, it does not wait for that connection, which waits for it: that one is
-    /// asked as well, but is not in the report, and a Warning says so.
+    /// asked as well, but is not in the report that the handler gets, and a Warning says so.
     /// </remarks>
     /// <exception cref="OperationCanceledException">The wait was cancelled.</exception>
     [SuppressMessage("ApiDesign", "RS0026", Justification = OverloadsDiffer)]

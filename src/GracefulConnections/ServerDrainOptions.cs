@@ -4,6 +4,10 @@ namespace GracefulConnections;
 /// How the whole host is emptied of connections when it stops. Checked when the host starts; bad values stop it before
 /// it listens.
 /// </summary>
+/// <remarks>
+/// Every time must be shorter than one day: in configuration a number alone, such as <c>10</c>, is ten days to .NET.
+/// Write <c>00:00:10</c>. A reload of the configuration changes nothing.
+/// </remarks>
 public class ServerDrainOptions
 {
     /// <summary>
@@ -55,6 +59,6 @@ public class ServerDrainOptions
     /// Gets or sets how often a line says how many connections are left, and who is holding the drain and why. Defaults
     /// to 1 second.
     /// </summary>
-    /// <value>A positive time, or <see cref="Timeout.InfiniteTimeSpan"/> for no such line.</value>
+    /// <value>At least 100 milliseconds, or <see cref="Timeout.InfiniteTimeSpan"/> for no such line.</value>
     public TimeSpan ReportInterval { get; set; } = TimeSpan.FromSeconds(1);
 }

@@ -17,6 +17,8 @@ internal sealed record BenchmarkOptions(bool IsShort, string? Only, int Rounds, 
     private const int ShortRequests = 3; // The functional tests count more of them.
     private const int DefaultCloses = 50_000;
     private const int SoakCloses = 1_000_000;
+    private const int DefaultRollingRequests = 2_000;
+    private const int SoakRollingRequests = 20_000;
 
     /// <summary>Gets the pairs for which one pair of server processes is used. Each process has its own luck with its code and memory layout, so that one alone would be a bias.</summary>
     public int RoundsPerProcess { get; } = 6;
@@ -29,6 +31,12 @@ internal sealed record BenchmarkOptions(bool IsShort, string? Only, int Rounds, 
 
     /// <summary>Gets how many hostile connections there are at most.</summary>
     public int Closes { get; init; } = DefaultCloses;
+
+    /// <summary>Gets whether only the rows are run that count what must never happen.</summary>
+    public bool IsSoak { get; init; }
+
+    /// <summary>Gets how many requests of each kind there are at least while replicas are restarted.</summary>
+    public int RollingRequests => IsSoak ? SoakRollingRequests : DefaultRollingRequests;
 
     /// <summary>Gets after what time no further hostile connection begins.</summary>
     public TimeSpan HostileTime { get; } = IsShort ? TimeSpan.FromSeconds(15) : TimeSpan.MaxValue;
@@ -46,6 +54,7 @@ internal sealed record BenchmarkOptions(bool IsShort, string? Only, int Rounds, 
         int? requests = null;
         int? closes = null;
         int? seed = null;
+        var isSoak = false;
         for (var i = 0; i < args.Length; i++)
         {
             switch (args[i])
@@ -65,7 +74,7 @@ internal sealed record BenchmarkOptions(bool IsShort, string? Only, int Rounds, 
                     i++;
                     break;
                 case "--soak":
-                    only = "hostile";
+                    isSoak = true;
                     closes ??= SoakCloses;
                     break;
                 case "--closes" when i + 1 < args.Length && int.TryParse(args[i + 1], NumberStyles.None, CultureInfo.InvariantCulture, out var parsed) && parsed > 0:
@@ -87,9 +96,14 @@ internal sealed record BenchmarkOptions(bool IsShort, string? Only, int Rounds, 
         }
 
         options = new BenchmarkOptions(isShort, only, rounds ?? (isShort ? ShortRounds : DefaultRounds), requests ?? (isShort ? ShortRequests : DefaultRequests));
-        options = options with { Closes = closes ?? options.Closes, Seed = seed ?? options.Seed };
+        options = options with { Closes = closes ?? options.Closes, Seed = seed ?? options.Seed, IsSoak = isSoak };
         return true;
     }
+
+    /// <summary>Returns whether a row is to be run.</summary>
+    public bool Has(IBenchmark benchmark) =>
+        (!IsSoak || benchmark.IsSoak)
+        && (Only is null || benchmark.Name.StartsWith(Only, StringComparison.OrdinalIgnoreCase));
 
     public override string ToString() =>
         $"{Rounds} pairs of {Window.TotalSeconds:0.0} s after {WarmUp.TotalSeconds:0.0} s of warm-up, " +

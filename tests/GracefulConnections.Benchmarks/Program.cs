@@ -1,7 +1,9 @@
+using System.Globalization;
 using BenchmarkDotNet.Running;
 using GracefulConnections.Benchmarks;
 using GracefulConnections.Benchmarks.Micro;
 using GracefulConnections.Benchmarks.Reporting;
+using GracefulConnections.Benchmarks.Rolling;
 using GracefulConnections.Benchmarks.Rows;
 using GracefulConnections.Benchmarks.Serving;
 using GracefulConnections.FunctionalTests.Support;
@@ -18,16 +20,28 @@ IBenchmark[] benchmarks =
     new LingeringMemoryBenchmark(),
     new TrackedMemoryBenchmark(),
     new DrainBenchmark(),
+    new DrainGrowthBenchmark(),
     new ProxyBenchmark(),
     new EarlyRejectionBenchmark(TlsPlacement.Plaintext),
     new EarlyRejectionBenchmark(TlsPlacement.Outside),
     new EarlyRejectionBenchmark(TlsPlacement.Inside),
     new HostileBenchmark(),
+    new RollingRestartBenchmark(),
 ];
 
 if (args is ["serve", var variant, var served])
 {
     await ServerRole.RunAsync(benchmarks.Single(benchmark => benchmark.Name == served), Enum.Parse<Variant>(variant, ignoreCase: true));
+    return 0;
+}
+
+if (args is [ReplicaRole.Command, var replica, var httpPort, var rawPort, .. var plan])
+{
+    await ReplicaRole.RunAsync(
+        Enum.Parse<Variant>(replica),
+        int.Parse(httpPort, CultureInfo.InvariantCulture),
+        int.Parse(rawPort, CultureInfo.InvariantCulture),
+        ReplicaRole.Read(plan));
     return 0;
 }
 
@@ -46,7 +60,7 @@ if (!BenchmarkOptions.TryParse(args, benchmarks, out var options, out var error)
 Console.WriteLine($"{options}, {Environment.ProcessorCount} processors, .NET {Environment.Version}, {System.Runtime.InteropServices.RuntimeInformation.OSDescription}");
 var shortfalls = 0;
 var failures = 0;
-foreach (var benchmark in benchmarks.Where(benchmark => options.Only is null || benchmark.Name.StartsWith(options.Only, StringComparison.OrdinalIgnoreCase)))
+foreach (var benchmark in benchmarks.Where(options.Has))
 {
     var figures = new Figures();
     await benchmark.RunAsync(options, figures);

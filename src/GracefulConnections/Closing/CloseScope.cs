@@ -76,6 +76,6 @@ internal sealed class CloseScope
             options,
             services?.GetService<TimeProvider>() ?? TimeProvider.System,
             logger,
-            new GracefulMetrics(services?.GetService<IMeterFactory>(), logger));
+            new GracefulMetrics(services?.GetService<IMeterFactory>(), logger, isServer: endpoint is not null));
     }
 }

@@ -177,7 +177,7 @@ internal sealed partial class Closer
     private void Report(in CloseFacts facts, long lostBytes)
     {
         var result = facts.Result;
-        scope.Metrics.Closed(result, facts.HandlerReturned);
+        scope.Metrics.Closed(connection, result, IsCounted, facts.HandlerReturned);
         Log.Closed(
             scope.Logger,
             connection.ConnectionId,

@@ -1,5 +1,6 @@
 using GracefulConnections.Diagnostics;
 using GracefulConnections.Transport;
+using Microsoft.Extensions.Logging;
 
 namespace GracefulConnections.Closing;
 
@@ -41,7 +42,8 @@ internal sealed partial class Closer
 
     public void OnFaulted(Exception exception)
     {
-        Log.TransportFaulted(scope.Logger, connection.ConnectionId, exception);
+        var level = Facts.IsFinal ? LogLevel.Trace : LogLevel.Debug; // After an abort of our own it says nothing new.
+        Log.TransportFaulted(scope.Logger, connection.ConnectionId, level, exception);
         Raise(TransportFault.IsReset(exception) ? CloseEvent.PeerReset : CloseEvent.Abort, SeeEnd());
     }
 

@@ -38,6 +38,9 @@ internal sealed partial class Closer(
 
     public CloseState State => Facts.State;
 
+    /// <summary>Gets or sets whether the metrics count the connection as active.</summary>
+    public bool IsCounted { get; set; }
+
     public bool IsCloseRequested => Facts.IsRequested;
 
     public CloseReason Reason => Facts.Reason;
@@ -149,11 +152,11 @@ internal sealed partial class Closer(
             InnerSince = inner?.Facts.ClosingSince ?? TimeSpan.Zero,
         };
         var effects = Decide(CloseEvent.HandlerReturned, seen);
-        if (outer is null)
+        if (outer is null && effects.HasFlag(CloseEffects.BeginClose)) // One that was aborted has closed already.
         {
-            if (effects.HasFlag(CloseEffects.BeginClose))
+            if (IsCounted)
             {
-                scope.Metrics.CloseStarted();
+                scope.Metrics.CloseStarted(connection);
             }
 
             Log.Closing(scope.Logger, connection.ConnectionId, Reason);

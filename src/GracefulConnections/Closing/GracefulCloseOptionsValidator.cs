@@ -12,10 +12,7 @@ internal static class GracefulCloseOptionsValidator
 {
     private const string PositiveOrInfinite = "must be positive, or Timeout.InfiniteTimeSpan for no limit";
     private const string PositiveAndFinite = "must be positive and finite";
-    private const string NotNegative = "must be zero or more and at most one day";
-
-    // The number of days is the first part of a time that is written as text, so 1 means a day there and not a second.
-    private static readonly TimeSpan LongestSilence = TimeSpan.FromDays(1);
+    private const string NotNegative = "must be zero or more, and finite";
 
     /// <param name="options">The options.</param>
     /// <param name="endpoint">Which endpoint's they are; <see langword="null"/> for those of no endpoint.</param>
@@ -66,14 +63,19 @@ internal static class GracefulCloseOptionsValidator
             $"must be {string.Join(" or ", Enum.GetNames<LingerUntil>())}",
             options.LingerUntil,
             nameof(options.LingerUntil));
-        var isQuiet = IsSilence(options.QuietTime);
-        CheckTime(isQuiet, NotNegative, options.QuietTime, nameof(options.QuietTime));
-        CheckTime(IsSilence(options.MessageGap), NotNegative, options.MessageGap, nameof(options.MessageGap));
-        CheckTime(
-            !isQuiet || !IsSilence(options.MessageGap) || options.MessageGap >= options.QuietTime,
-            $"must be at least QuietTime ({OptionText.Spell(options.QuietTime)})",
-            options.MessageGap,
-            nameof(options.MessageGap));
+        var isQuiet = CheckTime(
+            options.QuietTime >= TimeSpan.Zero, NotNegative, options.QuietTime, nameof(options.QuietTime));
+        var isGap = CheckTime(
+            options.MessageGap >= TimeSpan.Zero, NotNegative, options.MessageGap, nameof(options.MessageGap));
+        if (isQuiet && isGap)
+        {
+            CheckTime(
+                options.MessageGap >= options.QuietTime,
+                $"must be at least QuietTime ({OptionText.Spell(options.QuietTime)})",
+                options.MessageGap,
+                nameof(options.MessageGap));
+        }
+
         CheckTime(
             options.IdleTimeout is null || options.IdleTimeout > TimeSpan.Zero,
             $"must be null for no limit, or it {PositiveAndFinite}",
@@ -96,8 +98,16 @@ internal static class GracefulCloseOptionsValidator
             nameof(options.GoodbyeTimeout));
         return failures.Build();
 
-        void CheckTime(bool isValid, string rule, TimeSpan? value, string property) =>
-            Check(isValid, rule, OptionText.Spell(value), property);
+        bool CheckTime(bool isValid, string rule, TimeSpan? value, string property)
+        {
+            var fault = OptionText.FindFault(isValid, rule, value);
+            if (fault is not null)
+            {
+                failures.AddError($"{owner}: {property} {fault}");
+            }
+
+            return fault is null;
+        }
 
         void Check<T>(bool isValid, string rule, T value, string property)
         {
@@ -111,6 +121,4 @@ internal static class GracefulCloseOptionsValidator
 
     private static bool IsPositiveOrInfinite(TimeSpan value) =>
         value > TimeSpan.Zero || value == Timeout.InfiniteTimeSpan;
-
-    private static bool IsSilence(TimeSpan value) => value >= TimeSpan.Zero && value <= LongestSilence;
 }

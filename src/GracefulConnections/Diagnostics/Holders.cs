@@ -51,15 +51,17 @@ internal static class Holders
         { State: CloseState.Closed or CloseState.Aborted } => "over, but its handler has not returned",
         { State: CloseState.Lingering } => $"silent peer for {Seconds(info.IdleTime)}, no FIN from it",
         { IsPeerWindowClosed: true, UnacknowledgedBytes: > 0 } =>
-            $"{info.UnacknowledgedBytes} bytes unacknowledged, the peer's window is zero",
-        { State: CloseState.Flushing } =>
-            $"{info.UnacknowledgedBytes?.ToString(CultureInfo.InvariantCulture) ?? "some"} bytes unacknowledged",
+            $"{Bytes(info)} unacknowledged, the peer's window is zero",
+        { State: CloseState.Flushing } => $"{Bytes(info)} unacknowledged",
         { Activity: ConnectionActivity.Busy } => $"busy for {Seconds(info.BusyTime)}",
         { IsCloseRequested: false } => $"idle for {Seconds(info.IdleTime)}, its turn has not come",
         { Activity: ConnectionActivity.Unknown } =>
             $"no byte for {Seconds(info.IdleTime)}, its handler was told and has not returned",
         _ => $"idle for {Seconds(info.IdleTime)}, its handler has not returned",
     };
+
+    private static string Bytes(TrackedConnectionInfo info) =>
+        info.UnacknowledgedBytes is { } bytes ? Noun.Bytes.Count(bytes) : "some bytes";
 
     private static string Seconds(TimeSpan time) =>
         string.Create(CultureInfo.InvariantCulture, $"{time.TotalSeconds:0.0} s");

@@ -16,7 +16,7 @@ internal static partial class Log
 
     [LoggerMessage(
         EventId = 11,
-        Message = "Draining {ConnectionCount} {ConnectionNoun} ({Activities}; {Reason}). What is left after "
+        Message = "Draining {ConnectionCount} {ConnectionNoun} ({Activities}{Reason}). What is left after "
             + "{DrainTimeoutSeconds:0.#} s will be aborted.",
         EventName = nameof(DrainStarted))]
     public static partial void DrainStarted(
@@ -31,7 +31,7 @@ internal static partial class Log
     [LoggerMessage(
         EventId = 12,
         Message = "Draining: {ConnectionCount} {ConnectionNoun} left after {ElapsedSeconds:0.0} s ({States}). "
-            + "Oldest: {Holders}.",
+            + "Oldest: {Holders}. {Outlook}.",
         EventName = nameof(DrainProgress))]
     public static partial void DrainProgress(
         ILogger logger,
@@ -40,13 +40,14 @@ internal static partial class Log
         string connectionNoun,
         double elapsedSeconds,
         string states,
-        string holders);
+        string holders,
+        string outlook);
 
     [LoggerMessage(
         EventId = 13,
         Message = "Drained {ConnectionCount} {ConnectionNoun} in {ElapsedSeconds:0.000} s ({Outcomes}): "
-            + "{UnacknowledgedBytes} bytes unacknowledged, {UnansweredCount} not answered, "
-            + "{DiscardedBytes} bytes discarded.",
+            + "{UnacknowledgedBytes} {UnacknowledgedNoun} unacknowledged{Unknown}, "
+            + "{UnansweredCount} {UnansweredNoun} unanswered, {DiscardedBytes} {DiscardedNoun} discarded.",
         EventName = nameof(DrainEnded))]
     public static partial void DrainEnded(
         ILogger logger,
@@ -55,24 +56,35 @@ internal static partial class Log
         string connectionNoun,
         double elapsedSeconds,
         string outcomes,
-        long discardedBytes,
         long unacknowledgedBytes,
-        int unansweredCount);
+        string unacknowledgedNoun,
+        string unknown,
+        int unansweredCount,
+        string unansweredNoun,
+        long discardedBytes,
+        string discardedNoun);
 
     [LoggerMessage(
         14,
         LogLevel.Warning,
-        "The drain aborted {ConnectionCount} {ConnectionNoun} because its time was up, {UnansweredCount} in the middle "
-        + "of a message. Oldest: {Holders}.",
+        "The drain aborted {ConnectionCount} {ConnectionNoun}, {Cause}, with {UnansweredCount} {UnansweredNoun} "
+        + "unanswered. Oldest: {Holders}. A longer DrainTimeout lets them finish.",
         EventName = nameof(DrainAborted))]
     public static partial void DrainAborted(
-        ILogger logger, int connectionCount, string connectionNoun, int unansweredCount, string holders);
+        ILogger logger,
+        int connectionCount,
+        string connectionNoun,
+        string cause,
+        int unansweredCount,
+        string unansweredNoun,
+        string holders);
 
     [LoggerMessage(
         15,
         LogLevel.Warning,
         @"Connection id ""{ConnectionId}"": the handler had not returned {GraceSeconds} s after its "
-        + "connection was aborted. The host stops without it.",
+        + "connection was aborted. The host stops without it. Look for a call in it that blocks or ignores "
+        + "CloseRequested.",
         EventName = nameof(HandlerAbandoned))]
     public static partial void HandlerAbandoned(ILogger logger, string connectionId, double graceSeconds);
 
@@ -80,7 +92,8 @@ internal static partial class Log
         16,
         LogLevel.Warning,
         @"Connection id ""{ConnectionId}"": the handler had not returned {GraceSeconds} s after its "
-        + "connection was aborted. It is left running, and its connection goes on being counted.",
+        + "connection was aborted. It is left running, and its connection goes on being counted. Look for a call in it "
+        + "that blocks or ignores CloseRequested.",
         EventName = nameof(HandlerIgnoresAbort))]
     public static partial void HandlerIgnoresAbort(ILogger logger, string connectionId, double graceSeconds);
 
@@ -102,25 +115,25 @@ internal static partial class Log
     [LoggerMessage(
         40,
         LogLevel.Warning,
-        "The callbacks of {Token} have not returned within {TimeoutSeconds} s. The drain goes on without them.",
+        "The callbacks of {Token} have not returned within {TimeoutSeconds} s. The drain goes on without them. "
+        + "AddDrainStep() gives work more time.",
         EventName = nameof(DrainCallbackLate))]
     public static partial void DrainCallbackLate(ILogger logger, string token, double timeoutSeconds);
 
     [LoggerMessage(
         41,
         LogLevel.Warning,
-        @"The drain step ""{Step}"" has not ended within {BudgetSeconds} s, the time for all steps. Its token was "
-        + "cancelled, and the drain goes on without it.",
+        @"The drain step ""{Step}"" has not ended within {BudgetSeconds} s, the time for all steps and half of "
+        + "DrainTimeout. Its token was cancelled, and the drain goes on without it.",
         EventName = nameof(DrainStepLate))]
     public static partial void DrainStepLate(ILogger logger, string step, double budgetSeconds);
 
     [LoggerMessage(
         42,
         LogLevel.Warning,
-        @"The drain step ""{Step}"" was not run, because the steps before it took the {BudgetSeconds} s for all of "
-        + "them, or the stop is in a hurry.",
+        @"The drain step ""{Step}"" was not run, because {Cause}.",
         EventName = nameof(DrainStepSkipped))]
-    public static partial void DrainStepSkipped(ILogger logger, string step, double budgetSeconds);
+    public static partial void DrainStepSkipped(ILogger logger, string step, string cause);
 
     [LoggerMessage(
         43,
@@ -158,16 +171,16 @@ internal static partial class Log
     [LoggerMessage(
         47,
         LogLevel.Warning,
-        @"DrainAsync() was called inside the handler of connection id ""{ConnectionId}"", which the drain would have "
-        + "to wait for. The connection is asked to close as well, but the drain does not wait for it and its report "
-        + "does not count it.",
+        @"DrainAsync() was called inside the handler of connection id ""{ConnectionId}"", which the drain waits for. "
+        + "The connection is asked to close as well, but this call does not wait for it, and its report does not count "
+        + "it. Let another task wait for the drain.",
         EventName = nameof(DrainAwaitedInside))]
     public static partial void DrainAwaitedInside(ILogger logger, string connectionId);
 
     [LoggerMessage(
         48,
         LogLevel.Error,
-        "The thread that drives the stop met an unexpected error. The stop goes on.",
+        "The thread that drives the stop met an unexpected error, a fault of the library. The stop goes on.",
         EventName = nameof(StopThreadFaulted))]
     public static partial void StopThreadFaulted(ILogger logger, Exception exception);
 }

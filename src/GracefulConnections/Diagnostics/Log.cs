@@ -5,7 +5,7 @@ namespace GracefulConnections.Diagnostics;
 /// <summary>Every message of the library. An id is for life.</summary>
 internal static partial class Log
 {
-    public const string Category = "GracefulConnections";
+    public const string Category = GracefulTelemetry.LogCategory;
 
     [LoggerMessage(
         1,
@@ -37,18 +37,18 @@ internal static partial class Log
         long? unacknowledgedBytes);
 
     [LoggerMessage(
-        4,
-        LogLevel.Debug,
-        @"Connection id ""{ConnectionId}"": reading or sending ended with an error.",
+        EventId = 4,
+        Message = @"Connection id ""{ConnectionId}"": reading or sending ended with an error.",
         EventName = nameof(TransportFaulted))]
-    public static partial void TransportFaulted(ILogger logger, string connectionId, Exception exception);
+    public static partial void TransportFaulted(
+        ILogger logger, string connectionId, LogLevel level, Exception exception);
 
     [LoggerMessage(
-        5,
-        LogLevel.Debug,
-        @"Connection id ""{ConnectionId}"": the handler ended because the connection did.",
+        EventId = 5,
+        Message = @"Connection id ""{ConnectionId}"": the handler ended because the connection did.",
         EventName = nameof(HandlerEndedWithConnection))]
-    public static partial void HandlerEndedWithConnection(ILogger logger, string connectionId, Exception exception);
+    public static partial void HandlerEndedWithConnection(
+        ILogger logger, string connectionId, LogLevel level, Exception exception);
 
     [LoggerMessage(
         6,
@@ -192,7 +192,16 @@ internal static partial class Log
     [LoggerMessage(
         31,
         LogLevel.Warning,
-        "A listener of the meter GracefulConnections threw. Its numbers may be wrong from now on. This is logged once.",
+        "A listener of the metrics or the traces of GracefulConnections threw, so what it shows may be wrong from now "
+        + "on. This is logged once.",
         EventName = nameof(MeterListenerThrew))]
     public static partial void MeterListenerThrew(ILogger logger, Exception exception);
+
+    [LoggerMessage(
+        32,
+        LogLevel.Information,
+        "The configuration behind {Options} was reloaded. The drain keeps the options that it had at the start, and an "
+        + "endpoint those with which it was bound, so restart the host to apply changes. This is logged once.",
+        EventName = nameof(ConfigurationReloaded))]
+    public static partial void ConfigurationReloaded(ILogger logger, string options);
 }

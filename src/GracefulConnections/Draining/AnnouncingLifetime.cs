@@ -16,36 +16,24 @@ namespace GracefulConnections.Draining;
 internal sealed class AnnouncingLifetime(ILogger<ApplicationLifetime> logger)
     : ApplicationLifetime(logger), IHostApplicationLifetime
 {
-    private Task? _stop;
-
     /// <summary>Sets who announces. Set at the host's start, because the host's constructor needs this.</summary>
     public DrainCoordinator? Coordinator { private get; set; }
 
     public new void StopApplication()
     {
-        var announced = Task.CompletedTask;
-        if (ApplicationStarted.IsCancellationRequested && Coordinator is { } coordinator)
+        if (!ApplicationStarted.IsCancellationRequested)
         {
-            announced = coordinator.BeginStop();
+            Coordinator?.EndDelay(); // A host that is starting serves nobody yet, and stops at once.
+            base.StopApplication();
+        }
+        else if (Coordinator?.BeginStop() is { IsCompleted: false } announced)
+        {
+            // It fires once, however often it is called.
+            announced.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(base.StopApplication);
         }
         else
         {
-            Coordinator?.EndDelay(); // A host that is starting serves nobody yet, and stops at once.
-        }
-
-        if (announced.IsCompleted)
-        {
             base.StopApplication();
         }
-        else if (Interlocked.CompareExchange(ref _stop, Task.CompletedTask, null) is null)
-        {
-            _stop = StopAfterAsync(announced);
-        }
-    }
-
-    private async Task StopAfterAsync(Task announced)
-    {
-        await announced.ConfigureAwait(false);
-        base.StopApplication();
     }
 }

@@ -7,293 +7,264 @@ namespace GracefulConnections.Draining;
 /// Connections that are asked to close together: all of the server, a part, those of an endpoint that stops, or those
 /// that came late. Carries out its <see cref="BatchPlan"/>, and ends the moment no connection is left.
 /// </summary>
-internal sealed class Batch
+internal sealed partial class Batch
 {
     private readonly DrainContext _context;
     private readonly CloseReason _reason;
-    private readonly TimeSpan _window;
-    private readonly LogLevel _level;
-    private readonly string? _description;
-    private readonly BatchMembers _members = new();
-    private readonly TaskCompletionSource<DrainReport> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TimeSpan _begunAt;
     private readonly ITimer _timer;
-    private TimeSpan _timeout;
-    private TimeSpan? _begunAt;
-    private TimeSpan _dueAt = TimeSpan.MaxValue;
-    private TrackedConnection[] _order = [];
-    private BatchPlan _plan;
-    private Stage _stage;
+    private readonly HashSet<TrackedConnection> _left = [];
+    private readonly List<TrackedConnection> _joined = []; // They have no turn yet, or came too late for one.
+    private readonly HashSet<TrackedConnection> _callers = []; // Of those that are left: their handlers wait for us.
+    private readonly List<(CloseResult Result, TrackedConnectionInfo? Aborted)> _ends = [];
+    private readonly TaskCompletionSource<DrainReport> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<DrainReport> _othersEnded = new(
+        TaskCreationOptions.RunContinuationsAsynchronously);
 
-    public Batch(
-        DrainContext context, CloseReason reason, TimeSpan window, TimeSpan timeout,
-        LogLevel level = LogLevel.Information, string? description = null)
+    private TrackedConnection[] _turns = [];
+    private TimeSpan _timeout;
+    private TimeSpan _startAfter;
+    private BatchPlan? _plan; // Made when it is known whose turn comes first.
+    private int _abortsRunning;
+
+    /// <summary>Begins the time after which what is left is aborted. The first is asked after another time.</summary>
+    public Batch(DrainContext context, CloseReason reason, TimeSpan timeout, TimeSpan startAfter = default)
     {
-        (_context, _reason, _window, _timeout, _level) = (context, reason, window, timeout, level);
-        _description = description is null ? null : PeerText.Spell(description);
+        (_context, _reason, _begunAt) = (context, reason, context.Now);
+        (_timeout, _startAfter) = context.IsAbortingAll_NeedsLock ? default : (timeout, startAfter);
 
         // Nobody's execution context, because a batch may outlive the request that began it.
         using (ExecutionContext.SuppressFlow())
         {
             _timer = context.Time.CreateTimer(
-                static state => ((Batch)state!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+                static state => ((Batch)state!).Drive(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         }
     }
 
-    private enum Stage { Gathering, Sorting, Asking, Over }
+    /// <summary>Gets the time over which the requests are spread.</summary>
+    public TimeSpan Window { get; init; }
 
-    /// <summary>Gets the report, when the batch has ended.</summary>
+    public LogLevel Level { get; init; } = LogLevel.Information;
+
+    public string? Description { get; init; }
+
+    /// <summary>Gets whether it is that of the whole server, whose phases it goes through.</summary>
+    public bool IsWhole { get; init; }
+
     public Task<DrainReport> Ended => _ended.Task;
 
-    /// <summary>Gets whether it is settled who is in the schedule.</summary>
-    public bool IsStarted_NeedsLock => _stage > Stage.Gathering;
+    /// <summary>Gets whether it is settled who has a turn.</summary>
+    public bool IsStarted_NeedsLock { get; private set; }
 
-    public bool IsOver_NeedsLock => _stage == Stage.Over;
+    public bool IsOver_NeedsLock { get; private set; }
 
-    /// <summary>Gets whether what was left has been aborted.</summary>
-    public bool IsAborting_NeedsLock => _stage == Stage.Asking && _plan.IsAborting;
+    public int LeftCount_NeedsLock => IsOver_NeedsLock ? 0 : _left.Count;
 
-    /// <summary>Gets the time since the beginning.</summary>
-    public TimeSpan Elapsed_NeedsLock => _context.Now - (_begunAt ?? _context.Now);
+    public TimeSpan Elapsed_NeedsLock => _context.Now - _begunAt;
 
-    /// <summary>
-    /// Adds connections. Before <see cref="Start"/> they are scheduled with the others; later the caller calls
-    /// <see cref="AskLate"/> once it has released the lock.
-    /// </summary>
-    public void Join_NeedsLock(params IEnumerable<TrackedConnection> connections) => _members.Join(connections);
+    /// <summary>Adds connections. Then call <see cref="Drive"/>, outside of the lock.</summary>
+    public void Join_NeedsLock(params IEnumerable<TrackedConnection> connections) =>
+        _joined.AddRange(connections.Where(_left.Add));
 
-    /// <summary>Takes a connection out again, as if it had never joined.</summary>
-    /// <returns>Whether it was in it and not yet aborted.</returns>
-    public bool Release_NeedsLock(TrackedConnection connection)
+    /// <summary>Waits for the end.</summary>
+    /// <param name="caller">
+    /// The connection whose handler waits. If it is one of the batch, only the others are waited for.
+    /// </param>
+    public Task<DrainReport> WaitAsync(TrackedConnection? caller)
     {
-        var isReleased = _stage != Stage.Over && _members.TryRelease(connection);
-        EndIfEmpty_NeedsLock();
-        return isReleased;
-    }
-
-    /// <summary>The timeout counts from now on, although nobody is asked before <see cref="Start"/>.</summary>
-    /// <param name="startBy">When to start at the latest.</param>
-    public void Begin_NeedsLock(TimeSpan startBy)
-    {
-        _begunAt = _context.Now;
-        Wake_NeedsLock(startBy);
-    }
-
-    /// <summary>Begins to ask: idle connections first, those that are known to be busy last.</summary>
-    public void Start()
-    {
-        TrackedConnection[] joined;
         Interleaving.Point();
         lock (_context.Lock)
         {
-            if (IsStarted_NeedsLock)
+            if (caller is null || IsOver_NeedsLock || !_left.Contains(caller))
             {
-                return;
+                return _ended.Task;
             }
 
-            _stage = Stage.Sorting;
-            joined = [.. _members.Left];
+            _callers.Add(caller);
+            EndIfEmpty_NeedsLock();
         }
 
-        var activities = BatchMembers.Sort(joined);
-        Interleaving.Point();
-        lock (_context.Lock)
-        {
-            _begunAt ??= _context.Now;
-            _order = joined;
-            _plan = BatchPlan.Create(
-                joined.Length, _window, Elapsed_NeedsLock, _timeout, _context.Options.ReportInterval);
-            _stage = Stage.Asking;
-            var rest = Max(_timeout - Elapsed_NeedsLock, TimeSpan.Zero);
-            _context.Reports.Add(() =>
-                BatchReport.Start(_context, _level, activities, _reason, _description, rest));
-        }
-
-        Step();
+        _context.Reports.Run();
+        return _othersEnded.Task;
     }
 
-    /// <summary>
-    /// Asks a connection that joined after the start now; at the deadline or later, aborts it as it did the others.
-    /// </summary>
-    public void AskLate(TrackedConnection connection)
-    {
-        bool isAborting;
-        Interleaving.Point();
-        lock (_context.Lock)
-        {
-            isAborting = IsAborting_NeedsLock;
-        }
+    /// <summary>The first is asked now.</summary>
+    public void StartNow_NeedsLock() => _startAfter = TimeSpan.Zero;
 
-        if (isAborting)
-        {
-            Abort([connection]);
-        }
-        else
-        {
-            Ask(connection);
-        }
-    }
-
-    /// <summary>Aborts what is left now instead of at the deadline.</summary>
+    /// <summary>What is left is aborted now.</summary>
     public void AbortNow_NeedsLock()
     {
-        _timeout = TimeSpan.Zero;
-        _plan = _plan with { Deadline = TimeSpan.Zero };
-        Wake_NeedsLock(TimeSpan.Zero);
+        _timeout = _startAfter = TimeSpan.Zero;
+        _plan = _plan is { } plan ? plan with { Deadline = TimeSpan.Zero } : null;
     }
 
-    /// <summary>One of the connections has ended, and its handler with it.</summary>
+    /// <summary>One of the connections has ended, and its handler with it. Then run the reports.</summary>
     public void Remove_NeedsLock(TrackedConnection connection, in CloseResult result)
     {
-        if (_stage != Stage.Over)
+        if (!IsOver_NeedsLock && _left.Remove(connection))
         {
-            _members.NoteEnd(connection, result);
+            _callers.Remove(connection);
+            var isAborted = result.Outcome == CloseOutcome.Aborted; // Or it ended by itself right before.
+            _ends.Add((result, isAborted ? connection.GetInfoBeforeAbort(this) : null));
             EndIfEmpty_NeedsLock();
         }
     }
 
-    /// <summary>Does what its timer would do, if that is due.</summary>
+    /// <summary>Does what is due. Any thread may call it at any time.</summary>
     public void Drive()
     {
-        lock (_context.Lock)
-        {
-            if (_context.Now < _dueAt)
-            {
-                return;
-            }
-        }
-
-        OnTimer();
-    }
-
-    private void OnTimer()
-    {
-        Start();
-        Step();
-    }
-
-    private void Step()
-    {
+        TrackedConnection[]? turns = null;
         TrackedConnection[] asked;
         TrackedConnection[] aborted;
         Interleaving.Point();
         lock (_context.Lock)
         {
-            if (_stage != Stage.Asking)
+            if (!IsStarted_NeedsLock && Elapsed_NeedsLock >= _startAfter)
             {
-                return; // It is over, or another thread is starting it and comes here afterwards.
+                IsStarted_NeedsLock = true;
+                turns = TakeJoined_NeedsLock();
+            }
+        }
+
+        var activities = turns is null ? [] : Sort(turns); // Each connection takes its own lock for it.
+        Interleaving.Point();
+        lock (_context.Lock)
+        {
+            if (turns is not null)
+            {
+                Plan_NeedsLock(turns, activities);
             }
 
             (asked, aborted) = Step_NeedsLock();
+            _abortsRunning += aborted.Length > 0 ? 1 : 0;
         }
 
-        Array.ForEach(asked, Ask);
-        Abort(aborted);
+        Array.ForEach(asked, connection => connection.Ask(_reason, _context.Options.LingerIdleTimeout));
+        Array.ForEach(aborted, connection => connection.Abort(_reason, this));
         _context.Reports.Run();
         Interleaving.Point();
         lock (_context.Lock)
         {
-            if (_stage == Stage.Asking)
-            {
-                Wake_NeedsLock(_plan.GetNext(Elapsed_NeedsLock) - Elapsed_NeedsLock);
-            }
+            _abortsRunning -= aborted.Length > 0 ? 1 : 0;
+            Wake_NeedsLock();
         }
+    }
+
+    // Idle connections first; those that are known to be busy last.
+    private static ConnectionActivity[] Sort(TrackedConnection[] connections)
+    {
+        var activities = Array.ConvertAll(connections, static connection => connection.Activity);
+        var turns = Array.ConvertAll(activities, static activity => activity switch
+        {
+            ConnectionActivity.Idle => 0,
+            ConnectionActivity.Unknown => 1,
+            _ => 2,
+        });
+        Array.Sort(turns, connections);
+        return activities;
+    }
+
+    private TrackedConnection[] TakeJoined_NeedsLock()
+    {
+        TrackedConnection[] joined = [.. _joined];
+        _joined.Clear();
+        return joined;
+    }
+
+    private void Plan_NeedsLock(TrackedConnection[] turns, ConnectionActivity[] activities)
+    {
+        // What came before the first request took its share from the spread, which must not become a burst for it.
+        var now = Elapsed_NeedsLock;
+        var rest = _timeout > now ? _timeout - now : TimeSpan.Zero;
+        var window = rest > TimeSpan.Zero ? Window * (rest / _timeout) : TimeSpan.Zero;
+        _turns = turns;
+        _plan = new BatchPlan(turns.Length, now, window, _timeout, _context.Options.ReportInterval);
+        _context.Reports.Add(() => _context.Teller.Started(
+            Level, activities, _reason, Description, rest, _context.GetExitTime(rest)));
     }
 
     private (TrackedConnection[] Asked, TrackedConnection[] Aborted) Step_NeedsLock()
     {
-        var now = Elapsed_NeedsLock;
-        var before = _plan.Asked;
-        (_plan, var due) = _plan.At(now);
-        switch (due)
-        {
-            case BatchPlan.Due.Report:
-                _context.Reports.Add(() => ReportProgress(now));
-                break;
-            case BatchPlan.Due.Abort when _members.Left.Count > 0:
-                return ([], [.. _members.Left]);
-            case BatchPlan.Due.GiveUp:
-                End_NeedsLock();
-                return ([], []);
-        }
-
         EndIfEmpty_NeedsLock();
-        return (Array.FindAll(_order[before.._plan.Asked], _members.IsLeft), []); // Some ended before their turn.
-    }
-
-    private void Ask(TrackedConnection connection) => connection.Ask(_reason, _context.Options.LingerIdleTimeout);
-
-    private void Abort(TrackedConnection[] connections)
-    {
-        // Before the abort, because an aborted socket tells nothing.
-        var infos = Array.ConvertAll(connections, static connection => connection.GetInfo());
-        lock (_context.Lock)
+        if (IsOver_NeedsLock || _plan is not { } before)
         {
-            for (var i = 0; i < connections.Length && _stage != Stage.Over; i++)
-            {
-                _members.NoteAbort(connections[i], infos[i]);
-            }
+            return ([], []); // Or another thread is about to make the plan.
         }
 
-        Array.ForEach(connections, connection => connection.Abort(_reason));
+        var now = Elapsed_NeedsLock;
+        var plan = before.At(now);
+        var joined = TakeJoined_NeedsLock();
+        if (plan.IsOver)
+        {
+            if (_abortsRunning == 0) // A thread that aborts thousands may take longer than the grace.
+            {
+                End_NeedsLock();
+            }
+
+            return ([], joined);
+        }
+
+        _plan = plan;
+        if (plan.NextReport != before.NextReport)
+        {
+            _context.Reports.Add(() => ReportProgress(now));
+        }
+
+        if (!plan.IsAborting)
+        {
+            return ([.. _turns[before.Asked..plan.Asked].Concat(joined).Where(_left.Contains)], []);
+        }
+
+        if (IsWhole)
+        {
+            _context.Enter_NeedsLock(DrainPhase.Aborting);
+        }
+
+        return ([], before.IsAborting ? joined : [.. _left]);
     }
 
     private void EndIfEmpty_NeedsLock()
     {
-        if (_stage == Stage.Asking && _members.Left.Count == 0)
+        if (_plan is null || IsOver_NeedsLock)
+        {
+            return;
+        }
+
+        if (_left.Count == 0)
         {
             End_NeedsLock();
+        }
+        else if (_left.Count == _callers.Count && !_othersEnded.Task.IsCompleted)
+        {
+            var others = DrainReport.Create(Elapsed_NeedsLock, _ends, unendedHandlerCount: 0);
+            _context.Reports.Add(() => _othersEnded.TrySetResult(others));
         }
     }
 
     private void End_NeedsLock()
     {
-        var duration = Elapsed_NeedsLock;
-        _stage = Stage.Over;
-        _dueAt = TimeSpan.MaxValue;
+        IsOver_NeedsLock = true;
         _timer.Dispose();
-        _context.Reports.Add(() => ReportEnd(duration));
+        if (IsWhole)
+        {
+            _context.Enter_NeedsLock(DrainPhase.Drained);
+        }
+
+        var duration = Elapsed_NeedsLock;
+        var isHurried = _context.IsAbortingAll_NeedsLock;
+        _context.Reports.Add(() => ReportEnd(duration, isHurried));
     }
 
-    /// <summary>Does what is due after <paramref name="delay"/>: if nothing else has started it, the start.</summary>
-    public void Wake_NeedsLock(TimeSpan delay)
+    private void Wake_NeedsLock()
     {
+        if (IsOver_NeedsLock || (IsStarted_NeedsLock && _plan is null))
+        {
+            return;
+        }
+
         // A timer rounds down, and would wake before anything is due.
-        var sleep = TimeSpan.FromMilliseconds(Math.Ceiling(Max(delay, TimeSpan.Zero).TotalMilliseconds));
-        _dueAt = _context.Now + Max(delay, TimeSpan.Zero);
-        _timer.Change(sleep, Timeout.InfiniteTimeSpan);
+        var now = Elapsed_NeedsLock;
+        var wait = Math.Ceiling(((_plan?.GetNext(now) ?? _startAfter) - now).TotalMilliseconds);
+        _timer.Change(TimeSpan.FromMilliseconds(Math.Max(1, wait)), Timeout.InfiniteTimeSpan);
     }
-
-    private void ReportProgress(TimeSpan elapsed)
-    {
-        TrackedConnection[] left;
-        TimeSpan rest;
-        lock (_context.Lock)
-        {
-            if (_stage == Stage.Over)
-            {
-                return; // The end has been decided since, and its line is next.
-            }
-
-            left = [.. _members.Left];
-            rest = _plan.Deadline - elapsed;
-        }
-
-        BatchReport.Progress(_context, _level, left, elapsed, rest);
-    }
-
-    // After the end nothing changes the members, so this needs no lock.
-    private void ReportEnd(TimeSpan duration)
-    {
-        foreach (var connection in _members.Left)
-        {
-            BatchReport.Unended(_context, connection);
-        }
-
-        var report = _members.ToReport(_reason, duration);
-        _order = []; // A coordinator remembers its last batches; the connections need not live as long.
-        BatchReport.End(_context, _level, report);
-        _ended.TrySetResult(report);
-    }
-
-    private static TimeSpan Max(TimeSpan a, TimeSpan b) => a > b ? a : b;
 }

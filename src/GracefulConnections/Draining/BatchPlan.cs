@@ -4,12 +4,13 @@ namespace GracefulConnections.Draining;
 /// When a batch asks, reports, aborts and ends. All times count from the batch's beginning. The plan only decides, so
 /// that every decision can be tested without connections or a clock.
 /// </summary>
-/// <param name="Schedule">When which connection's turn is, counted from <paramref name="AskFrom"/>.</param>
-/// <param name="AskFrom">When the first one is asked.</param>
+/// <param name="Count">How many connections are asked by turns.</param>
+/// <param name="AskFrom">When the first turn begins.</param>
+/// <param name="Window">How long the turns take together.</param>
 /// <param name="Deadline">When what is left is aborted.</param>
 /// <param name="ReportInterval">How often the batch says how far it is.</param>
 internal readonly record struct BatchPlan(
-    SpreadSchedule Schedule, TimeSpan AskFrom, TimeSpan Deadline, TimeSpan ReportInterval)
+    int Count, TimeSpan AskFrom, TimeSpan Window, TimeSpan Deadline, TimeSpan ReportInterval)
 {
     /// <summary>How long the handlers of aborted connections get to return.</summary>
     public static readonly TimeSpan HandlerGrace = TimeSpan.FromSeconds(0.5);
@@ -20,72 +21,57 @@ internal readonly record struct BatchPlan(
     /// </summary>
     public static readonly TimeSpan ExitTime = TimeSpan.FromSeconds(2);
 
-    /// <summary>What a batch does besides asking those whose turn it is.</summary>
-    internal enum Due
-    {
-        None,
+    // The system's timer ticks no finer, and a wake-up for each of thousands would be most of the work.
+    private static readonly TimeSpan ShortestStep = TimeSpan.FromMilliseconds(10);
 
-        /// <summary>Say how many are left.</summary>
-        Report,
-
-        /// <summary>The time is up: abort what is left.</summary>
-        Abort,
-
-        /// <summary>The handlers of the aborted connections had their time as well.</summary>
-        GiveUp,
-    }
-
-    /// <summary>Gets how many were asked, in the order of the batch.</summary>
+    /// <summary>Gets how many had their turn.</summary>
     public int Asked { get; init; }
 
     /// <summary>Gets when the next report is due.</summary>
-    public TimeSpan NextReport { get; init; } = After(AskFrom, ReportInterval);
+    public TimeSpan NextReport { get; init; } = GetReport(AskFrom, ReportInterval);
 
     /// <summary>Gets when the handlers of aborted connections are given up; the greatest time until then.</summary>
     public TimeSpan GraceEnd { get; init; } = TimeSpan.MaxValue;
 
+    /// <summary>Gets whether those handlers have been given up.</summary>
+    public bool IsOver { get; init; }
+
     public bool IsAborting => GraceEnd != TimeSpan.MaxValue;
 
-    /// <summary>Makes the plan of a batch that asks from <paramref name="askFrom"/> on.</summary>
-    public static BatchPlan Create(
-        int count, TimeSpan window, TimeSpan askFrom, TimeSpan deadline, TimeSpan reportInterval)
-    {
-        // What came before the first request took its time from the spread, which must not become a burst for it.
-        var rest = deadline > askFrom ? deadline - askFrom : TimeSpan.Zero;
-        var spread = askFrom > TimeSpan.Zero ? Min(window, rest / 2) : window;
-        return new BatchPlan(new SpreadSchedule(count, spread), askFrom, deadline, reportInterval);
-    }
-
-    /// <summary>Decides what is due.</summary>
-    /// <returns>The plan after it. Those between the old and the new <see cref="Asked"/> are to be asked.</returns>
-    public (BatchPlan Next, Due Due) At(TimeSpan now)
+    /// <summary>Returns the plan at a time. What is due is what differs from the plan before.</summary>
+    public BatchPlan At(TimeSpan now)
     {
         if (now >= GraceEnd)
         {
-            return (this, Due.GiveUp);
+            return this with { IsOver = true };
         }
 
-        if (now >= Deadline && !IsAborting)
+        var isUp = now >= Deadline;
+        return this with
         {
-            return (this with { GraceEnd = now + HandlerGrace }, Due.Abort);
-        }
-
-        var next = this with { Asked = IsAborting ? Asked : Schedule.GetDue(now - AskFrom) };
-        return now < NextReport
-            ? (next, Due.None)
-            : (next with { NextReport = After(now, ReportInterval) }, Due.Report);
+            Asked = isUp || IsAborting ? Asked : CountTurns(now - AskFrom),
+            GraceEnd = isUp && !IsAborting ? now + HandlerGrace : GraceEnd,
+            NextReport = now < NextReport ? NextReport : GetReport(now, ReportInterval),
+        };
     }
 
     /// <summary>Returns when to look again.</summary>
     public TimeSpan GetNext(TimeSpan now)
     {
-        var ask = Schedule.GetNext(now - AskFrom, Asked);
-        var next = IsAborting ? GraceEnd : Min(Deadline, After(AskFrom, ask));
+        var turn = Asked >= Count ? TimeSpan.MaxValue : AskFrom + (Window * ((Asked + 0.5) / Count));
+        var next = IsAborting ? GraceEnd : Min(Deadline, Max(turn, now + ShortestStep));
         return Min(next, NextReport);
     }
 
-    private static TimeSpan After(TimeSpan start, TimeSpan time) =>
-        time == Timeout.InfiniteTimeSpan || time > TimeSpan.MaxValue - start ? TimeSpan.MaxValue : start + time;
+    // An even rate, each in the middle of its own share, so that none come in a burst at either end.
+    private int CountTurns(TimeSpan elapsed) =>
+        elapsed >= Window ? Count : (int)Math.Clamp(Math.Floor((elapsed / Window * Count) + 0.5), 0, Count);
+
+    // Whole intervals from the beginning on, so that a look that comes late does not move those that follow.
+    private static TimeSpan GetReport(TimeSpan now, TimeSpan interval) =>
+        interval == Timeout.InfiniteTimeSpan ? TimeSpan.MaxValue : interval * (Math.Floor(now / interval) + 1);
 
     private static TimeSpan Min(TimeSpan a, TimeSpan b) => a < b ? a : b;
+
+    private static TimeSpan Max(TimeSpan a, TimeSpan b) => a > b ? a : b;
 }

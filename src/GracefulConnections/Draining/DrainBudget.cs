@@ -1,4 +1,6 @@
 using System.Globalization;
+using GracefulConnections.Diagnostics;
+using Microsoft.Extensions.Logging;
 
 namespace GracefulConnections.Draining;
 
@@ -30,6 +32,24 @@ internal readonly record struct DrainBudget(TimeSpan AnnounceDelay, TimeSpan Dra
         && seconds < TimeSpan.MaxValue.TotalSeconds
             ? TimeSpan.FromSeconds(seconds)
             : null;
+
+    /// <summary>Warns where the process will be killed before its stop has ended.</summary>
+    public void CheckGracePeriod(ILogger logger)
+    {
+        if (Environment.GetEnvironmentVariable(GracePeriodVariable) is not { Length: > 0 } text)
+        {
+            return;
+        }
+
+        if (ParseGracePeriod(text) is not { } gracePeriod)
+        {
+            Log.GracePeriodUnreadable(logger, GracePeriodVariable, text);
+        }
+        else if (!FitsInto(gracePeriod))
+        {
+            Log.GracePeriodTooShort(logger, GracePeriodVariable, gracePeriod.TotalSeconds, ToString());
+        }
+    }
 
     public override string ToString() => string.Create(
         CultureInfo.InvariantCulture,

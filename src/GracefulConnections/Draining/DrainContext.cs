@@ -5,9 +5,10 @@ namespace GracefulConnections.Draining;
 
 /// <summary>What all batches of a host share.</summary>
 internal sealed class DrainContext(
-    ServerDrainOptions options, TimeProvider time, ILogger logger, SystemdNotifier notifier)
+    ServerDrainOptions options, TimeProvider time, ILogger logger, SystemdNotifier notifier, DrainTelemetry telemetry)
 {
     private readonly long _epoch = time.GetTimestamp();
+    private volatile DrainPhase _phase;
     private volatile bool _isHostStopping;
 
     /// <summary>Gets the lock that guards which connections there are and which batches they are in.</summary>
@@ -22,10 +23,18 @@ internal sealed class DrainContext(
 
     public ILogger Logger { get; } = logger;
 
-    public SystemdNotifier Notifier { get; } = notifier;
+    public DrainTeller Teller { get; } = new(logger, notifier);
 
-    /// <summary>Gets what is said, in the order in which it happened.</summary>
+    public DrainTelemetry Telemetry { get; } = telemetry;
+
+    /// <summary>Gets what is told, in the order in which it happened.</summary>
     public OrderedActions Reports { get; } = new();
+
+    /// <summary>Gets how far the whole server is.</summary>
+    public DrainPhase Phase => _phase;
+
+    /// <summary>Gets or sets whether nobody waits any longer: what there is and what comes is aborted.</summary>
+    public bool IsAbortingAll_NeedsLock { get; set; }
 
     /// <summary>
     /// Gets or sets whether the process is about to exit, so that a handler that ignores its abort may be left behind.
@@ -35,4 +44,18 @@ internal sealed class DrainContext(
         get => _isHostStopping;
         set => _isHostStopping = value;
     }
+
+    /// <summary>The whole server reaches a phase. The phase changes only here, and never goes back.</summary>
+    public void Enter_NeedsLock(DrainPhase phase)
+    {
+        if (phase > _phase)
+        {
+            _phase = phase;
+            Reports.Add(() => Telemetry.Reached(phase));
+        }
+    }
+
+    /// <summary>Returns how long a service manager must wait for the exit, if the process is about to exit.</summary>
+    public TimeSpan? GetExitTime(TimeSpan rest) =>
+        _isHostStopping ? (rest > TimeSpan.Zero ? rest : TimeSpan.Zero) + BatchPlan.ExitTime : null;
 }

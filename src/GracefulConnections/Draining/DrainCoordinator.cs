@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using GracefulConnections.Closing;
 using GracefulConnections.Diagnostics;
 using Microsoft.Extensions.Logging;
@@ -16,29 +17,31 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
     private readonly DrainSignal _announced;
     private readonly DrainSignal _started;
     private readonly CancellationTokenSource _hurry = new();
-    private readonly TaskCompletionSource _delay = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _delayEnded = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private TimeSpan? _announcedAt;
-    private ITimer? _delayTimer;
-    private long _stopBeganTicks = -1;
+    private Task? _delay;
+    private Task? _live;
     private StopThread? _thread;
-    private Task<DrainReport>? _live;
+    private long _stopBeganTicks = -1;
     private bool _isPreparing;
 
     public DrainCoordinator(
         IOptions<ServerDrainOptions> options,
         ILoggerFactory? loggers = null,
         TimeProvider? time = null,
-        DrainSteps? steps = null)
+        DrainSteps? steps = null,
+        IMeterFactory? meters = null)
     {
         var logger = loggers?.CreateLogger(Log.Category) ?? NullLogger.Instance;
         var notifier = new SystemdNotifier(Environment.GetEnvironmentVariable(SystemdNotifier.PathVariable), logger);
-        Context = new DrainContext(options.Value, time ?? TimeProvider.System, logger, notifier);
+        Context = new DrainContext(
+            options.Value, time ?? TimeProvider.System, logger, notifier, new DrainTelemetry(meters, logger));
         Registry = new Registry(Context);
         _steps = steps;
         _announced = new DrainSignal(nameof(DrainAnnounced), Context);
         _started = new DrainSignal(nameof(DrainStarted), Context);
         (DrainAnnounced, DrainStarted) = (_announced.Token, _started.Token);
+        Context.Telemetry.Observe(() => Phase, () => Registry.LeftCount);
     }
 
     public DrainContext Context { get; }
@@ -49,22 +52,12 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
 
     public CancellationToken DrainStarted { get; }
 
+    public DrainPhase Phase => Context.Phase;
+
     public int ConnectionCount => Registry.Count;
 
     /// <summary>Gets or sets whether an endpoint has connections that can be drained.</summary>
     public bool HasEndpoint { get; set; }
-
-    public DrainPhase Phase
-    {
-        get
-        {
-            lock (Context.Lock)
-            {
-                return Registry.Phase_NeedsLock
-                    ?? (_announcedAt is null ? DrainPhase.Serving : DrainPhase.Announced);
-            }
-        }
-    }
 
     /// <summary>Gets when the stop of the host began; <see langword="null"/> while it has not.</summary>
     public TimeSpan? StopBegan => Volatile.Read(ref _stopBeganTicks) is >= 0 and var ticks ? new TimeSpan(ticks) : null;
@@ -85,24 +78,22 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
         return true;
     }
 
-    public Task<DrainReport> DrainAsync(CancellationToken cancellationToken = default)
+    public async Task<DrainReport> DrainAsync(CancellationToken cancellationToken = default)
     {
-        if (TrackedConnection.Caller.Value is { } caller && Registry.SetApart(caller))
-        {
-            Log.DrainAwaitedInside(Context.Logger, caller.Id);
-        }
-
-        Task<DrainReport> live;
+        var caller = FindCaller(Registry.GetAll());
+        Task live;
+        Interleaving.Point();
         lock (Context.Lock)
         {
             // A caller's context is none of the callbacks' and steps' business.
             using (ExecutionContext.SuppressFlow())
             {
-                live = _live ??= Task.Run(DrainWholeAsync, CancellationToken.None);
+                live = _live ??= Task.Run(BeginLiveAsync, CancellationToken.None);
             }
         }
 
-        return live.WaitAsync(cancellationToken);
+        await live.WaitAsync(cancellationToken).ConfigureAwait(false);
+        return await Registry.Whole!.WaitAsync(caller).WaitAsync(cancellationToken).ConfigureAwait(false);
     }
 
     public async Task<DrainReport> DrainAsync(
@@ -112,14 +103,9 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
     {
         ArgumentNullException.ThrowIfNull(filter);
         var chosen = Array.FindAll(Registry.GetAll(), connection => filter(connection.GetInfo()));
-        var caller = Array.Find(chosen, static connection => connection == TrackedConnection.Caller.Value);
-        if (caller is not null)
-        {
-            Log.DrainAwaitedInside(Context.Logger, caller.Id);
-        }
-
-        var part = Registry.DrainPart(chosen, options, caller);
-        return await part.Ended.WaitAsync(cancellationToken).ConfigureAwait(false);
+        var caller = FindCaller(chosen);
+        var part = Registry.DrainPart(chosen, options);
+        return await part.WaitAsync(caller).WaitAsync(cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>The host stops: from now on a handler that ignores its abort may be left behind.</summary>
@@ -132,7 +118,7 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
             if (StopBegan is null)
             {
                 Volatile.Write(ref _stopBeganTicks, Context.Now.Ticks);
-                _thread = Context.Time == TimeProvider.System ? new StopThread(Context, Drive) : null;
+                _thread = Context.Time == TimeProvider.System ? new StopThread(Drive, Context.Logger) : null;
             }
         }
 
@@ -140,59 +126,33 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
     }
 
     /// <summary>The host has stopped.</summary>
-    public void EndStop() => _thread?.EndSoon();
+    public void EndStop() => _thread?.End();
 
     /// <summary>Announces the drain of the whole server, once, without waiting for anything.</summary>
     /// <returns>A task that completes when the announcement's delay is over.</returns>
     public Task AnnounceAsync()
     {
+        var delay = Context.Options.AnnounceDelay;
         Interleaving.Point();
         lock (Context.Lock)
         {
-            if (_announcedAt is not null)
+            if (_delay is not null)
             {
-                return _delay.Task;
+                return _delay;
             }
 
-            _announcedAt = Context.Now;
+            _delay = WaitForDelayAsync(delay);
+            Context.Enter_NeedsLock(DrainPhase.Announced);
         }
 
-        var (count, delay) = (ConnectionCount, Context.Options.AnnounceDelay);
-        Log.DrainAnnounced(Context.Logger, count, BatchReport.Noun(count), delay.TotalSeconds);
-        if (Context.IsHostStopping)
-        {
-            var status = $"STATUS=Announced that the server stops, {BatchReport.Connections(count)}.";
-            var extension = SystemdNotifier.ExtendTimeout(new DrainBudget(Context.Options).Total);
-            Context.Notifier.Notify($"{status}\n{extension}");
-        }
-
+        Context.Reports.Run();
+        Context.Teller.Announced(ConnectionCount, delay, Context.GetExitTime(delay + Context.Options.DrainTimeout));
         _announced.Fire();
-        if (delay == TimeSpan.Zero)
-        {
-            EndDelay();
-            return _delay.Task;
-        }
-
-        using (ExecutionContext.SuppressFlow())
-        {
-            _delayTimer = Context.Time.CreateTimer(
-                static state => ((DrainCoordinator)state!).EndDelay(), this, delay, Timeout.InfiniteTimeSpan);
-        }
-
-        if (_delay.Task.IsCompleted)
-        {
-            EndDelay(); // It was over before it began.
-        }
-
-        return _delay.Task;
+        return _delay;
     }
 
     /// <summary>Nobody waits for the announcement's delay any longer.</summary>
-    public void EndDelay()
-    {
-        _delayTimer?.Dispose();
-        _delay.TrySetResult();
-    }
+    public void EndDelay() => _delayEnded.TrySetResult();
 
     /// <summary>
     /// The announcement is over: the drain's time begins, and the application's steps run. Nobody is asked to close
@@ -210,10 +170,9 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
 
         try
         {
-            await _announced.CallbacksAsync(_hurry.Token).ConfigureAwait(false);
+            await _announced.FireAsync(_hurry.Token).ConfigureAwait(false);
             Registry.BeginWhole(reason);
-            _started.Fire();
-            await _started.CallbacksAsync(_hurry.Token).ConfigureAwait(false);
+            await _started.FireAsync(_hurry.Token).ConfigureAwait(false);
             var steps = _steps?.RunAsync(Context, Context.Options.DrainTimeout / 2, _hurry.Token) ?? Task.CompletedTask;
             await steps.ConfigureAwait(false);
         }
@@ -258,35 +217,39 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
 
     public void Dispose()
     {
-        StartedHosts.Remove(Context);
+        StartedHosts.Remove(Context.Logger);
         _thread?.Dispose();
-        _delayTimer?.Dispose();
         _announced.Dispose();
         _started.Dispose();
         _hurry.Dispose();
     }
 
-    private async Task<DrainReport> DrainWholeAsync()
+    private async Task WaitForDelayAsync(TimeSpan delay) => await _delayEnded.Task
+        .WaitAsync(delay, Context.Time)
+        .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+
+    private async Task BeginLiveAsync()
     {
         await AnnounceAsync().ConfigureAwait(false);
         await PrepareAsync(CloseReason.Drain).ConfigureAwait(false);
         BeginDraining(CloseReason.Drain);
-        return await Registry.WholeEnded.ConfigureAwait(false);
+    }
+
+    // A handler that waits for the drain of its own connection would wait for itself.
+    private TrackedConnection? FindCaller(TrackedConnection[] drained)
+    {
+        var caller = TrackedConnection.Caller.Value;
+        if (caller is null || !drained.Contains(caller))
+        {
+            return null;
+        }
+
+        Log.DrainAwaitedInside(Context.Logger, caller.Id);
+        return caller;
     }
 
     private void Drive()
     {
-        bool isDelayOver;
-        lock (Context.Lock)
-        {
-            isDelayOver = Context.Now - _announcedAt >= Context.Options.AnnounceDelay;
-        }
-
-        if (isDelayOver)
-        {
-            EndDelay();
-        }
-
         var wheel = TimerWheel.For(Context.Time); // The timers of the connections.
         wheel.Advance(wheel.Now);
         Registry.Drive();

@@ -15,6 +15,7 @@ internal sealed class DrainHostedService(DrainCoordinator coordinator, IServiceP
 {
     private readonly StopSignals _signals = new(coordinator, coordinator.Context);
     private CancellationTokenRegistration _timeout;
+    private ReloadNotice? _reload;
 
     private ILogger Logger => coordinator.Context.Logger;
 
@@ -28,7 +29,7 @@ internal sealed class DrainHostedService(DrainCoordinator coordinator, IServiceP
             host.ShutdownTimeout = budget.Total;
         }
 
-        CheckGracePeriod(budget);
+        budget.CheckGracePeriod(Logger);
         _signals.Listen();
         return Task.CompletedTask;
     }
@@ -50,7 +51,8 @@ internal sealed class DrainHostedService(DrainCoordinator coordinator, IServiceP
 
     public Task StartedAsync(CancellationToken cancellationToken)
     {
-        StartedHosts.Add(coordinator.Context);
+        StartedHosts.Add(Logger);
+        _reload = new ReloadNotice(services, Logger);
         if (!coordinator.HasEndpoint)
         {
             Log.NothingToDrain(Logger);
@@ -85,27 +87,9 @@ internal sealed class DrainHostedService(DrainCoordinator coordinator, IServiceP
 
     public void Dispose()
     {
-        StartedHosts.Remove(coordinator.Context);
+        StartedHosts.Remove(Logger);
         _timeout.Dispose();
+        _reload?.Dispose();
         _signals.Dispose();
-    }
-
-    private void CheckGracePeriod(DrainBudget budget)
-    {
-        var text = Environment.GetEnvironmentVariable(DrainBudget.GracePeriodVariable);
-        if (string.IsNullOrEmpty(text))
-        {
-            return;
-        }
-
-        if (DrainBudget.ParseGracePeriod(text) is not { } gracePeriod)
-        {
-            Log.GracePeriodUnreadable(Logger, DrainBudget.GracePeriodVariable, text);
-        }
-        else if (!budget.FitsInto(gracePeriod))
-        {
-            Log.GracePeriodTooShort(
-                Logger, DrainBudget.GracePeriodVariable, gracePeriod.TotalSeconds, budget.ToString());
-        }
     }
 }

@@ -10,7 +10,6 @@ internal sealed class DrainSignal(string name, DrainContext context) : IDisposab
     private static readonly TimeSpan CallbackTimeout = TimeSpan.FromSeconds(1);
 
     private readonly CancellationTokenSource _source = new();
-    private readonly Lock _lock = new();
     private Task? _callbacks;
 
     public CancellationToken Token => _source.Token;
@@ -18,7 +17,7 @@ internal sealed class DrainSignal(string name, DrainContext context) : IDisposab
     /// <summary>Cancels the token, once. The callbacks run on the thread pool, because they may block.</summary>
     public void Fire()
     {
-        lock (_lock)
+        lock (_source)
         {
             if (_callbacks is not null)
             {
@@ -28,18 +27,20 @@ internal sealed class DrainSignal(string name, DrainContext context) : IDisposab
             using (ExecutionContext.SuppressFlow())
             {
                 _callbacks = _source.CancelAsync();
-                _callbacks.ContinueWith(
-                    task => Log.DrainCallbackFaulted(context.Logger, name, task.Exception!),
-                    CancellationToken.None,
-                    TaskContinuationOptions.OnlyOnFaulted | TaskContinuationOptions.ExecuteSynchronously,
-                    TaskScheduler.Default);
             }
         }
+
+        _callbacks.ContinueWith(
+            task => Log.DrainCallbackFaulted(context.Logger, name, task.Exception!),
+            CancellationToken.None,
+            TaskContinuationOptions.OnlyOnFaulted | TaskContinuationOptions.ExecuteSynchronously,
+            TaskScheduler.Default);
     }
 
-    /// <summary>Waits until the callbacks have run, for a second at most.</summary>
-    public async Task CallbacksAsync(CancellationToken hurry)
+    /// <summary>Cancels the token, and waits until its callbacks have run, for a second at most.</summary>
+    public async Task FireAsync(CancellationToken hurry)
     {
+        Fire();
         await _callbacks!.WaitAsync(CallbackTimeout, context.Time, hurry)
             .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (!_callbacks.IsCompleted && !hurry.IsCancellationRequested)

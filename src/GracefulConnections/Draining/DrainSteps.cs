@@ -17,7 +17,10 @@ internal sealed class DrainSteps(IEnumerable<DrainStep> steps, IServiceProvider 
             var rest = deadline - context.Now;
             if (rest <= TimeSpan.Zero || hurry.IsCancellationRequested)
             {
-                Log.DrainStepSkipped(context.Logger, step.Name, budget.TotalSeconds);
+                var cause = hurry.IsCancellationRequested
+                    ? "the host was told to end at once"
+                    : $"the steps before it took the {budget.TotalSeconds} s for all of them, half of DrainTimeout";
+                Log.DrainStepSkipped(context.Logger, step.Name, cause);
                 continue;
             }
 

@@ -19,23 +19,11 @@ internal sealed class Registry(DrainContext context)
     private static readonly TimeSpan GatherDelay = TimeSpan.FromMilliseconds(20);
 
     private readonly HashSet<TrackedConnection> _connections = [];
-    private readonly HashSet<TrackedConnection> _callers = []; // Their handlers wait for the whole batch.
     private readonly List<Batch> _batches = [];
     private Batch? _whole;
-    private Batch? _apart; // The callers that the whole batch would wait for.
     private Batch? _late; // Those that came when the whole batch had ended.
     private Batch? _reload;
     private TimeSpan? _serverStopsAt;
-    private bool _abortNow;
-
-    /// <summary>Gets how far the batch of the whole server is; <see langword="null"/> while there is none.</summary>
-    public DrainPhase? Phase_NeedsLock => _whole switch
-    {
-        null => null,
-        { IsOver_NeedsLock: true } => DrainPhase.Drained,
-        { IsAborting_NeedsLock: true } => DrainPhase.Aborting,
-        _ => DrainPhase.Draining,
-    };
 
     public int Count
     {
@@ -48,8 +36,21 @@ internal sealed class Registry(DrainContext context)
         }
     }
 
-    /// <summary>Gets the report of the whole batch, which has begun.</summary>
-    public Task<DrainReport> WholeEnded => _whole!.Ended;
+    /// <summary>Gets how many connections the batches that have not ended wait for.</summary>
+    public int LeftCount
+    {
+        get
+        {
+            Interleaving.Point();
+            lock (context.Lock)
+            {
+                return _batches.Sum(static batch => batch.LeftCount_NeedsLock);
+            }
+        }
+    }
+
+    /// <summary>Gets the batch of the whole server; <see langword="null"/> until its time begins.</summary>
+    public Batch? Whole => Volatile.Read(ref _whole);
 
     public TrackedConnection[] GetAll()
     {
@@ -62,23 +63,16 @@ internal sealed class Registry(DrainContext context)
     /// <summary>A connection came. Call it before its first await, and once it can be asked to close.</summary>
     public void Add(TrackedConnection connection)
     {
-        Batch? late;
-        bool isNew;
+        Batch? batch;
         Interleaving.Point();
         lock (context.Lock)
         {
             _connections.Add(connection);
-            (late, isNew) = _whole is null ? (null, false) : JoinLate_NeedsLock(connection);
+            batch = _whole is { IsOver_NeedsLock: true } ? GetLate_NeedsLock() : _whole;
+            batch?.Join_NeedsLock(connection);
         }
 
-        if (isNew)
-        {
-            late!.Start();
-        }
-        else
-        {
-            late?.AskLate(connection);
-        }
+        batch?.Drive();
     }
 
     /// <summary>A connection has ended, and its handler with it.</summary>
@@ -88,7 +82,6 @@ internal sealed class Registry(DrainContext context)
         lock (context.Lock)
         {
             _connections.Remove(connection);
-            _callers.Remove(connection);
             foreach (var batch in _batches)
             {
                 batch.Remove_NeedsLock(connection, result);
@@ -105,78 +98,50 @@ internal sealed class Registry(DrainContext context)
     /// <returns>Whether it is the server's stop, and the batch of the whole server is to start.</returns>
     public bool OnServerRequest(TrackedConnection connection)
     {
+        Batch reload;
         Interleaving.Point();
         lock (context.Lock)
         {
-            if (_serverStopsAt is not null)
+            if (_serverStopsAt is not null || _whole is not null || !_connections.Contains(connection))
             {
-                return _whole is not { IsStarted_NeedsLock: true } && _connections.Contains(connection);
+                return _serverStopsAt is not null && _whole is not { IsStarted_NeedsLock: true };
             }
 
-            if (_whole is null && _connections.Contains(connection))
+            if (_reload is null or { IsStarted_NeedsLock: true })
             {
-                if (_reload is null or { IsStarted_NeedsLock: true })
-                {
-                    var timeout = Min(context.Options.DrainTimeout, ReloadTimeout);
-                    var window = Min(context.Options.SpreadWindow, timeout / 2);
-                    _reload = Create_NeedsLock(CloseReason.Drain, window, timeout);
-                    _reload.Wake_NeedsLock(GatherDelay);
-                }
-
-                _reload.Join_NeedsLock(connection);
+                var timeout = Min(context.Options.DrainTimeout, ReloadTimeout);
+                var window = Min(context.Options.SpreadWindow, timeout / 2);
+                _reload = Add_NeedsLock(
+                    new Batch(context, CloseReason.Drain, timeout + GatherDelay, GatherDelay) { Window = window });
             }
 
-            return false;
+            reload = _reload;
+            reload.Join_NeedsLock(connection);
         }
+
+        reload.Drive();
+        return false;
     }
 
-    /// <summary>
-    /// Asks a part to close. A caller in it, whose handler will wait for the report, is asked in a batch of its own.
-    /// </summary>
-    public Batch DrainPart(TrackedConnection[] chosen, DrainOptions? options, TrackedConnection? caller)
+    /// <summary>Asks a part to close, as far as it has not ended meanwhile.</summary>
+    public Batch DrainPart(TrackedConnection[] chosen, DrainOptions? options)
     {
         var timeout = options?.Timeout ?? context.Options.DrainTimeout;
         var window = options?.SpreadWindow ?? context.Options.SpreadWindow;
-        window = options is null ? window : Min(window, timeout / 2);
         Batch part;
-        Batch apart;
+        Interleaving.Point();
         lock (context.Lock)
         {
-            var present = chosen.Where(_connections.Contains).ToLookup(connection => connection == caller);
-            part = Create_NeedsLock(CloseReason.Drain, window, timeout, LogLevel.Information, options?.Description);
-            part.Join_NeedsLock(present[false]); // The others have ended meanwhile.
-            apart = present[true].Any() ? Create_NeedsLock(CloseReason.Drain, window, timeout, LogLevel.Debug) : part;
-            apart.Join_NeedsLock(present[true]);
+            part = Add_NeedsLock(new Batch(context, CloseReason.Drain, timeout)
+            {
+                Window = options is null ? window : Min(window, timeout / 2),
+                Description = options?.Description,
+            });
+            part.Join_NeedsLock(chosen.Where(_connections.Contains));
         }
 
-        part.Start();
-        apart.Start();
+        part.Drive();
         return part;
-    }
-
-    /// <summary>The handler of a connection is going to wait for the batch of the whole server.</summary>
-    /// <returns>Whether the connection is there. The batch does not wait for it.</returns>
-    public bool SetApart(TrackedConnection caller)
-    {
-        Batch? own = null;
-        lock (context.Lock)
-        {
-            if (!_connections.Contains(caller))
-            {
-                return false;
-            }
-
-            _callers.Add(caller);
-            if (_whole?.Release_NeedsLock(caller) == true)
-            {
-                own = CreateLate_NeedsLock();
-                own.Join_NeedsLock(caller);
-            }
-        }
-
-        own?.Start();
-        context.Reports.Run();
-        return true;
     }
 
     /// <summary>The time of the whole server's drain begins, with all connections. None is asked yet.</summary>
@@ -191,19 +156,28 @@ internal sealed class Registry(DrainContext context)
             }
 
             var timeout = context.Options.DrainTimeout;
-            _whole = Create_NeedsLock(reason, context.Options.SpreadWindow, timeout);
-            _whole.Join_NeedsLock(_connections.Except(_callers));
-            _whole.Begin_NeedsLock(startBy: timeout / 2);
-            _apart = _callers.Count > 0 ? Create_NeedsLock(reason, TimeSpan.Zero, timeout, LogLevel.Debug) : null;
-            _apart?.Join_NeedsLock(_callers);
+            _whole = Add_NeedsLock(new Batch(context, reason, timeout, timeout / 2)
+            {
+                Window = context.Options.SpreadWindow,
+                IsWhole = true,
+            });
+            _whole.Join_NeedsLock(_connections);
+            context.Enter_NeedsLock(DrainPhase.Draining);
         }
+
+        _whole.Drive();
     }
 
     /// <summary>Asks all connections, if none was asked before.</summary>
     public void StartWhole()
     {
-        _whole!.Start();
-        _apart?.Start();
+        Interleaving.Point();
+        lock (context.Lock)
+        {
+            _whole!.StartNow_NeedsLock();
+        }
+
+        _whole.Drive();
     }
 
     /// <summary>From now on, what the server asks is its stop.</summary>
@@ -211,36 +185,35 @@ internal sealed class Registry(DrainContext context)
     {
         // Outside the lock, because it takes each connection's own.
         var isOver = GetAll().ToLookup(static connection => connection.Result is not null);
-        Batch ignored;
-        Batch rest;
+        List<Batch> rest = [];
+        Interleaving.Point();
         lock (context.Lock)
         {
             _serverStopsAt ??= context.Now;
-            if (_whole is not { IsOver_NeedsLock: true } || _connections.Count == 0)
+            if (_whole is { IsOver_NeedsLock: true } && _connections.Count > 0)
             {
-                return;
+                // A drain while the server went on serving has ended before. What is left are handlers that ignored
+                // its abort, and need not be waited for again, and connections that came later.
+                rest.Add(AddQuiet_NeedsLock(TimeSpan.Zero, isOver[true].Where(_connections.Contains)));
+                rest.Add(AddQuiet_NeedsLock(GetRest_NeedsLock(), isOver[false].Where(_connections.Contains)));
             }
-
-            // A drain while the server went on serving has ended before. What is left are handlers that ignored its
-            // abort, and need not be waited for again, and connections that came later.
-            ignored = Create_NeedsLock(CloseReason.HostStopping, TimeSpan.Zero, TimeSpan.Zero, LogLevel.Debug);
-            ignored.Join_NeedsLock(isOver[true].Where(_connections.Contains));
-            rest = CreateLate_NeedsLock();
-            rest.Join_NeedsLock(isOver[false].Where(_connections.Contains));
         }
 
-        ignored.Start();
-        rest.Start();
+        rest.ForEach(static batch => batch.Drive());
     }
 
-    /// <summary>Aborts all batches now, and those that still come.</summary>
+    /// <summary>Aborts all connections now, and those that still come.</summary>
     public void AbortNow()
     {
+        Interleaving.Point();
         lock (context.Lock)
         {
-            _abortNow = true;
+            context.IsAbortingAll_NeedsLock = true;
             _batches.ForEach(static batch => batch.AbortNow_NeedsLock());
         }
+
+        BeginWhole(CloseReason.HostStopping); // First, because the report of the whole server counts them all.
+        Drive();
     }
 
     /// <summary>Does what is due without a timer.</summary>
@@ -257,40 +230,29 @@ internal sealed class Registry(DrainContext context)
         }
     }
 
-    // The whole server drains: into its batch, or, once that has ended, into one for those that come later.
-    private (Batch? Batch, bool IsNew) JoinLate_NeedsLock(TrackedConnection connection)
-    {
-        var batch = _whole!.IsOver_NeedsLock ? _late : _whole;
-        var isNew = batch is null or { IsOver_NeedsLock: true }
-            || (batch == _late && batch.Elapsed_NeedsLock > LateGatherTime);
-        if (isNew)
-        {
-            batch = _late = CreateLate_NeedsLock();
-        }
-
-        batch!.Join_NeedsLock(connection);
-        return batch.IsStarted_NeedsLock || isNew ? (batch, isNew) : (null, false);
-    }
+    private Batch GetLate_NeedsLock() =>
+        _late is { IsOver_NeedsLock: false } late && late.Elapsed_NeedsLock <= LateGatherTime
+            ? late
+            : _late = AddQuiet_NeedsLock(GetRest_NeedsLock());
 
     // As much time as the others had; at a host's stop, the rest of its time.
-    private Batch CreateLate_NeedsLock()
+    private TimeSpan GetRest_NeedsLock()
     {
-        var timeout = context.Options.DrainTimeout;
-        if (_serverStopsAt is { } stopsAt)
-        {
-            var rest = timeout - (context.Now - stopsAt);
-            timeout = rest > TimeSpan.Zero ? rest : TimeSpan.Zero;
-        }
-
-        var reason = _serverStopsAt is null ? CloseReason.Drain : CloseReason.HostStopping;
-        return Create_NeedsLock(reason, TimeSpan.Zero, timeout, LogLevel.Debug);
+        var gone = _serverStopsAt is { } stopsAt ? context.Now - stopsAt : TimeSpan.Zero;
+        return context.Options.DrainTimeout - Min(gone, context.Options.DrainTimeout);
     }
 
-    private Batch Create_NeedsLock(
-        CloseReason reason, TimeSpan window, TimeSpan timeout,
-        LogLevel level = LogLevel.Information, string? description = null)
+    // Asked at once, and told to nobody but a debugger.
+    private Batch AddQuiet_NeedsLock(TimeSpan timeout, params IEnumerable<TrackedConnection> connections)
     {
-        var batch = new Batch(context, reason, window, _abortNow ? TimeSpan.Zero : timeout, level, description);
+        var reason = _serverStopsAt is null ? CloseReason.Drain : CloseReason.HostStopping;
+        var batch = Add_NeedsLock(new Batch(context, reason, timeout) { Level = LogLevel.Debug });
+        batch.Join_NeedsLock(connections);
+        return batch;
+    }
+
+    private Batch Add_NeedsLock(Batch batch)
+    {
         _batches.RemoveAll(static batch => batch.Ended.IsCompleted);
         _batches.Add(batch);
         return batch;

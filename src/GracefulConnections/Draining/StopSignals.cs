@@ -27,11 +27,7 @@ internal sealed class StopSignals(DrainCoordinator coordinator, DrainContext con
         Abort,
     }
 
-    /// <summary>Decides what a signal means.</summary>
-    /// <param name="first">When the first signal came, if one did.</param>
-    /// <param name="stopBegan">When the stop began, if it did.</param>
-    /// <param name="signal">The signal.</param>
-    /// <param name="now">When it came.</param>
+    /// <summary>Decides what a signal means that comes now.</summary>
     /// <returns>The effect, and when the first signal came as far as is known after this one.</returns>
     public static (Effect Effect, TimeSpan First) On(
         TimeSpan? first, TimeSpan? stopBegan, PosixSignal signal, TimeSpan now)
@@ -82,7 +78,7 @@ internal sealed class StopSignals(DrainCoordinator coordinator, DrainContext con
         if (effect == Effect.Abort)
         {
             var count = coordinator.ConnectionCount;
-            Log.AbortRequested(context.Logger, $"{signal.Signal}", count, BatchReport.Noun(count));
+            Log.AbortRequested(context.Logger, $"{signal.Signal}", count, Noun.Connections.Of(count));
             coordinator.AbortNow();
         }
     }

@@ -9,16 +9,15 @@ internal abstract class TrackedConnection
     /// <summary>The connection whose handler is the caller, on whatever thread it has gone on.</summary>
     public static readonly AsyncLocal<TrackedConnection?> Caller = new();
 
-    /// <summary>Gets the connection's id, as in the server's log.</summary>
+    private Tuple<Batch, TrackedConnectionInfo>? _abort;
+
     public abstract string Id { get; }
 
-    /// <summary>Gets where the connection is on its way to its end.</summary>
     public abstract CloseState State { get; }
 
     /// <summary>Gets how the connection ended; <see langword="null"/> while it has not.</summary>
     public abstract CloseResult? Result { get; }
 
-    /// <summary>Gets what the handler does.</summary>
     public abstract ConnectionActivity Activity { get; }
 
     /// <summary>Gets when the connection came, as a timestamp of the clock.</summary>
@@ -36,6 +35,18 @@ internal abstract class TrackedConnection
     /// that of a connection which was not asked before.
     /// </summary>
     public abstract void Abort(CloseReason reason);
+
+    /// <summary>Ends the connection with RST because the time of a batch is up.</summary>
+    public void Abort(CloseReason reason, Batch batch)
+    {
+        // Before the abort, because an aborted socket tells nothing.
+        Interlocked.CompareExchange(ref _abort, Tuple.Create(batch, GetInfo()), null);
+        Abort(reason);
+    }
+
+    /// <summary>Returns what the connection was like before the batch aborted it, if none had done so before.</summary>
+    public TrackedConnectionInfo? GetInfoBeforeAbort(Batch batch) =>
+        Volatile.Read(ref _abort) is { } abort && abort.Item1 == batch ? abort.Item2 : null;
 
     /// <summary>
     /// Lets the server go on without the handler, which ignores its abort. What it may still write to stays out of the

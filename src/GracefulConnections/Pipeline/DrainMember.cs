@@ -9,6 +9,7 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
 {
     private volatile HandlerRun? _run;
     private volatile bool _isAbandoned;
+    private long _deliveredBytes; // So many bytes of output the peer's kernel is known to have acknowledged.
 
     public override string Id => connection.Context.ConnectionId;
 
@@ -43,9 +44,7 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
         var lastByteAt = bytes.LastByteAt;
         var age = time.GetElapsedTime(StartTimestamp);
         var written = transport.Output.WrittenBytes;
-        var delivery = written > 0
-            ? transport.Output.GetDelivery()
-            : new DeliveryStatus(0, IsDelivered: false, IsReset: false, 0); // There is nothing to ask the kernel for.
+        var delivery = GetDelivery(transport.Output, written);
         return new TrackedConnectionInfo
         {
             ConnectionId = Id,
@@ -96,6 +95,23 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
         }
 
         return run.RunAsync();
+    }
+
+    // A question to the kernel costs more than all the rest, so it is asked only while something may be undelivered.
+    private DeliveryStatus GetDelivery(TransportOutput output, long written)
+    {
+        if (Volatile.Read(ref _deliveredBytes) == written)
+        {
+            return new DeliveryStatus(0, IsDelivered: false, IsReset: false, 0);
+        }
+
+        var delivery = output.GetDelivery();
+        if (delivery.UnacknowledgedBytes == 0)
+        {
+            Volatile.Write(ref _deliveredBytes, written);
+        }
+
+        return delivery;
     }
 
     private static ConnectionActivity GetActivity(GracefulConnection innermost)

@@ -10,6 +10,9 @@ internal sealed partial class GracefulConnection
     private Task? _disposal;
     private Func<ConnectionContext, CloseReason, CancellationToken, ValueTask>? _goodbye;
 
+    /// <summary>Gets whether the library aborted the connection, and not the peer.</summary>
+    public bool IsAbortedHere => State == CloseState.Aborted && !_transport.Input.ResetSeen;
+
     /// <summary>Adds the handler's own goodbye, said before the endpoint's.</summary>
     public void AddGoodbye(Func<ConnectionContext, CloseReason, CancellationToken, ValueTask> goodbye)
     {

@@ -76,7 +76,7 @@ internal sealed partial class GracefulConnection
 
         if (_outer is null)
         {
-            scope.Metrics.Opened();
+            Closer.IsCounted = scope.Metrics.Opened(connection);
             Member = drain is null ? null : new DrainMember(this, drain); // A drain counts the outer connection only.
         }
         else
@@ -234,7 +234,7 @@ internal sealed partial class GracefulConnection
         {
             // The outcome goes with what the server itself reports of the connection.
             _connection.Features.Get<IConnectionMetricsTagsFeature>()?.Tags.Add(
-                new KeyValuePair<string, object?>(GracefulMetrics.OutcomeTag, GracefulMetrics.Tag(result.Outcome)));
+                new KeyValuePair<string, object?>(GracefulTelemetry.OutcomeTag, GracefulMetrics.Tag(result.Outcome)));
         }
         else
         {

@@ -96,7 +96,9 @@ internal sealed class GracefulShutdownMiddleware(
         }
         catch (Exception exception) when (graceful.IsEndOfConnection(exception))
         {
-            Log.HandlerEndedWithConnection(scope.Logger, graceful.Context.ConnectionId, exception); // A normal return.
+            // A normal return. After an abort of our own, the exception only says where the handler was.
+            var level = graceful.IsAbortedHere ? LogLevel.Trace : LogLevel.Debug;
+            Log.HandlerEndedWithConnection(scope.Logger, graceful.Context.ConnectionId, level, exception);
             end = exception;
         }
         catch (Exception exception)

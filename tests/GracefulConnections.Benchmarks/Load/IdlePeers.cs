@@ -4,7 +4,7 @@ using System.Net.Sockets;
 
 namespace GracefulConnections.Benchmarks.Load;
 
-/// <summary>Connections that send nothing, and close when they see the server's FIN.</summary>
+/// <summary>Connections that send nothing, or one byte at first, and close when they see the server's FIN.</summary>
 internal sealed class IdlePeers : IDisposable
 {
     private const int PeersPerAddress = 5_000; // One source address has 28,000 ports, and not all of them are free.
@@ -14,7 +14,10 @@ internal sealed class IdlePeers : IDisposable
     private readonly List<Task<long>> _fins = [];
     private long _startedAt;
 
-    public IdlePeers(IPEndPoint endPoint, int count)
+    /// <param name="endPoint">Where to connect to.</param>
+    /// <param name="count">How many.</param>
+    /// <param name="echoes">Whether each sends a byte, and waits until it has come back.</param>
+    public IdlePeers(IPEndPoint endPoint, int count, bool echoes = false)
     {
         for (var i = 0; i < count; i++)
         {
@@ -22,6 +25,12 @@ internal sealed class IdlePeers : IDisposable
             _sockets.Add(socket);
             socket.Bind(new IPEndPoint(new IPAddress([127, 0, 0, (byte)(2 + (i / PeersPerAddress))]), 0));
             socket.Connect(endPoint);
+            if (echoes)
+            {
+                socket.Send(new byte[1]);
+                socket.Receive(new byte[1]);
+            }
+
             _fins.Add(WaitForFinAsync(socket));
         }
     }

@@ -51,7 +51,7 @@ internal static class Budgets
         new("drain", "ms to the last FIN", Comparison.OursAtMost, Must: 2000),
         new("drain", "ms to the last FIN", Comparison.RatioAtMost, Must: 3, Aim: 2),
         new("drain", "server CPU ms", Comparison.RatioAtMost),
-        new("drain", "GetConnections() ms", Comparison.OursAtMost),
+        new("drain", "GetConnections() ms", Comparison.OursAtMost, Must: 10),
 
         new("proxy", "MB/s to upstream", Comparison.RatioAtLeast),
         new("proxy", "MB/s from upstream", Comparison.RatioAtLeast),

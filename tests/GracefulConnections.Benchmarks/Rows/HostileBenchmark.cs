@@ -13,6 +13,8 @@ internal sealed class HostileBenchmark : IBenchmark
 
     public string Description => "closes by handlers and peers that misbehave, with what each was told against what it got";
 
+    public bool IsSoak => true;
+
     public async Task RunAsync(BenchmarkOptions options, Figures figures)
     {
         var tally = new HostileTally();

@@ -13,6 +13,9 @@ internal interface IBenchmark
     /// <summary>Gets what is measured, for the heading.</summary>
     string Description { get; }
 
+    /// <summary>Gets whether the row counts what must never happen, so that more is better: <c>--soak</c> runs it for long.</summary>
+    bool IsSoak => false;
+
     /// <summary>Gets what ours is compared with, each in a table of its own.</summary>
     IReadOnlyList<Variant> Baselines => [Variant.Stock];
 

@@ -78,7 +78,7 @@ public class ConfigurationReloadTests
         Assert.Equal((0, PeerSaw.Reset), await busy.ReadToEndAsync());
         var result = await server.NextResultAsync();
         Assert.Equal((CloseReason.Drain, CloseOutcome.Aborted), (result.Reason, result.Outcome));
-        await Eventually.IsTrueAsync(() => log.Entries.Any(static entry => entry.Message.StartsWith("The drain aborted 1 connection ", StringComparison.Ordinal)));
+        await Eventually.IsTrueAsync(() => log.Entries.Any(static entry => entry.Message.StartsWith("The drain aborted 1 connection, ", StringComparison.Ordinal)));
         Assert.DoesNotContain(log.Entries, static entry => entry.Message.Contains("failed to close gracefully", StringComparison.OrdinalIgnoreCase));
         Assert.Equal(DrainPhase.Serving, server.Drain.Phase);
     }

@@ -88,7 +88,7 @@ public class DrainDeadlineTests
         Assert.InRange(report.UnacknowledgedBytes, missed, missed + TestServer.LargestSend);
         var warnings = log.Entries.Where(static entry => entry.Level >= LogLevel.Warning).ToArray();
         Assert.Equal(2, warnings.Length);
-        Assert.StartsWith("The drain aborted 1 connection ", warnings[0].Message, StringComparison.Ordinal);
+        Assert.StartsWith("The drain aborted 1 connection, ", warnings[0].Message, StringComparison.Ordinal);
         Assert.Contains(aborted.ConnectionId, warnings[0].Message, StringComparison.Ordinal);
         Assert.Contains(
             $"{report.UnacknowledgedBytes} bytes unacknowledged, ", warnings[1].Message, StringComparison.Ordinal);

@@ -140,7 +140,7 @@ public sealed class HostStartTests : IDisposable
 
         Assert.Equal(
             [
-                "ServerDrainOptions: ReportInterval must be positive, or Timeout.InfiniteTimeSpan for no reports, but was 00:00:00.",
+                "ServerDrainOptions: ReportInterval must be at least 100 ms, or Timeout.InfiniteTimeSpan for no reports, but was 00:00:00.",
                 "ServerDrainOptions: SpreadWindow must be less than DrainTimeout (00:00:05), or the last connections are aborted before they are asked to close, but was 00:00:05.",
             ],
             exception.Failures);

@@ -28,7 +28,7 @@ public class ProcessStopTests(ITestOutputHelper output)
         Assert.All(idle, static end => Assert.Equal((StopServer.Goodbye.Length, PeerSaw.Eof), end));
         Assert.All(busy, static end => Assert.Equal((StopServer.ReplyBytes + StopServer.Goodbye.Length, PeerSaw.Eof), end));
         Assert.Equal(0, exitCode);
-        Assert.Contains($"({IdleCount + BusyCount} Graceful): 0 bytes unacknowledged, 0 not answered, 0 bytes discarded", server.Log, StringComparison.Ordinal);
+        Assert.Contains($"({IdleCount + BusyCount} Graceful): 0 bytes unacknowledged, 0 messages unanswered, 0 bytes discarded", server.Log, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -15,6 +15,9 @@ internal static class Signal
     /// <summary>Sends SIGINT, as Ctrl+C does.</summary>
     public static void Interrupt(Process process) => Send(process, InterruptNumber);
 
+    /// <summary>Sends SIGINT to the process group that the process leads, as a terminal does at Ctrl+C.</summary>
+    public static void InterruptGroup(Process leader) => Send(-leader.Id, InterruptNumber);
+
     /// <summary>Sends SIGTERM, as a service manager does.</summary>
     public static void Terminate(Process process) => Send(process, TerminateNumber);
 
@@ -24,9 +27,11 @@ internal static class Signal
     /// <summary>Sends SIGCONT.</summary>
     public static void Continue(Process process) => Send(process, ContinueNumber);
 
-    private static void Send(Process process, int signal)
+    private static void Send(Process process, int signal) => Send(process.Id, signal);
+
+    private static void Send(int target, int signal)
     {
-        if (Kill(process.Id, signal) != 0)
+        if (Kill(target, signal) != 0)
         {
             throw new Win32Exception();
         }

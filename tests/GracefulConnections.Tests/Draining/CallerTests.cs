@@ -28,17 +28,65 @@ public class CallerTests
     }
 
     [Fact]
-    public async Task DrainAsync_InsideAHandlerThatTheDrainWaitsForAlready_LetsItGo()
+    public async Task DrainAsync_InsideAHandlerThatTheDrainWaitsForAlready_WaitsForTheOthersOnly()
     {
         var own = _sut.Accept("own");
+        var other = _sut.Accept("other");
         var draining = _sut.Coordinator.DrainAsync();
-        await own.Asked.WithinLimit();
+        await other.Asked.WithinLimit();
 
         var inside = CallAs(own, () => _sut.Coordinator.DrainAsync());
+        Assert.False(inside.IsCompleted);
+        other.End();
 
-        Assert.Equal(0, (await draining.WithinLimit()).ConnectionCount);
-        Assert.Same(await draining, await inside.WithinLimit());
-        Assert.False(own.HasEnded);
+        Assert.Equal(1, (await inside.WithinLimit()).ConnectionCount);
+        Assert.False(own.HasEnded || draining.IsCompleted); // Everybody else waits for it too.
+        own.End();
+        Assert.Equal(2, (await draining.WithinLimit()).ConnectionCount);
+    }
+
+    [Fact]
+    public async Task DrainAsync_InsideTwoHandlersOfTwoDrains_EachWaitsForTheOther()
+    {
+        FakeTrackedConnection[] callers = [_sut.Accept("a"), _sut.Accept("b")];
+
+        var draining = callers.Select(caller => CallAs(caller, () => _sut.Coordinator.DrainAsync(_ => true))).ToArray();
+
+        Assert.All(draining, inside => Assert.False(inside.IsCompleted)); // Two drains, and each has the other's caller.
+        callers[0].End();
+        Assert.Equal(1, (await draining[1].WithinLimit()).ConnectionCount);
+        callers[1].End();
+        Assert.Equal(2, (await draining[0].WithinLimit()).ConnectionCount);
+    }
+
+    [Fact]
+    public async Task DrainAsync_InsideTwoHandlersOfOneDrain_NoneWaitsForTheOther()
+    {
+        FakeTrackedConnection[] callers = [_sut.Accept("a"), _sut.Accept("b")];
+
+        foreach (var caller in callers)
+        {
+            _ = CallAs(caller, () => _sut.Coordinator.DrainAsync());
+        }
+
+        var inside = CallAs(callers[0], () => _sut.Coordinator.DrainAsync());
+
+        Assert.Equal(0, (await inside.WithinLimit()).ConnectionCount);
+        Assert.False(callers[0].HasEnded || callers[1].HasEnded);
+    }
+
+    [Fact]
+    public async Task DrainAsync_InsideAHandlerThatIsAbortedMeanwhile_GetsTheReportOfAll()
+    {
+        var own = _sut.Accept("own");
+        _sut.AcceptIgnorant("other");
+
+        var inside = CallAs(own, () => _sut.Coordinator.DrainAsync(_ => true));
+        _sut.AdvanceSeconds(20);
+        Assert.True(own.IsAborted);
+        _sut.AdvanceSeconds(0.5);
+
+        Assert.Equal(2, (await inside.WithinLimit()).ConnectionCount);
     }
 
     [Fact]

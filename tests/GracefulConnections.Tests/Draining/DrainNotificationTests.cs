@@ -22,7 +22,12 @@ public sealed class DrainNotificationTests : IDisposable
         var path = Path.Combine(_directory.FullName, "notify");
         _manager = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
         _manager.Bind(new UnixDomainSocketEndPoint(path));
-        _context = new DrainContext(new ServerDrainOptions(), _time, NullLogger.Instance, new SystemdNotifier(path, NullLogger.Instance));
+        _context = new DrainContext(
+            new ServerDrainOptions(),
+            _time,
+            NullLogger.Instance,
+            new SystemdNotifier(path, NullLogger.Instance),
+            new DrainTelemetry(null, NullLogger.Instance));
     }
 
     public void Dispose()
@@ -72,9 +77,9 @@ public sealed class DrainNotificationTests : IDisposable
     {
         var others = new TestDrain();
         FakeTrackedConnection[] connections = [.. Enumerable.Range(0, count).Select(i => others.Create($"{i}"))];
-        var batch = new Batch(_context, CloseReason.HostStopping, TimeSpan.Zero, _context.Options.DrainTimeout);
+        var batch = new Batch(_context, CloseReason.HostStopping, _context.Options.DrainTimeout);
         batch.Join_NeedsLock(connections);
-        batch.Start();
+        batch.Drive();
         return (batch, connections);
     }
 

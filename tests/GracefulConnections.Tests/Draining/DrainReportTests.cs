@@ -73,8 +73,8 @@ public class DrainReportTests
     public async Task Report_EndedBetweenTheDeadlineAndTheAbort_IsNotAborted()
     {
         var sut = new TestDrain();
+        var slow = sut.Accept("slow"); // Its turn comes first.
         var quick = sut.Accept("quick");
-        var slow = sut.Accept("slow");
         var draining = sut.Coordinator.DrainAsync(_ => true);
         slow.Snapped = () => quick.End();
 

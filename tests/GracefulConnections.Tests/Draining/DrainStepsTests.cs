@@ -136,7 +136,7 @@ public class DrainStepsTests
         await stopping.WithinLimit();
         Assert.True(connection.IsAsked);
         Assert.Equal(
-            "The callbacks of DrainAnnounced have not returned within 1 s. The drain goes on without them.",
+            "The callbacks of DrainAnnounced have not returned within 1 s. The drain goes on without them. AddDrainStep() gives work more time.",
             Assert.Single(_sut.Logger.Entries, entry => entry.Id.Name == "DrainCallbackLate").Message);
         never.Set();
     }

@@ -63,7 +63,11 @@ public class LateArrivalTests
         var sut = new TestDrain();
         var old = sut.Accept("old");
         FakeTrackedConnection? late = null;
-        old.Snapped = () => late ??= sut.Accept("late"); // Between the decision to abort and the abort.
+        old.Snapped = () => // Between the decision to abort and the abort.
+        {
+            old.Snapped = null;
+            late = sut.Accept("late");
+        };
         var ended = sut.StopHost();
 
         sut.AdvanceSeconds(20);

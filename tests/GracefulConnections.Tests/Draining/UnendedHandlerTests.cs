@@ -21,7 +21,7 @@ public class UnendedHandlerTests
         var entry = Assert.Single(sut.Logger.Entries, entry => entry.Id.Name == "HandlerIgnoresAbort");
         Assert.Equal(LogLevel.Warning, entry.Level);
         Assert.Equal(
-            """Connection id "stuck": the handler had not returned 0.5 s after its connection was aborted. It is left running, and its connection goes on being counted.""", entry.Message);
+            """Connection id "stuck": the handler had not returned 0.5 s after its connection was aborted. It is left running, and its connection goes on being counted. Look for a call in it that blocks or ignores CloseRequested.""", entry.Message);
         connection.End();
         Assert.Equal(0, sut.Coordinator.ConnectionCount);
     }
@@ -42,7 +42,7 @@ public class UnendedHandlerTests
         Assert.Equal((1, 0), (stuck.AbandonCount, obedient.AbandonCount));
         var entry = Assert.Single(sut.Logger.Entries, entry => entry.Id.Name == "HandlerAbandoned");
         Assert.Equal(LogLevel.Warning, entry.Level);
-        Assert.Equal("""Connection id "stuck": the handler had not returned 0.5 s after its connection was aborted. The host stops without it.""", entry.Message);
+        Assert.Equal("""Connection id "stuck": the handler had not returned 0.5 s after its connection was aborted. The host stops without it. Look for a call in it that blocks or ignores CloseRequested.""", entry.Message);
     }
 
     [Fact]

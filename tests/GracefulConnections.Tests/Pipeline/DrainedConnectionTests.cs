@@ -2,6 +2,7 @@ using System.IO.Pipelines;
 using GracefulConnections.Tests.Support;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
+using Microsoft.Extensions.Logging;
 
 namespace GracefulConnections.Tests.Pipeline;
 
@@ -36,6 +37,21 @@ public class DrainedConnectionTests
         Peer.HalfClose();
         gate.SetResult();
         await running.WithinLimit();
+    }
+
+    // Where the handler was is nobody's business but a debugger's, and 20,000 of them would bury the rest.
+    [Fact]
+    public async Task Connection_DrainAborts_ShowsNoStackAndNoBeginningOfACloseThatHasEnded()
+    {
+        var running = _endpoint.RunAsync(Peer, async connection => await connection.Transport.Input.ReadAsync());
+
+        Assert.True(_drain.Coordinator.Abort("in-memory"));
+
+        await running.WithinLimit();
+        var entries = _endpoint.Logger.Entries.ToArray();
+        Assert.DoesNotContain(entries, entry => entry.Level > LogLevel.Trace && entry.Exception is not null);
+        Assert.Single(entries, entry => entry is { Id.Name: "HandlerEndedWithConnection", Level: LogLevel.Trace, Exception: not null });
+        Assert.Equal(["CloseRequested", "Closed"], entries.Where(entry => entry.Level > LogLevel.Trace).Select(entry => entry.Id.Name).Order(StringComparer.Ordinal));
     }
 
     [Fact]

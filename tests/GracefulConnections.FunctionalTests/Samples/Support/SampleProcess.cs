@@ -62,7 +62,8 @@ internal sealed partial class SampleProcess : IAsyncDisposable
         return assembly;
     }
 
-    private static SampleProcess Start(ProcessStartInfo start)
+    /// <summary>Starts what is not a sample but ends like one, and does not wait for anything.</summary>
+    public static SampleProcess Start(ProcessStartInfo start)
     {
         start.RedirectStandardOutput = true;
         start.RedirectStandardError = true;
@@ -111,6 +112,9 @@ internal sealed partial class SampleProcess : IAsyncDisposable
 
     /// <summary>Asks the sample to end, as Ctrl+C does.</summary>
     public void Interrupt() => Signal.Interrupt(_process);
+
+    /// <summary>Asks the sample's process group to end, as Ctrl+C does on a terminal.</summary>
+    public void InterruptGroup() => Signal.InterruptGroup(_process);
 
     /// <summary>Lets the sample stand still, as a paused machine does.</summary>
     public void Freeze() => Signal.Stop(_process);

@@ -1,19 +1,19 @@
 using System.Collections.Concurrent;
-using GracefulConnections.Diagnostics;
+using Microsoft.Extensions.Logging;
 
-namespace GracefulConnections.Draining;
+namespace GracefulConnections.Diagnostics;
 
 /// <summary>
 /// The hosts of this process that drain, for a handler that no endpoint of theirs has registered: nothing leads from
-/// its connection to its host.
+/// its connection to its host. A host is known by its logger.
 /// </summary>
 internal static class StartedHosts
 {
-    private static readonly ConcurrentDictionary<DrainContext, ConcurrentDictionary<Type, bool>> Hosts = [];
+    private static readonly ConcurrentDictionary<ILogger, ConcurrentDictionary<Type, bool>> Hosts = [];
 
-    public static void Add(DrainContext host) => Hosts.TryAdd(host, []);
+    public static void Add(ILogger host) => Hosts.TryAdd(host, []);
 
-    public static void Remove(DrainContext host) => Hosts.TryRemove(host, out _);
+    public static void Remove(ILogger host) => Hosts.TryRemove(host, out _);
 
     /// <summary>A handler closes a connection gracefully that no drain knows of. Says so once.</summary>
     public static void OnUntracked(Type handler)
@@ -21,7 +21,7 @@ internal static class StartedHosts
         // Of several hosts nobody knows whose connection it is.
         if (!Hosts.IsEmpty && Hosts.ToArray() is [var (host, handlers)] && handlers.TryAdd(handler, true))
         {
-            Log.HandlerNotTracked(host.Logger, handler.Name);
+            Log.HandlerNotTracked(host, handler.Name);
         }
     }
 }

@@ -1,8 +1,8 @@
-using GracefulConnections.Draining;
+using GracefulConnections.Diagnostics;
 using GracefulConnections.Tests.Support;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 
-namespace GracefulConnections.Tests.Draining;
+namespace GracefulConnections.Tests.Diagnostics;
 
 public class DrainHealthCheckTests
 {

@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 
-namespace GracefulConnections.Draining;
+namespace GracefulConnections.Diagnostics;
 
 /// <summary>Healthy while the server serves, unhealthy from the announcement on.</summary>
 internal sealed class DrainHealthCheck(IDrainCoordinator coordinator) : IHealthCheck
@@ -10,7 +10,7 @@ internal sealed class DrainHealthCheck(IDrainCoordinator coordinator) : IHealthC
     {
         var phase = coordinator.Phase;
         var status = phase == DrainPhase.Serving ? HealthStatus.Healthy : context.Registration.FailureStatus;
-        var connections = BatchReport.Connections(coordinator.ConnectionCount);
+        var connections = Noun.Connections.Count(coordinator.ConnectionCount);
         return Task.FromResult(new HealthCheckResult(status, $"{phase}, {connections}."));
     }
 }
