@@ -13,7 +13,7 @@ internal sealed partial class Closer
 
     public bool OnOutputFaulted(Exception exception)
     {
-        var isWhole = _input.EndHanded || (_input.IsRefused && !_input.IsCutOff);
+        var isWhole = _input.End.EndHanded || (_input.IsRefused && !_input.IsCutOff);
         var effects = Decide(CloseEvent.OutputFaulted, new CloseObservation { IsWhole = isWhole });
         if (effects.HasFlag(CloseEffects.SendFin))
         {
@@ -122,7 +122,7 @@ internal sealed partial class Closer
         IsWriteBlocked = _output.IsWriteBlocked,
         SentBytes = _output.SentBytes,
         DiscardedBytes = _input.DiscardedBytes,
-        IsInputReset = _input.ResetSeen || _input.EndedByReset,
+        IsInputReset = _input.End.ResetSeen || _input.End.EndedByReset,
     };
 
     // For an event that may end the connection: what is not delivered is asked for, unless it is known.

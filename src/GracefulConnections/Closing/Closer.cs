@@ -208,8 +208,8 @@ internal sealed partial class Closer(
     /// </summary>
     public void OnClosingByServer()
     {
-        var isInputOver = _input.EndHanded || connection.ConnectionClosed.IsCancellationRequested;
-        var isWhole = isInputOver && !_input.ResetSeen && !_input.IsConnectionOver && !_output.HasUnsent;
+        var isInputOver = _input.End.EndHanded || connection.ConnectionClosed.IsCancellationRequested;
+        var isWhole = isInputOver && !_input.End.ResetSeen && !_input.IsConnectionOver && !_output.HasUnsent;
         Raise(CloseEvent.ClosedByServer, SeeEnd() with { IsWhole = isWhole });
     }
 

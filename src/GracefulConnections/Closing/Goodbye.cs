@@ -20,7 +20,6 @@ internal sealed class Goodbye(
     /// <returns>Whether it ended in time.</returns>
     public async Task<bool> RunAsync()
     {
-        output.BeginGoodbye();
         var cancellation = new CancellationTokenSource(); // Has no timer, and the goodbye may outlive this method.
         var saying = SayAsync(cancellation);
         await Task.WhenAny(saying, _expired.Task).ConfigureAwait(false);
@@ -54,6 +53,7 @@ internal sealed class Goodbye(
     {
         try
         {
+            output.BeginGoodbye();
             await say(cancellation.Token).ConfigureAwait(false);
             Interleaving.Point();
             if (Interlocked.Exchange(ref _isDecided, 1) == 0)

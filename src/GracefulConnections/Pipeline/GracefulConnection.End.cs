@@ -32,7 +32,7 @@ internal sealed partial class GracefulConnection
             return new ValueTask(_disposal);
         }
 
-        var reason = _transport.Input.ResetSeen ? CloseReason.PeerReset : CloseReason.HandlerCompleted;
+        var reason = _transport.Input.End.ResetSeen ? CloseReason.PeerReset : CloseReason.HandlerCompleted;
         return CloseAsync(reason, EndKind(isFault: end is not null), end);
     }
 
@@ -80,16 +80,16 @@ internal sealed partial class GracefulConnection
             return true;
         }
 
-        if (input.EndHanded && ExceptionChain.IsOrHolds<EndOfStreamException>(exception))
+        if (input.End.EndHanded && ExceptionChain.IsOrHolds<EndOfStreamException>(exception))
         {
             return true;
         }
 
-        return (input.ResetSeen || State == CloseState.Aborted)
+        return (input.End.ResetSeen || State == CloseState.Aborted)
             && ExceptionChain.Contains(
                 exception,
                 inner => inner is ConnectionResetException or ConnectionAbortedException
-                    || ReferenceEquals(inner, input.ResetException));
+                    || ReferenceEquals(inner, input.End.ResetException));
     }
 
     /// <summary>Closes after the handler was abandoned. What it wrote to stays out of the memory pool.</summary>

@@ -105,7 +105,7 @@ internal sealed partial class GracefulConnection
     /// <summary>Gets the connection for everything behind the middleware.</summary>
     public ConnectionContext Context { get; }
 
-    public PipeReader Input => _transport.Input.Handler;
+    public PipeReader Input => _transport.Input;
 
     public PipeWriter Output => _transport.Output;
 

@@ -11,10 +11,10 @@ namespace GracefulConnections.Transport;
 /// <summary>The two directions of one connection, made of what its transport offers.</summary>
 /// <param name="Input">The input.</param>
 /// <param name="Output">The output.</param>
-/// <param name="Probe">The kernel's queues below; <see langword="null"/> where there is no socket.</param>
+/// <param name="Queue">The kernel's queues below; <see langword="null"/> where there is no socket.</param>
 /// <param name="ReasonAtStart">Why the connection's end is left to the server, as it was known at its start.</param>
 internal readonly record struct ConnectionTransport(
-    ReadPump Input, TransportOutput Output, KernelQueue? Probe, LeftToServerReason ReasonAtStart)
+    ReadPump Input, TransportOutput Output, KernelQueue? Queue, LeftToServerReason ReasonAtStart)
 {
     // As Kestrel's defaults: MaxWriteBufferSize is 64 KiB, and half of it resumes.
     private const long PauseWriterThreshold = 64 * 1024;
@@ -53,16 +53,15 @@ internal readonly record struct ConnectionTransport(
     {
         var transport = connection.Transport;
         var socket = connection.Features.Get<IConnectionSocketFeature>()?.Socket;
-        var probe = socket is null ? null : new SocketQueue(socket);
+        var queue = socket is null ? null : new KernelQueue(socket);
         var pool = connection.Features.Get<IMemoryPoolFeature>()?.MemoryPool ?? MemoryPool<byte>.Shared;
         if (connection.Features.Get<SslStream>() is { } tls)
         {
             var isInside = IsDirectlyInside(connection, transport);
             var inside = Read(isInside ? InputKind.Tls : InputKind.Foreign);
-            var wrappedByTls = probe is null ? null : new WrappedDelivery(probe, isTls: true, clock);
+            var wrappedByTls = queue is null ? null : new WrappedDelivery(queue, isTls: true, clock);
             return isInside
-                ? Taken(inside, Send(
-                    new TlsSink(tls, new CloseNotify(tls, inside).SendAsync, wrappedByTls)))
+                ? Taken(inside, Send(TlsSink.Create(tls, inside, wrappedByTls)))
                 : Left(inside, wrappedByTls, LeftToServerReason.Wrapped);
         }
 
@@ -78,33 +77,33 @@ internal readonly record struct ConnectionTransport(
         {
             return Left(
                 Read(InputKind.Foreign),
-                new WrappedDelivery(probe!, isTls: false, clock),
+                new WrappedDelivery(queue!, isTls: false, clock),
                 LeftToServerReason.Wrapped);
         }
 
         var input = Read(InputKind.Transport);
         if (!somebodyBefore)
         {
-            return Taken(input, Send(probe!));
+            return Taken(input, Send(queue!));
         }
 
-        var passed = new WrappedDelivery(probe!, isTls: false, clock);
-        return HoldsBytes(transport.Output, pool) || probe!.HasSentBefore()
+        var passed = new WrappedDelivery(queue!, isTls: false, clock);
+        return HoldsBytes(transport.Output, pool) || queue!.HasSentBefore()
             ? Left(input, passed, LeftToServerReason.WrittenBefore)
-            : Taken(input, Send(new FirstSendSink(probe, transport.Output, passed)));
+            : Taken(input, Send(new FirstSendSink(queue, transport.Output, passed)));
 
         SendLoop Send(ISendSink sink) => new(CreatePipe(pool), sink, events, activity);
 
-        ReadPump Read(InputKind kind) => new(transport.Input, probe, kind, events, activity, clock);
+        ReadPump Read(InputKind kind) => new(transport.Input, queue, kind, events, activity, clock);
 
         ConnectionTransport Taken(ReadPump input, TransportOutput output) =>
-            new(input, output, probe, LeftToServerReason.None);
+            new(input, output, queue, LeftToServerReason.None);
 
         ConnectionTransport Left(ReadPump input, WrappedDelivery? delivery, LeftToServerReason reason) =>
             new(
                 input,
                 new PipeOutput(transport.Output, delivery, isLeftToServer: true, events, activity),
-                probe,
+                queue,
                 reason);
     }
 

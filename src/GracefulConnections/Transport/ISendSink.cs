@@ -34,6 +34,20 @@ internal interface ISendSink
     DeliveryStatus GetFirstDelivery(long writtenBytes, long sentBytes) =>
         GetDelivery(writtenBytes, sentBytes, finSent: true, allSent: false);
 
+    /// <summary>Returns the first segment that holds anything.</summary>
+    static ReadOnlyMemory<byte> FirstOf(in ReadOnlySequence<byte> buffer)
+    {
+        foreach (var segment in buffer)
+        {
+            if (!segment.IsEmpty)
+            {
+                return segment;
+            }
+        }
+
+        return default;
+    }
+
     /// <summary>Ends a call that is under way, if it can be ended.</summary>
     /// <param name="resets">Whether the close of the socket that follows is to send RST.</param>
     void Abort(bool resets);

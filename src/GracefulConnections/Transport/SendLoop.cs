@@ -100,7 +100,11 @@ internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents event
         ReleaseMemory();
     }
 
-    protected override void KeepMemory() => _state.Set(SendFlags.KeepsMemory);
+    protected override bool TryKeepMemory()
+    {
+        _state.Set(SendFlags.KeepsMemory);
+        return true;
+    }
 
     protected override void EndAgain(LeftOver leftOver)
     {
@@ -189,6 +193,12 @@ internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents event
             _reader.AdvanceTo(_buffer.Start, _buffer.End);
         }
 
+        if (Goodbye?.PeekApart() is { IsEmpty: false } apart)
+        {
+            _buffer = default;
+            return TryTake(sink.SendAsync(apart));
+        }
+
         if (SendState.FlagsOf(seen).HasFlag(SendFlags.Ending))
         {
             _ = SendEndAsync(); // Never faults.
@@ -216,6 +226,12 @@ internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents event
     private void OnSent(long bytes)
     {
         Volatile.Write(ref _sentBytes, _sentBytes + bytes);
+        if (_buffer.IsEmpty)
+        {
+            Goodbye!.TakeApart(bytes);
+            return;
+        }
+
         var position = _buffer.GetPosition(_keptBytes + bytes);
         if (_state.Has(SendFlags.KeepsMemory))
         {

@@ -17,6 +17,10 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         "The output was completed, and our FIN follows what was written before. "
         + "Write everything before Output.Complete().";
 
+    // Stands in for the writer of an output that has ended, and fails as any completed one. A connection may linger for
+    // long, and its own writer would be most of what it costs.
+    private static readonly PipeWriter EndedWriter = CreateEndedWriter();
+
     private long _writtenBytes;
     private long _flushedBytes; // What was written when something was flushed last.
     private int _memoryIsOut;
@@ -36,10 +40,10 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
 
     public override long UnflushedBytes => Writer.UnflushedBytes + (_goodbye?.WrittenCount ?? 0);
 
-    /// <summary>Gets whether the peer's acknowledgements can be seen.</summary>
+    /// <inheritdoc cref="ISendSink.SeesAcknowledgements"/>
     public abstract bool SeesAcknowledgements { get; }
 
-    /// <summary>Gets whether the end of the output reaches the peer as FIN while we still read.</summary>
+    /// <inheritdoc cref="ISendSink.CanHalfClose"/>
     public abstract bool CanHalfClose { get; }
 
     /// <summary>Gets whether a flush is pending right now because the peer does not take what was written.</summary>
@@ -69,11 +73,11 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
 
     protected bool IsSealed => _sealed;
 
+    protected GoodbyeMemory? Goodbye => _goodbye;
+
     public abstract DeliveryStatus GetDelivery();
 
-    /// <summary>
-    /// As <see cref="GetDelivery"/>, but right behind our FIN, where only whether it is delivered has to be right.
-    /// </summary>
+    /// <inheritdoc cref="ISendSink.GetFirstDelivery"/>
     public virtual DeliveryStatus GetFirstDelivery() => GetDelivery();
 
     /// <summary>Takes the output away from the handler, which has returned.</summary>
@@ -94,18 +98,26 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     }
 
     /// <summary>The handler's last message follows. What it has not flushed by the end is left out.</summary>
+    /// <exception cref="InvalidOperationException">
+    /// A writer may still write to a block that it got, and the block is not ours.
+    /// </exception>
     public void BeginGoodbye()
     {
-        _goodbye = new GoodbyeMemory();
+        var goodbye = new GoodbyeMemory();
+        goodbye.Begin();
+        _goodbye = goodbye;
         Interlocked.MemoryBarrier(); // Before the look at the memory that is out.
-        if (IsMemoryOut)
+        if (IsMemoryOut && !TryKeepMemory())
         {
-            KeepMemory(); // A writer of the handler's may still use a block that the goodbye's flush would give back.
+            _goodbye = null;
+            throw new InvalidOperationException(
+                "A writer of the handler's has not given back the memory that it got from this output, so the goodbye "
+                + "is not said. End every write before the handler returns.");
         }
     }
 
     /// <summary>The last message was said: what was not flushed of it belongs to it.</summary>
-    public void EndGoodbye() => TakeGoodbye();
+    public void EndGoodbye() => TakeGoodbye(all: true);
 
     /// <summary>Sends nothing after this; a blocked flush returns.</summary>
     /// <param name="resets">Whether the close of the socket is to send RST, whatever was set on it.</param>
@@ -152,6 +164,12 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default)
     {
         ThrowIfEnded();
+        if (_goodbye is { } goodbye && !cancellationToken.IsCancellationRequested)
+        {
+            goodbye.Write(source.Span);
+            return FlushAsync(cancellationToken);
+        }
+
         BeginFlush();
         if (!source.IsEmpty && !cancellationToken.IsCancellationRequested)
         {
@@ -171,7 +189,7 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     {
         if (exception is null && !_sealed && !_completed)
         {
-            TakeGoodbye();
+            TakeGoodbye(all: true);
         }
 
         Interleaving.Point();
@@ -215,10 +233,10 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     /// <param name="flushedOnly">Whether what was written and not flushed is left out.</param>
     protected abstract void End(LeftOver leftOver, bool flushedOnly);
 
-    /// <summary>A writer may write to a block that it got, whatever is flushed from now on.</summary>
-    protected virtual void KeepMemory()
-    {
-    }
+    /// <summary>
+    /// Keeps a block that a writer got, whatever is flushed from now on, and sends the goodbye apart from it.
+    /// </summary>
+    protected virtual bool TryKeepMemory() => false;
 
     /// <summary>The handler has returned, after it completed the output itself.</summary>
     protected virtual void EndAgain(LeftOver leftOver)
@@ -240,7 +258,15 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     }
 
     /// <summary>Lets go of the writer once nobody may write.</summary>
-    protected void ReleaseWriter() => Writer = EndedWriter.Instance;
+    protected void ReleaseWriter() => Writer = EndedWriter;
+
+    private static PipeWriter CreateEndedWriter()
+    {
+        var pipe = new Pipe();
+        pipe.Writer.Complete();
+        pipe.Reader.Complete();
+        return pipe.Writer;
+    }
 
     // A flush takes back the memory that its writer got. During a goodbye somebody else may have it.
     private void BeginFlush()
@@ -250,14 +276,14 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
             Volatile.Write(ref _memoryIsOut, 0);
         }
 
-        TakeGoodbye();
+        TakeGoodbye(all: false);
     }
 
-    private void TakeGoodbye()
+    private void TakeGoodbye(bool all)
     {
         if (!_completed)
         {
-            _goodbye?.MoveTo(Writer, ref _writtenBytes);
+            _goodbye?.MoveTo(IsMemoryOut ? null : Writer, all, ref _writtenBytes);
         }
     }
 
