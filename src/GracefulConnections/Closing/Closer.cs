@@ -23,8 +23,6 @@ internal sealed partial class Closer(
     ConnectionContext connection, CloseScope scope, Activity activity, Action? ended = null, Closer? outer = null)
     : WheelTarget, ITransportEvents, IValueTaskSource
 {
-    private ReadPump _input = null!;
-    private TransportOutput _output = null!;
     private BoundaryWatch? _boundary; // Most connections are never asked to close.
     private CloseFacts _facts = CloseFacts.Initial with
     {
@@ -35,6 +33,10 @@ internal sealed partial class Closer(
     private TaskCompletionSource? _flushed; // Waits for a flush that was pending when the handler returned.
     private Exception? _fault; // Why the connection ends by RST, where that is known.
     private bool _isInsideTls;
+
+    public ReadPump Input { get; private set; } = null!;
+
+    public TransportOutput Output { get; private set; } = null!;
 
     public CloseState State => Facts.State;
 
@@ -66,20 +68,8 @@ internal sealed partial class Closer(
         }
     }
 
-    private BoundaryWatch Boundary
-    {
-        get
-        {
-            if (Volatile.Read(ref _boundary) is { } made)
-            {
-                return made;
-            }
-
-            var boundary = new BoundaryWatch(_input, _output, activity, scope.Options);
-            Interleaving.Point();
-            return Interlocked.CompareExchange(ref _boundary, boundary, null) ?? boundary;
-        }
-    }
+    private BoundaryWatch Boundary => LazyInitializer.EnsureInitialized(
+        ref _boundary, () => new BoundaryWatch(Input, Output, activity, scope.Options));
 
     private TimeSpan Now => scope.Wheel.Now;
 
@@ -89,8 +79,7 @@ internal sealed partial class Closer(
 
     public void Attach(ReadPump input, TransportOutput output)
     {
-        _input = input;
-        _output = output;
+        (Input, Output) = (input, output);
         _isInsideTls = input.Kind == InputKind.Tls;
     }
 
@@ -164,7 +153,7 @@ internal sealed partial class Closer(
             scope.Wheel.Watch(this, Now + CloseDeadlines.LongestPoll); // The call that follows may hang.
         }
 
-        Guard(static (_, input) => input.Close(), _input);
+        Guard(static (_, input) => input.Close(), Input);
     }
 
     /// <summary>
@@ -173,9 +162,9 @@ internal sealed partial class Closer(
     public async ValueTask SayGoodbyeAsync(Func<CloseReason, CancellationToken, ValueTask> say)
     {
         // What comes before the goodbye, and the goodbye itself, may take long.
-        Guard(static (_, input) => input.Discard(), _input);
+        Guard(static (_, input) => input.Discard(), Input);
         await FlushedAsync().ConfigureAwait(false);
-        var goodbye = new Goodbye(_output, cancellation => say(Reason, cancellation), OnGoodbyeFaulted);
+        var goodbye = new Goodbye(Output, cancellation => say(Reason, cancellation), OnGoodbyeFaulted);
         Volatile.Write(ref _goodbye, goodbye); // Before the decision: from then on it may expire.
         var effects = Decide(CloseEvent.GoodbyeBegan, default);
         if (!effects.HasFlag(CloseEffects.SayGoodbye))
@@ -208,8 +197,8 @@ internal sealed partial class Closer(
     /// </summary>
     public void OnClosingByServer()
     {
-        var isInputOver = _input.End.EndHanded || connection.ConnectionClosed.IsCancellationRequested;
-        var isWhole = isInputOver && !_input.End.ResetSeen && !_input.IsConnectionOver && !_output.HasUnsent;
+        var isInputOver = Input.End.EndHanded || connection.ConnectionClosed.IsCancellationRequested;
+        var isWhole = isInputOver && !Input.End.ResetSeen && !Input.IsConnectionOver && !Output.HasUnsent;
         Raise(CloseEvent.ClosedByServer, SeeEnd() with { IsWhole = isWhole });
     }
 
@@ -227,13 +216,13 @@ internal sealed partial class Closer(
 
         // Neither of the two without FIN sends one.
         var left = leftOver == LeftOver.SendThenClose ? LeftOver.SendThenReset : leftOver;
-        Guard(static (closer, left) => closer._output.Seal(left), left);
-        Guard(static (_, input) => input.Discard(), _input);
+        Guard(static (closer, left) => closer.Output.Seal(left), left);
+        Guard(static (_, input) => input.Discard(), Input);
 
         // Watching comes last, so that a connection that ends at once is never watched.
         Carry(effects);
         var end = new ValueTask(this, _end.Version);
-        return _output.Ended.IsCompleted && _input.Kind == InputKind.Transport ? end : EndAsync(end);
+        return Output.Ended.IsCompleted && Input.Kind == InputKind.Transport ? end : EndAsync(end);
     }
 
     void IValueTaskSource.GetResult(short token) => _end.GetResult(token);

@@ -38,13 +38,13 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
     {
         var time = drain.Context.Time;
         var innermost = connection.Inner ?? connection; // Inside of TLS are the bytes that the handler knows.
-        var (transport, bytes) = (innermost.Transport, innermost.Activity);
+        var (input, output, bytes) = (innermost.Input, innermost.Output, innermost.Activity);
         var activity = GetActivity(innermost);
         var lastByteAt = bytes.LastByteAt;
         var age = time.GetElapsedTime(StartTimestamp);
-        var written = transport.Output.WrittenBytes;
+        var written = output.WrittenBytes;
         var delivery = written > 0
-            ? transport.Output.GetDelivery()
+            ? output.GetDelivery()
             : new DeliveryStatus(0, IsDelivered: false, IsReset: false, 0); // There is nothing to ask the kernel for.
         return new TrackedConnectionInfo
         {
@@ -62,7 +62,7 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
                 : bytes.BusySince is > 0 and var busySince ? time.GetElapsedTime(busySince)
                 : age,
             IdleTime = lastByteAt > 0 ? time.GetElapsedTime(lastByteAt) : age,
-            ReceivedBytes = transport.Input.ReceivedBytes,
+            ReceivedBytes = input.ReceivedBytes,
             WrittenBytes = written,
             UnacknowledgedBytes = delivery.UnacknowledgedBytes,
             IsPeerWindowClosed = delivery.IsWindowClosed,
@@ -100,7 +100,7 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
 
     private static ConnectionActivity GetActivity(GracefulConnection innermost)
     {
-        var (closer, transport) = (innermost.Closer, innermost.Transport);
+        var closer = innermost.Closer;
         if (!closer.IsServing)
         {
             return ConnectionActivity.Idle;
@@ -111,14 +111,14 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
             return ConnectionActivity.Busy;
         }
 
-        if (transport.Input.ReceivedBytes == 0 && transport.Output.WrittenBytes == 0)
+        if (innermost.Input.ReceivedBytes == 0 && innermost.Output.WrittenBytes == 0)
         {
             return ConnectionActivity.Idle;
         }
 
         // An aware handler may wait for the next bytes beside what it answers, as HTTP/2 does.
         return innermost.IsAware ? ConnectionActivity.Unknown
-            : transport.Input.IsWaitingForMessage ? ConnectionActivity.Idle
+            : innermost.Input.IsWaitingForMessage ? ConnectionActivity.Idle
             : ConnectionActivity.Busy;
     }
 }

@@ -32,7 +32,7 @@ internal sealed partial class GracefulConnection
             return new ValueTask(_disposal);
         }
 
-        var reason = _transport.Input.End.ResetSeen ? CloseReason.PeerReset : CloseReason.HandlerCompleted;
+        var reason = Input.End.ResetSeen ? CloseReason.PeerReset : CloseReason.HandlerCompleted;
         return CloseAsync(reason, EndKind(isFault: end is not null), end);
     }
 
@@ -52,7 +52,7 @@ internal sealed partial class GracefulConnection
         if (end == LeftOver.Send && Inner is not { State: CloseState.Closed })
         {
             end = Scope.Options.AbortOnHandlerFault ? LeftOver.SendThenReset
-                : _isInsideTls && !_transport.IsLeftToServer ? LeftOver.SendThenClose
+                : _isInsideTls && LeftToServer == LeftToServerReason.None ? LeftOver.SendThenClose
                 : end;
         }
 
@@ -73,23 +73,22 @@ internal sealed partial class GracefulConnection
     /// </summary>
     public bool IsEndOfConnection(Exception exception)
     {
-        var input = _transport.Input;
         if (IsCloseRequested
             && ExceptionChain.Contains(exception, static inner => inner is OperationCanceledException))
         {
             return true;
         }
 
-        if (input.End.EndHanded && ExceptionChain.IsOrHolds<EndOfStreamException>(exception))
+        if (Input.End.EndHanded && ExceptionChain.IsOrHolds<EndOfStreamException>(exception))
         {
             return true;
         }
 
-        return (input.End.ResetSeen || State == CloseState.Aborted)
+        return (Input.End.ResetSeen || State == CloseState.Aborted)
             && ExceptionChain.Contains(
                 exception,
                 inner => inner is ConnectionResetException or ConnectionAbortedException
-                    || ReferenceEquals(inner, input.End.ResetException));
+                    || ReferenceEquals(inner, Input.End.ResetException));
     }
 
     /// <summary>Closes after the handler was abandoned. What it wrote to stays out of the memory pool.</summary>
@@ -103,7 +102,7 @@ internal sealed partial class GracefulConnection
 
     // Where a part is known to be missing, nothing may look like a complete end.
     private LeftOver EndKind(bool isFault) =>
-        _transport.Input.IsCutOff || (isFault && Closer.HasOpenScope) ? LeftOver.SendThenReset : LeftOver.Send;
+        Input.IsCutOff || (isFault && Closer.HasOpenScope) ? LeftOver.SendThenReset : LeftOver.Send;
 
     private ValueTask CloseAsync(CloseReason reason, LeftOver leftOver, Exception? fault, bool saysGoodbye = true)
     {

@@ -30,14 +30,11 @@ internal readonly record struct ConnectionTransport(
 
     private static readonly ConditionalWeakTable<MemoryPool<byte>, PipeOptions> PipeOptionsByPool = [];
 
-    /// <summary>Gets why the connection's end is left to the server. The first send may find a reason.</summary>
-    public LeftToServerReason Reason =>
-        ReasonAtStart == LeftToServerReason.None && !Output.CanHalfClose
-            ? LeftToServerReason.WrittenBefore
-            : ReasonAtStart;
-
-    /// <summary>Gets whether the server ends the connection: nothing of it was taken over.</summary>
-    public bool IsLeftToServer => Reason != LeftToServerReason.None;
+    /// <summary>
+    /// Returns why the connection's end is left to the server, which the first send may find out.
+    /// </summary>
+    public static LeftToServerReason GetReason(LeftToServerReason atStart, TransportOutput output) =>
+        atStart == LeftToServerReason.None && !output.CanHalfClose ? LeftToServerReason.WrittenBefore : atStart;
 
     /// <param name="connection">The connection as its transport made it.</param>
     /// <param name="events">Who is told what happens.</param>

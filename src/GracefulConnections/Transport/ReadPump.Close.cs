@@ -85,6 +85,7 @@ internal sealed partial class ReadPump
             return SecondLook;
         }
 
+        var handler = _handler;
         seen = State;
         ReadState next;
         do
@@ -97,7 +98,7 @@ internal sealed partial class ReadPump
         while (!_word.TryMove(ref seen, next)); // The pending read is the discard's first.
 
         activity.IsReadPending = false;
-        EndLater(InputErrors.CreateRefused(_closeRequested));
+        handler.EndLater(InputErrors.CreateRefused(_closeRequested));
         if (next.MustLeave)
         {
             CancelLater();
@@ -160,6 +161,7 @@ internal sealed partial class ReadPump
 
     private void EndServing(InputUser end)
     {
+        var handler = _handler; // Before the exchange: behind it the discard may let go of it.
         var step = _word.Move(ReadTransitions.End, end, out var seen, out var now);
         if (!seen.IsGone)
         {
@@ -168,18 +170,14 @@ internal sealed partial class ReadPump
 
         if (seen.User == InputUser.Waits)
         {
-            EndLater(InputErrors.CreateEnded(end));
+            handler.EndLater(InputErrors.CreateEnded(end));
         }
 
-        if (step != ReadStep.Own || seen.User != InputUser.Holds || TryGiveBack(_result))
+        if (step != ReadStep.Own || seen.User != InputUser.Holds || TryGiveBack(handler.Result))
         {
             Carry(step, now);
         }
     }
-
-    // On the thread pool: whoever requested the close must not run the handler.
-    private void EndLater(OperationCanceledException exception) => ThreadPool.UnsafeQueueUserWorkItem(
-        static state => state.pump._wait.SetException(state.exception), (pump: this, exception), preferLocal: false);
 
     // A loop that takes the cancellation for a timeout of its own and reads again would spin, so only two reads are
     // answered at once.
@@ -267,7 +265,11 @@ internal sealed partial class ReadPump
                 inner.AdvanceTo(result.Buffer.End);
             }
 
-            _result = default;
+            if (_handler is { } handler)
+            {
+                handler.Result = default;
+            }
+
             return true;
         }
         catch (Exception exception)

@@ -10,7 +10,6 @@ internal sealed partial class ReadPump
     private const int MaxReadsInARow = 16;
 
     private ValueTask<ReadResult> _read; // The transport's, that is pending.
-    private ValueTask _forward; // The one that waits for it, where the handler is to have its result.
     private bool _isForwarded;
     private Action? _onReadCompleted;
     private Action? _between;
@@ -68,7 +67,7 @@ internal sealed partial class ReadPump
         ReadResult result;
         try
         {
-            var read = inner.ReadAsync(forHandler ? _readToken : CancellationToken.None);
+            var read = inner.ReadAsync(forHandler ? _handler.Token : CancellationToken.None);
             if (!read.IsCompleted)
             {
                 Suspend(read, forHandler);
@@ -87,23 +86,29 @@ internal sealed partial class ReadPump
     }
 
     // A pipe hands the state machine that waits for it to the thread pool as it is, and anything else in a work item of
-    // its own. Only for the handler's reads, one for each message: a connection that lingers reads once, and this one
-    // would cost it more memory while it waits.
+    // its own. Only for the handler's reads: a connection that lingers reads once, and this would cost it more memory.
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private async ValueTask ForwardAsync(ValueTask<ReadResult> read) => _result = await read.ConfigureAwait(false);
+    private static async ValueTask ForwardAsync(ValueTask<ReadResult> read, HandlerWait handler) =>
+        handler.Result = await read.ConfigureAwait(false);
 
     /// <summary>The read that the owner began goes on without it.</summary>
     private void Suspend(ValueTask<ReadResult> read, bool forHandler)
     {
-        var forward = forHandler ? ForwardAsync(read) : default;
+        var forward = forHandler ? ForwardAsync(read, _handler) : default;
         _read = read;
-        _forward = forward;
         _isForwarded = forHandler;
-        _heldBefore = false;
+        if (forHandler)
+        {
+            (_handler.Forward, _handler.HeldBefore) = (forward, false);
+        }
+        else
+        {
+            _handler = null!; // Nobody waits or holds anything any more, and a connection may linger for long.
+        }
+
         var step = _word.Move(ReadTransitions.Suspend, out _, out var now);
 
-        // After the exchange: it may complete on another thread before this returns.
-        _onReadCompleted ??= OnReadCompleted;
+        _onReadCompleted ??= OnReadCompleted; // After the exchange: it may run before this returns.
         if (forHandler)
         {
             forward.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(_onReadCompleted);
@@ -132,8 +137,8 @@ internal sealed partial class ReadPump
         {
             if (_isForwarded)
             {
-                _forward.GetAwaiter().GetResult();
-                result = _result;
+                _handler.Forward.GetAwaiter().GetResult();
+                result = _handler.Result;
             }
             else
             {
@@ -154,15 +159,16 @@ internal sealed partial class ReadPump
 
     private void OnReadFailed(Exception exception)
     {
-        if (FailRead(_heldBefore))
+        var handler = _handler;
+        if (FailRead(handler?.HeldBefore == true))
         {
             var error = _end.Explain(exception); // The handler's to catch: its await throws it.
             GoOn();
-            _wait.SetException(error);
+            handler!.End(error);
         }
-        else if (exception is OperationCanceledException && _readToken.IsCancellationRequested)
+        else if (exception is OperationCanceledException && handler?.Token.IsCancellationRequested == true)
         {
-            _readToken = default; // The handler may cancel that of its last read at any time. The discard has none.
+            handler.Token = default; // The handler may cancel that of its last read at any time. The discard has none.
             GoOn();
         }
         else
@@ -187,6 +193,7 @@ internal sealed partial class ReadPump
     /// <summary>Hands what was read to the handler that waits, or throws it away.</summary>
     private bool TryServe(ReadResult result)
     {
+        var handler = _handler;
         ReadStep step;
         ReadState now;
         try
@@ -207,11 +214,11 @@ internal sealed partial class ReadPump
                 return true;
             case ReadStep.Fail:
                 GoOn();
-                _wait.SetException(_end.GetReset());
+                handler.End(_end.GetReset());
                 return false;
             default:
                 Carry(step, now);
-                _wait.SetResult(result); // The handler may go on inside of this call.
+                handler.End(result);
                 return false;
         }
     }
@@ -257,7 +264,7 @@ internal sealed partial class ReadPump
             return ReadStep.Fail;
         }
 
-        _result = result;
+        _handler.Result = result;
         ReadStep step;
         do
         {

@@ -1,6 +1,5 @@
 using System.IO.Pipelines;
 using System.Runtime.CompilerServices;
-using System.Threading.Tasks.Sources;
 
 namespace GracefulConnections.Transport;
 
@@ -20,16 +19,13 @@ internal sealed partial class ReadPump(
     ITransportEvents events,
     Activity activity,
     TimeProvider clock)
-    : PipeReader, IValueTaskSource<ReadResult>
+    : PipeReader
 {
     /// <summary>How long a read waits that comes after two which were refused.</summary>
     public static readonly TimeSpan RefusalDelay = TimeSpan.FromSeconds(1);
 
     private ReadWord _word = new(ReadState.Create(kind));
-    private ManualResetValueTaskSourceCore<ReadResult> _wait; // Of the handler.
-    private CancellationToken _readToken; // Of the handler's read that waits.
-    private bool _heldBefore; // The handler held a buffer when it began the read.
-    private ReadResult _result; // What the handler holds, or is about to be handed.
+    private HandlerWait _handler = new(kind == InputKind.Transport); // Null from the discard's first wait on.
     private long _bufferedBytes; // Seen before and not consumed.
     private long _receivedBytes;
     private long _consumedBytes;
@@ -65,10 +61,16 @@ internal sealed partial class ReadPump(
 
     public override ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default)
     {
+        var handler = _handler;
         var seen = State;
         if (seen.User == InputUser.Refused)
         {
             return RefuseAsync();
+        }
+
+        if (handler is null)
+        {
+            throw InputErrors.Create(seen.User, _closeRequested);
         }
 
         if (cancellationToken.IsCancellationRequested && !seen.IsGone)
@@ -87,24 +89,21 @@ internal sealed partial class ReadPump(
             }
 
             // Before the exchange, because somebody else may end the wait right behind it.
-            _wait.Reset();
-            _readToken = cancellationToken;
-            _heldBefore = step == ReadStep.Own && seen.User == InputUser.Holds;
+            handler.Begin(step == ReadStep.Own && seen.User == InputUser.Holds, cancellationToken);
             activity.IsReadPending = true;
         }
         while (!_word.TryMove(ref seen, next));
 
-        var wait = new ValueTask<ReadResult>(this, _wait.Version);
+        var wait = handler.Task;
         if (step == ReadStep.Own)
         {
             Carry(ReadStep.Read, next);
-            if (kind == InputKind.Transport && wait.IsFaulted)
-            {
-                _wait.GetResult(_wait.Version); // Throws here what fails at once, as the server's own pipe does.
-            }
         }
 
-        return wait;
+        // What fails at once is thrown at once, as by the server's own pipe.
+        return kind == InputKind.Transport && wait.IsFaulted
+            ? new ValueTask<ReadResult>(wait.GetAwaiter().GetResult())
+            : wait;
     }
 
     public override bool TryRead(out ReadResult result)
@@ -119,14 +118,14 @@ internal sealed partial class ReadPump(
                 return false;
         }
 
-        _heldBefore = seen.User == InputUser.Holds;
+        _handler.HeldBefore = seen.User == InputUser.Holds;
         while (true)
         {
             try
             {
                 if (!inner.TryRead(out result))
                 {
-                    FailRead(_heldBefore);
+                    FailRead(_handler.HeldBefore);
                     GoOn();
                     return false;
                 }
@@ -136,7 +135,7 @@ internal sealed partial class ReadPump(
             catch (Exception exception)
             {
                 var error = _end.Explain(exception);
-                FailRead(_heldBefore);
+                FailRead(_handler.HeldBefore);
                 GoOn();
                 if (ReferenceEquals(error, exception))
                 {
@@ -183,14 +182,14 @@ internal sealed partial class ReadPump(
         try
         {
             // Before the call, by which the blocks go back to their pool.
-            var consumedBytes = seen.User == InputUser.Holds ? BufferOffset.Get(_result.Buffer, consumed) : 0;
-            var isAllExamined = seen.User == InputUser.Holds ? examined.Equals(_result.Buffer.End) : _isAllExamined;
+            var consumedBytes = seen.User == InputUser.Holds ? BufferOffset.Get(_handler.Result.Buffer, consumed) : 0;
+            var isAllExamined = seen.User == InputUser.Holds ? examined.Equals(_handler.Result.Buffer.End) : _isAllExamined;
             inner.AdvanceTo(consumed, examined);
             given = true;
             _isAllExamined = isAllExamined;
             Volatile.Write(ref _consumedBytes, _consumedBytes + consumedBytes);
             Volatile.Write(ref _bufferedBytes, _bufferedBytes - consumedBytes);
-            _result = default;
+            _handler.Result = default;
         }
         finally
         {
@@ -224,31 +223,6 @@ internal sealed partial class ReadPump(
     [Obsolete("As in the base class.")]
     public override void OnWriterCompleted(Action<Exception?, object?> callback, object? state) =>
         inner.OnWriterCompleted(callback, state);
-
-    ReadResult IValueTaskSource<ReadResult>.GetResult(short token) => _wait.GetResult(token);
-
-    ValueTaskSourceStatus IValueTaskSource<ReadResult>.GetStatus(short token) => _wait.GetStatus(token);
-
-    void IValueTaskSource<ReadResult>.OnCompleted(
-        Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
-    {
-        if (kind == InputKind.Transport)
-        {
-            // As the server's own pipe: a handler that blocks its context while it reads would wait for itself.
-            flags &= ~ValueTaskSourceOnCompletedFlags.UseSchedulingContext;
-        }
-
-        try
-        {
-            _wait.OnCompleted(continuation, state, token, flags);
-        }
-        catch (InvalidOperationException)
-        {
-            // The same read is awaited twice. An exception from here would end the process, so the second await goes on
-            // at once, and finds no result.
-            ThreadPool.UnsafeQueueUserWorkItem(continuation, state, preferLocal: false);
-        }
-    }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     protected override async ValueTask<ReadResult> ReadAtLeastAsyncCore(

@@ -8,7 +8,7 @@ namespace GracefulConnections.Transport;
 /// The output as the handler sees it. Counts what is written, turns the handler's completion into our FIN, and fails
 /// loudly when it is used after the end.
 /// </summary>
-internal abstract class TransportOutput(PipeWriter writer, ITransportEvents events, Activity activity) : PipeWriter
+internal abstract partial class TransportOutput(PipeWriter writer, ITransportEvents events, Activity activity) : PipeWriter
 {
     private const string WrittenBehindReturn =
         "The connection has ended: its handler returned, and what is written now can no longer be sent.";
@@ -25,7 +25,6 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     private long _flushedBytes; // What was written when something was flushed last.
     private int _memoryIsOut;
     private int _endHasBegun;
-    private volatile GoodbyeMemory? _goodbye;
     private volatile bool _completed;
     private volatile bool _sealed;
     private volatile Exception? _untold;
@@ -73,8 +72,6 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
 
     protected bool IsSealed => _sealed;
 
-    protected GoodbyeMemory? Goodbye => _goodbye;
-
     public abstract DeliveryStatus GetDelivery();
 
     /// <inheritdoc cref="ISendSink.GetFirstDelivery"/>
@@ -96,28 +93,6 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
             EndAgain(leftOver);
         }
     }
-
-    /// <summary>The handler's last message follows. What it has not flushed by the end is left out.</summary>
-    /// <exception cref="InvalidOperationException">
-    /// A writer may still write to a block that it got, and the block is not ours.
-    /// </exception>
-    public void BeginGoodbye()
-    {
-        var goodbye = new GoodbyeMemory();
-        goodbye.Begin();
-        _goodbye = goodbye;
-        Interlocked.MemoryBarrier(); // Before the look at the memory that is out.
-        if (IsMemoryOut && !TryKeepMemory())
-        {
-            _goodbye = null;
-            throw new InvalidOperationException(
-                "A writer of the handler's has not given back the memory that it got from this output, so the goodbye "
-                + "is not said. End every write before the handler returns.");
-        }
-    }
-
-    /// <summary>The last message was said: what was not flushed of it belongs to it.</summary>
-    public void EndGoodbye() => TakeGoodbye(all: true);
 
     /// <summary>Sends nothing after this; a blocked flush returns.</summary>
     /// <param name="resets">Whether the close of the socket is to send RST, whatever was set on it.</param>
@@ -233,11 +208,6 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     /// <param name="flushedOnly">Whether what was written and not flushed is left out.</param>
     protected abstract void End(LeftOver leftOver, bool flushedOnly);
 
-    /// <summary>
-    /// Keeps a block that a writer got, whatever is flushed from now on, and sends the goodbye apart from it.
-    /// </summary>
-    protected virtual bool TryKeepMemory() => false;
-
     /// <summary>The handler has returned, after it completed the output itself.</summary>
     protected virtual void EndAgain(LeftOver leftOver)
     {
@@ -266,25 +236,6 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         pipe.Writer.Complete();
         pipe.Reader.Complete();
         return pipe.Writer;
-    }
-
-    // A flush takes back the memory that its writer got. During a goodbye somebody else may have it.
-    private void BeginFlush()
-    {
-        if (_goodbye is null)
-        {
-            Volatile.Write(ref _memoryIsOut, 0);
-        }
-
-        TakeGoodbye(all: false);
-    }
-
-    private void TakeGoodbye(bool all)
-    {
-        if (!_completed)
-        {
-            _goodbye?.MoveTo(IsMemoryOut ? null : Writer, all, ref _writtenBytes);
-        }
     }
 
     // The mark and the end, or the goodbye, each set their own flag, with a full fence, before they look at the
