@@ -64,7 +64,7 @@ internal sealed partial class Closer
 
         if (effects.HasFlag(CloseEffects.ReleaseFlush))
         {
-            Volatile.Read(ref _flushed)?.TrySetResult();
+            Volatile.Read(ref _goodbye)?.Flushed.TrySetResult();
         }
 
         if (effects.HasFlag(CloseEffects.ExpireGoodbye))
@@ -149,7 +149,7 @@ internal sealed partial class Closer
         }
 
         Volatile.Read(ref _goodbye)?.Expire(); // Nobody is left to say it to, and no look will come.
-        Volatile.Read(ref _flushed)?.TrySetResult();
+        Volatile.Read(ref _goodbye)?.Flushed.TrySetResult();
         closed?.TrySetResult(facts.Result);
         _end.RunContinuationsAsynchronously = !endHere;
         _end.SetResult(true);

@@ -30,7 +30,6 @@ internal sealed partial class Closer(
     };
 
     private Goodbye? _goodbye;
-    private TaskCompletionSource? _flushed; // Waits for a flush that was pending when the handler returned.
     private Exception? _fault; // Why the connection ends by RST, where that is known.
     private bool _isInsideTls;
 
@@ -163,9 +162,9 @@ internal sealed partial class Closer(
     {
         // What comes before the goodbye, and the goodbye itself, may take long.
         Guard(static (_, input) => input.Discard(), Input);
-        await FlushedAsync().ConfigureAwait(false);
         var goodbye = new Goodbye(Output, cancellation => say(Reason, cancellation), OnGoodbyeFaulted);
-        Volatile.Write(ref _goodbye, goodbye); // Before the decision: from then on it may expire.
+        Volatile.Write(ref _goodbye, goodbye); // Before the decisions: from then on it may begin or expire.
+        await FlushedAsync(goodbye).ConfigureAwait(false);
         var effects = Decide(CloseEvent.GoodbyeBegan, default);
         if (!effects.HasFlag(CloseEffects.SayGoodbye))
         {
@@ -236,10 +235,8 @@ internal sealed partial class Closer(
     // A background writer may still be blocked in a flush when the handler has returned. Two flushes at a time would
     // cost what it wrote, so the goodbye comes after it: within FlushStallTimeout, as every flush after a close
     // request.
-    private Task FlushedAsync()
+    private Task FlushedAsync(Goodbye goodbye)
     {
-        var flushed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        Volatile.Write(ref _flushed, flushed); // Before the decision: from then on it may be released.
         var effects = Decide(CloseEvent.FlushAwaited, See());
         if (effects == CloseEffects.None)
         {
@@ -247,7 +244,7 @@ internal sealed partial class Closer(
         }
 
         Carry(effects);
-        return flushed.Task;
+        return goodbye.Flushed.Task;
     }
 
     private void OnGoodbyeFaulted(Exception exception) =>

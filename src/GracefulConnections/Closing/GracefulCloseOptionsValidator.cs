@@ -19,8 +19,6 @@ internal static class GracefulCloseOptionsValidator
     // The number of days is the first part of a time that is written as text, so 1 means a day there and not a second.
     private static readonly TimeSpan LongestSilence = TimeSpan.FromDays(1);
 
-    /// <param name="options">The options.</param>
-    /// <param name="endpoint">Which endpoint's they are; <see langword="null"/> for those of no endpoint.</param>
     /// <exception cref="OptionsValidationException">An option is out of range.</exception>
     public static void ThrowIfInvalid(GracefulCloseOptions options, string? endpoint = null)
     {
@@ -41,7 +39,10 @@ internal static class GracefulCloseOptionsValidator
         CheckTime(IsPositiveOrInfinite(options.FlushStallTimeout), PositiveOrInfinite, options.FlushStallTimeout);
         CheckTime(IsPositiveOrInfinite(options.LingerIdleTimeout), PositiveOrInfinite, options.LingerIdleTimeout);
         CheckTime(options.CloseTimeout > TimeSpan.Zero, PositiveAndFinite, options.CloseTimeout);
-        Check(options.MaxLingerBytes is not < 0, "must be null for no limit, or zero or more bytes", options.MaxLingerBytes);
+        Check(
+            options.MaxLingerBytes is not < 0,
+            "must be null for no limit, or zero or more bytes",
+            options.MaxLingerBytes);
         Check(
             options.MaxLingeringConnections is not < 1,
             "must be null for no limit, or one or more connections",
@@ -57,11 +58,8 @@ internal static class GracefulCloseOptionsValidator
             !isQuiet || !isGap || options.MessageGap >= options.QuietTime,
             $"must be at least QuietTime ({OptionText.Spell(options.QuietTime)})",
             options.MessageGap);
-        CheckTime(options.IdleTimeout is null || options.IdleTimeout > TimeSpan.Zero, PositiveOrNull, options.IdleTimeout);
-        CheckTime(
-            options.MaxConnectionAge is null || options.MaxConnectionAge > TimeSpan.Zero,
-            PositiveOrNull,
-            options.MaxConnectionAge);
+        CheckTime(IsNullOrPositive(options.IdleTimeout), PositiveOrNull, options.IdleTimeout);
+        CheckTime(IsNullOrPositive(options.MaxConnectionAge), PositiveOrNull, options.MaxConnectionAge);
         Check(
             options.MaxConnectionAgeJitter is >= 0 and < 1,
             "must be at least 0 and less than 1",
@@ -87,6 +85,8 @@ internal static class GracefulCloseOptionsValidator
             }
         }
     }
+
+    private static bool IsNullOrPositive(TimeSpan? value) => value is null || value > TimeSpan.Zero;
 
     private static bool IsPositiveOrInfinite(TimeSpan value) =>
         value > TimeSpan.Zero || value == Timeout.InfiniteTimeSpan;

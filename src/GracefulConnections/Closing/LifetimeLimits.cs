@@ -4,15 +4,9 @@ using GracefulConnections.Transport;
 namespace GracefulConnections.Closing;
 
 /// <summary>
-/// Watches an open connection's age and silence, and a half-open one for a reset that nothing else would notice.
+/// Watches an open connection's age and silence, and a half-open one for a reset that nothing else would notice: that
+/// is looked for, and acted on, by <c>isOver</c>.
 /// </summary>
-/// <param name="connectionId">The connection, for the log.</param>
-/// <param name="scope">The endpoint.</param>
-/// <param name="transport">The connection's two directions.</param>
-/// <param name="requestClose">Called on the thread pool when a limit is reached.</param>
-/// <param name="isOver">
-/// Looks whether a half-open connection was reset, and acts on it; <see langword="null"/> when that is of no interest.
-/// </param>
 internal sealed class LifetimeLimits(
     string connectionId,
     CloseScope scope,

@@ -10,7 +10,7 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
     private volatile HandlerRun? _run;
     private volatile bool _isAbandoned;
 
-    public override string Id => connection.Context.ConnectionId;
+    public override string Id => connection.ConnectionId;
 
     public override CloseState State => connection.State;
 
@@ -49,8 +49,8 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
         return new TrackedConnectionInfo
         {
             ConnectionId = Id,
-            LocalEndPoint = connection.Context.LocalEndPoint,
-            RemoteEndPoint = connection.Context.RemoteEndPoint,
+            LocalEndPoint = connection.LocalEndPoint,
+            RemoteEndPoint = connection.RemoteEndPoint,
             IsTls = connection.IsTls || innermost.IsTls,
             Tag = connection.Tag,
             State = innermost.State is CloseState.Closed or CloseState.Aborted ? State : innermost.State,
@@ -88,7 +88,7 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
     /// <summary>Runs the handler so that it can be abandoned, and waits until it has ended or was.</summary>
     public ValueTask RunAsync(ConnectionDelegate next)
     {
-        var run = new HandlerRun(next, connection.Context, this);
+        var run = new HandlerRun(next, connection, this);
         _run = run;
         if (_isAbandoned)
         {

@@ -60,13 +60,6 @@ internal sealed partial class GracefulConnection
         return CloseAsync(reason, end, exception, saysGoodbye: false);
     }
 
-    /// <summary>The handler disposes its connection, which ends as if the handler had returned.</summary>
-    public void DisposeByHandler() =>
-        _disposal ??= CloseAsync(CloseReason.HandlerCompleted, EndKind(isFault: false), null).AsTask();
-
-    /// <summary>The server closes the socket by FIN itself.</summary>
-    public void OnClosingByServer() => Closer.OnClosingByServer();
-
     /// <summary>
     /// Returns whether <paramref name="exception"/> is how the handler was told that its connection has ended. Then it
     /// is no fault of the handler's, but as good as a return.
@@ -145,7 +138,7 @@ internal sealed partial class GracefulConnection
                 }
             }
 
-            await goodbye(Context, reason, cancellationToken).ConfigureAwait(false);
+            await goodbye(this, reason, cancellationToken).ConfigureAwait(false);
         }
     }
 }

@@ -14,7 +14,8 @@ namespace GracefulConnections.Pipeline;
 /// and the lifetime notification in front of the server's own. All of it is taken out again at the end.
 /// </summary>
 internal sealed partial class GracefulConnection
-    : IGracefulCloseFeature,
+    : ConnectionContext,
+        IGracefulCloseFeature,
         IConnectionLifetimeNotificationFeature,
         IConnectionHeartbeatFeature,
         IDuplexPipe,
@@ -32,8 +33,7 @@ internal sealed partial class GracefulConnection
     private readonly bool _isInsideTls;
     private CancellationTokenSource? _closeRequest; // Most handlers never need it.
     private object? _tag;
-    private CancellationToken _notificationOverride;
-    private bool _isNotificationOverridden;
+    private CancellationToken? _notificationOverride;
     private volatile bool _isAware;
     private volatile bool _isHandlerOver;
 
@@ -65,7 +65,6 @@ internal sealed partial class GracefulConnection
             connection, Closer, activity, scope.Time, order.HasSomebodyBefore);
         _leftAtStart = transport.ReasonAtStart;
         Closer.Attach(transport.Input, transport.Output);
-        Context = new GracefulConnectionContext(connection, this);
 
         connection.Transport = this;
         connection.Features.Set<IGracefulCloseFeature>(this);
@@ -103,9 +102,6 @@ internal sealed partial class GracefulConnection
         _serverRequest = _originalNotification?.ConnectionClosedRequested.UnsafeRegister(
             static state => ((GracefulConnection)state!).OnServerRequest(), this) ?? default;
     }
-
-    /// <summary>Gets the connection for everything behind the middleware.</summary>
-    public ConnectionContext Context { get; }
 
     PipeReader IDuplexPipe.Input => Input;
 
@@ -183,18 +179,13 @@ internal sealed partial class GracefulConnection
                 Closer.KeepInput();
             }
 
-            return _isNotificationOverridden ? _notificationOverride : CloseRequested;
+            return _notificationOverride ?? CloseRequested;
         }
-
-        set
-        {
-            _notificationOverride = value;
-            _isNotificationOverridden = true;
-        }
+        set => _notificationOverride = value;
     }
 
-    // For as long as the handler runs. Kestrel's HTTP goes on timing its response after it has returned, and would abort
-    // a peer that needs longer than that for the rest of its upload.
+    // For as long as the handler runs. Kestrel's HTTP goes on timing its response after it has returned, and would
+    // abort a peer that needs longer than that for the rest of its upload.
     void IConnectionHeartbeatFeature.OnHeartbeat(Action<object> action, object state) =>
         _originalHeartbeat!.OnHeartbeat(
             beat =>

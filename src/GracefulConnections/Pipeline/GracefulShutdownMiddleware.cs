@@ -80,7 +80,7 @@ internal sealed class GracefulShutdownMiddleware(
         {
             if (graceful.Member is not { } member)
             {
-                await new ValueTask(next(graceful.Context)).ConfigureAwait(false);
+                await new ValueTask(next(graceful)).ConfigureAwait(false);
             }
             else
             {
@@ -96,7 +96,7 @@ internal sealed class GracefulShutdownMiddleware(
         }
         catch (Exception exception) when (graceful.IsEndOfConnection(exception))
         {
-            Log.HandlerEndedWithConnection(scope.Logger, graceful.Context.ConnectionId, exception); // A normal return.
+            Log.HandlerEndedWithConnection(scope.Logger, graceful.ConnectionId, exception); // A normal return.
             end = exception;
         }
         catch (Exception exception)

@@ -9,10 +9,6 @@ using Microsoft.AspNetCore.Connections.Features;
 namespace GracefulConnections.Transport;
 
 /// <summary>The two directions of one connection, made of what its transport offers.</summary>
-/// <param name="Input">The input.</param>
-/// <param name="Output">The output.</param>
-/// <param name="Queue">The kernel's queues below; <see langword="null"/> where there is no socket.</param>
-/// <param name="ReasonAtStart">Why the connection's end is left to the server, as it was known at its start.</param>
 internal readonly record struct ConnectionTransport(
     ReadPump Input, TransportOutput Output, KernelQueue? Queue, LeftToServerReason ReasonAtStart)
 {
@@ -36,11 +32,7 @@ internal readonly record struct ConnectionTransport(
     public static LeftToServerReason GetReason(LeftToServerReason atStart, TransportOutput output) =>
         atStart == LeftToServerReason.None && !output.CanHalfClose ? LeftToServerReason.WrittenBefore : atStart;
 
-    /// <param name="connection">The connection as its transport made it.</param>
-    /// <param name="events">Who is told what happens.</param>
-    /// <param name="activity">Where it is noted when bytes went either way.</param>
-    /// <param name="clock">What time it is.</param>
-    /// <param name="somebodyBefore">Whether a middleware stands before us, which may have written.</param>
+    /// <summary>Makes the two directions. A middleware that stands before us may have written.</summary>
     public static ConnectionTransport Create(
         ConnectionContext connection,
         ITransportEvents events,

@@ -6,8 +6,8 @@ using GracefulConnections.Diagnostics;
 namespace GracefulConnections.Transport;
 
 /// <summary>
-/// What is written during a goodbye until it is flushed. The goodbye may be given up while it still writes, and a writer
-/// of the handler's may run beside it. So each has memory of its own, and neither meets what the other fills.
+/// What is written during a goodbye until it is flushed. The goodbye may be given up while it still writes, and a
+/// writer of the handler's may run beside it. So each has memory of its own, and neither meets what the other fills.
 /// </summary>
 internal sealed class GoodbyeMemory : IBufferWriter<byte>
 {
@@ -77,9 +77,10 @@ internal sealed class GoodbyeMemory : IBufferWriter<byte>
         }
     }
 
-    /// <summary>Returns what is to be sent next of the memory apart, behind everything else. Only the sender asks.</summary>
-    public ReadOnlySequence<byte> PeekApart() =>
-        _apart.TryPeek(out var bytes) ? new ReadOnlySequence<byte>(bytes, _apartSent, bytes.Length - _apartSent) : default;
+    /// <summary>Returns what is to be sent next of the memory apart, behind everything else.</summary>
+    public ReadOnlySequence<byte> PeekApart() => _apart.TryPeek(out var bytes)
+        ? new ReadOnlySequence<byte>(bytes, _apartSent, bytes.Length - _apartSent)
+        : default;
 
     public void TakeApart(long count)
     {

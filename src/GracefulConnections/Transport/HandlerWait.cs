@@ -10,6 +10,7 @@ namespace GracefulConnections.Transport;
 internal sealed class HandlerWait(bool isTransports) : IValueTaskSource<ReadResult>
 {
     private ManualResetValueTaskSourceCore<ReadResult> _wait;
+    private long _seenEpoch = -1;
 
     /// <summary>Gets or sets what the handler holds, or is about to be handed.</summary>
     public ReadResult Result { get; set; }
@@ -31,6 +32,10 @@ internal sealed class HandlerWait(bool isTransports) : IValueTaskSource<ReadResu
         _wait.Reset();
         (Token, HeldBefore) = (token, heldBefore);
     }
+
+    /// <summary>Notes that the first of two looks has seen a read.</summary>
+    /// <returns><see langword="false"/> when it is the second.</returns>
+    public bool NoteLook(long epoch) => Interlocked.Exchange(ref _seenEpoch, epoch) != epoch;
 
     /// <summary>Ends the wait. The handler may go on inside of this call.</summary>
     public void End(in ReadResult result) => _wait.SetResult(result);

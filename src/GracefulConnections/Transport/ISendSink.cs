@@ -19,8 +19,6 @@ internal interface ISendSink
     ValueTask<long> SendAsync(in ReadOnlySequence<byte> buffer);
 
     /// <summary>Sends our FIN, or what stands for it. Nothing is sent after it.</summary>
-    /// <param name="writtenBytes">The bytes that the handler wrote.</param>
-    /// <param name="sentBytes">The bytes of them that were taken.</param>
     ValueTask EndAsync(long writtenBytes, long sentBytes);
 
     /// <summary>Looks how far the output got.</summary>

@@ -9,11 +9,6 @@ namespace GracefulConnections.Transport;
 /// the output of a connection that is left to the server, because another middleware wraps its transport or has written
 /// to it: there the writer is never completed, and the end reaches the peer when the server closes.
 /// </summary>
-/// <param name="writer">The transport's own writer.</param>
-/// <param name="wrapped">How far the bytes got; <see langword="null"/> where there is no socket below.</param>
-/// <param name="isLeftToServer">Whether the server ends the connection.</param>
-/// <param name="events">Who is told.</param>
-/// <param name="activity">Where flushes are noted.</param>
 internal sealed class PipeOutput(
     PipeWriter writer,
     WrappedDelivery? wrapped,

@@ -13,7 +13,6 @@ internal sealed partial class ReadPump
     private static readonly TimeSpan LongestLook = TimeSpan.FromMilliseconds(250);
 
     private CancellationToken _closeRequested;
-    private long _seenEpoch = -1; // That of the read which the first of two looks has seen.
 
     /// <summary>Gets whether a close request cancelled the handler's read.</summary>
     public bool IsRefused => State.Has(ReadFlags.WasRefused);
@@ -38,9 +37,6 @@ internal sealed partial class ReadPump
     public void Keep() => _word.Move(ReadTransitions.Keep, out _, out _);
 
     /// <summary>Cancels the handler's read if this is no middle of a message.</summary>
-    /// <param name="habit">How the handler has behaved so far.</param>
-    /// <param name="limits">How long silence must last.</param>
-    /// <param name="sinceRequest">How long ago the close was requested.</param>
     /// <returns>
     /// When to look again; <see langword="null"/> when a read was cancelled, and when the handler does not wait: then
     /// <see cref="ITransportEvents.OnWaiting"/> tells.
@@ -75,17 +71,18 @@ internal sealed partial class ReadPump
             return null;
         }
 
+        var handler = _handler;
+
         // A peer that sends all the time never leaves the same wait for the second look, so an old request does
         // without.
         var epoch = seen.Epoch;
         if (received is null
-            && Interlocked.Exchange(ref _seenEpoch, epoch) != epoch
+            && handler.NoteLook(epoch)
             && sinceRequest < limits.MessageGap)
         {
             return SecondLook;
         }
 
-        var handler = _handler;
         seen = State;
         ReadState next;
         do

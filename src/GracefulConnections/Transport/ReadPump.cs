@@ -182,8 +182,13 @@ internal sealed partial class ReadPump(
         try
         {
             // Before the call, by which the blocks go back to their pool.
-            var consumedBytes = seen.User == InputUser.Holds ? BufferOffset.Get(_handler.Result.Buffer, consumed) : 0;
-            var isAllExamined = seen.User == InputUser.Holds ? examined.Equals(_handler.Result.Buffer.End) : _isAllExamined;
+            var (consumedBytes, isAllExamined) = (0L, _isAllExamined);
+            if (seen.User == InputUser.Holds)
+            {
+                var held = _handler.Result.Buffer;
+                (consumedBytes, isAllExamined) = (BufferOffset.Get(held, consumed), examined.Equals(held.End));
+            }
+
             inner.AdvanceTo(consumed, examined);
             given = true;
             _isAllExamined = isAllExamined;

@@ -7,9 +7,9 @@ internal struct ReadWord(ReadState state)
 {
     private long _word = state.Word;
 
-    public delegate ReadStep Transition(ReadState state, out ReadState next);
+    internal delegate ReadStep Transition(ReadState state, out ReadState next);
 
-    public delegate ReadStep Transition<T>(ReadState state, T argument, out ReadState next);
+    internal delegate ReadStep Transition<T>(ReadState state, T argument, out ReadState next);
 
     public readonly ReadState State => new(Volatile.Read(in _word));
 

@@ -3,7 +3,7 @@ using System.IO.Pipelines;
 
 namespace GracefulConnections.Transport;
 
-/// <summary>What a <see cref="SendLoop"/> needs until everything was sent, and a connection that lingers does not.</summary>
+/// <summary>What a <see cref="SendLoop"/> needs until everything was sent, and no longer.</summary>
 internal sealed class SendWork(PipeReader reader)
 {
     public FlushGuard? Guard;

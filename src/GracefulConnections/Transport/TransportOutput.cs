@@ -8,7 +8,8 @@ namespace GracefulConnections.Transport;
 /// The output as the handler sees it. Counts what is written, turns the handler's completion into our FIN, and fails
 /// loudly when it is used after the end.
 /// </summary>
-internal abstract partial class TransportOutput(PipeWriter writer, ITransportEvents events, Activity activity) : PipeWriter
+internal abstract partial class TransportOutput(PipeWriter writer, ITransportEvents events, Activity activity)
+    : PipeWriter
 {
     private const string WrittenBehindReturn =
         "The connection has ended: its handler returned, and what is written now can no longer be sent.";
