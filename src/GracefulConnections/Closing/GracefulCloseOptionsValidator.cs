@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using GracefulConnections.Diagnostics;
 using Microsoft.Extensions.Options;
 
@@ -12,10 +13,9 @@ internal static class GracefulCloseOptionsValidator
 {
     private const string PositiveOrInfinite = "must be positive, or Timeout.InfiniteTimeSpan for no limit";
     private const string PositiveAndFinite = "must be positive and finite";
+    private const string PositiveOrNull = $"must be null for no limit, or it {PositiveAndFinite}";
     private const string NotNegative = "must be zero or more, and finite";
 
-    /// <param name="options">The options.</param>
-    /// <param name="endpoint">Which endpoint's they are; <see langword="null"/> for those of no endpoint.</param>
     /// <exception cref="OptionsValidationException">An option is out of range.</exception>
     public static void ThrowIfInvalid(GracefulCloseOptions options, string? endpoint = null)
     {
@@ -33,91 +33,64 @@ internal static class GracefulCloseOptionsValidator
         var owner = endpoint is null
             ? nameof(GracefulCloseOptions)
             : $"{nameof(GracefulCloseOptions)} of the endpoint {endpoint}";
-        CheckTime(
-            IsPositiveOrInfinite(options.FlushStallTimeout),
-            PositiveOrInfinite,
-            options.FlushStallTimeout,
-            nameof(options.FlushStallTimeout));
-        CheckTime(
-            IsPositiveOrInfinite(options.LingerIdleTimeout),
-            PositiveOrInfinite,
-            options.LingerIdleTimeout,
-            nameof(options.LingerIdleTimeout));
-        CheckTime(
-            options.CloseTimeout > TimeSpan.Zero,
-            PositiveAndFinite,
-            options.CloseTimeout,
-            nameof(options.CloseTimeout));
+        CheckTime(IsPositiveOrInfinite(options.FlushStallTimeout), PositiveOrInfinite, options.FlushStallTimeout);
+        CheckTime(IsPositiveOrInfinite(options.LingerIdleTimeout), PositiveOrInfinite, options.LingerIdleTimeout);
+        CheckTime(options.CloseTimeout > TimeSpan.Zero, PositiveAndFinite, options.CloseTimeout);
         Check(
             options.MaxLingerBytes is not < 0,
             "must be null for no limit, or zero or more bytes",
-            options.MaxLingerBytes,
-            nameof(options.MaxLingerBytes));
+            options.MaxLingerBytes);
         Check(
             options.MaxLingeringConnections is not < 1,
             "must be null for no limit, or one or more connections",
-            options.MaxLingeringConnections,
-            nameof(options.MaxLingeringConnections));
+            options.MaxLingeringConnections);
         Check(
             Enum.IsDefined(options.LingerUntil),
             $"must be {string.Join(" or ", Enum.GetNames<LingerUntil>())}",
-            options.LingerUntil,
-            nameof(options.LingerUntil));
-        var isQuiet = CheckTime(
-            options.QuietTime >= TimeSpan.Zero, NotNegative, options.QuietTime, nameof(options.QuietTime));
-        var isGap = CheckTime(
-            options.MessageGap >= TimeSpan.Zero, NotNegative, options.MessageGap, nameof(options.MessageGap));
+            options.LingerUntil);
+        var isQuiet = CheckTime(options.QuietTime >= TimeSpan.Zero, NotNegative, options.QuietTime);
+        var isGap = CheckTime(options.MessageGap >= TimeSpan.Zero, NotNegative, options.MessageGap);
         if (isQuiet && isGap)
         {
             CheckTime(
                 options.MessageGap >= options.QuietTime,
                 $"must be at least QuietTime ({OptionText.Spell(options.QuietTime)})",
-                options.MessageGap,
-                nameof(options.MessageGap));
+                options.MessageGap);
         }
 
-        CheckTime(
-            options.IdleTimeout is null || options.IdleTimeout > TimeSpan.Zero,
-            $"must be null for no limit, or it {PositiveAndFinite}",
-            options.IdleTimeout,
-            nameof(options.IdleTimeout));
-        CheckTime(
-            options.MaxConnectionAge is null || options.MaxConnectionAge > TimeSpan.Zero,
-            $"must be null for no limit, or it {PositiveAndFinite}",
-            options.MaxConnectionAge,
-            nameof(options.MaxConnectionAge));
+        CheckTime(IsNullOrPositive(options.IdleTimeout), PositiveOrNull, options.IdleTimeout);
+        CheckTime(IsNullOrPositive(options.MaxConnectionAge), PositiveOrNull, options.MaxConnectionAge);
         Check(
             options.MaxConnectionAgeJitter is >= 0 and < 1,
             "must be at least 0 and less than 1",
-            options.MaxConnectionAgeJitter,
-            nameof(options.MaxConnectionAgeJitter));
-        CheckTime(
-            options.GoodbyeTimeout > TimeSpan.Zero,
-            PositiveAndFinite,
-            options.GoodbyeTimeout,
-            nameof(options.GoodbyeTimeout));
+            options.MaxConnectionAgeJitter);
+        CheckTime(options.GoodbyeTimeout > TimeSpan.Zero, PositiveAndFinite, options.GoodbyeTimeout);
         return failures.Build();
 
-        bool CheckTime(bool isValid, string rule, TimeSpan? value, string property)
+        bool CheckTime(
+            bool isValid,
+            string rule,
+            TimeSpan? value,
+            [CallerArgumentExpression(nameof(value))] string property = "") =>
+            Add(OptionText.FindFault(isValid, rule, value), property);
+
+        void Check<T>(
+            bool isValid, string rule, T value, [CallerArgumentExpression(nameof(value))] string property = "") =>
+            Add(isValid ? null : string.Create(CultureInfo.InvariantCulture, $"{rule}, but was {value}."), property);
+
+        bool Add(string? fault, string property)
         {
-            var fault = OptionText.FindFault(isValid, rule, value);
             if (fault is not null)
             {
+                property = property[(property.IndexOf('.', StringComparison.Ordinal) + 1)..];
                 failures.AddError($"{owner}: {property} {fault}");
             }
 
             return fault is null;
         }
-
-        void Check<T>(bool isValid, string rule, T value, string property)
-        {
-            if (!isValid)
-            {
-                failures.AddError(
-                    string.Create(CultureInfo.InvariantCulture, $"{owner}: {property} {rule}, but was {value}."));
-            }
-        }
     }
+
+    private static bool IsNullOrPositive(TimeSpan? value) => value is null || value > TimeSpan.Zero;
 
     private static bool IsPositiveOrInfinite(TimeSpan value) =>
         value > TimeSpan.Zero || value == Timeout.InfiniteTimeSpan;
