@@ -66,12 +66,11 @@ internal sealed partial class ReadPump
             return wait;
         }
 
-        if (HasReadCompleted())
+        // Another thread may have cancelled the read meanwhile, and the discard let go of what the handler needed.
+        if (_handler is not { } handler || HasReadCompleted())
         {
             return null;
         }
-
-        var handler = _handler;
 
         // A peer that sends all the time never leaves the same wait for the second look, so an old request does
         // without.
