@@ -1,3 +1,4 @@
+using GracefulConnections;
 using Microsoft.AspNetCore.Connections;
 using RespServer;
 using RespServer.Commands;
@@ -21,7 +22,9 @@ builder.Services.AddSingleton<KeyValueStore>();
 builder.Services.AddSingleton<KeyCommands>();
 builder.Services.AddSingleton<ServerCommands>();
 builder.Services.AddSingleton<CommandTable>();
-builder.Services.AddGracefulShutdown(builder.Configuration.GetSection("Drain").Bind); // --Drain:AnnounceDelay 0:00:05
+builder.Services.AddOptions<ServerDrainOptions>()
+    .BindConfiguration("Drain", static binder => binder.ErrorOnUnknownConfiguration = true); // --Drain:AnnounceDelay 0:00:05
+builder.Services.AddGracefulShutdown();
 builder.Services.AddHealthChecks().AddDrainCheck();
 
 builder.WebHost.ConfigureKestrel(kestrel =>

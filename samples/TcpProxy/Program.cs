@@ -18,7 +18,8 @@ builder.Services.AddSingleton(TimeProvider.System);
 builder.Services.AddSingleton<Counters>();
 builder.Services.AddSingleton<UpstreamConnector>();
 builder.Services.AddHostedService<CounterLine>();
-builder.Services.Configure<ServerDrainOptions>(builder.Configuration.GetSection("Drain")); // --Drain:DrainTimeout 0:01:00
+builder.Services.AddOptions<ServerDrainOptions>()
+    .BindConfiguration("Drain", static binder => binder.ErrorOnUnknownConfiguration = true); // --Drain:DrainTimeout 0:01:00
 builder.Services.AddGracefulShutdown();
 
 // A relay reads all the time: without the question whether there is something to read, each read is one system call and not two. An idle connection holds a block of 4 KiB for it.

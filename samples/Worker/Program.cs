@@ -12,7 +12,8 @@ builder.Logging.AddSimpleConsole(console =>
 });
 
 builder.Services.Configure<FeedOptions>(builder.Configuration.GetSection("Feed"));
-builder.Services.Configure<GracefulConnections.ServerDrainOptions>(builder.Configuration.GetSection("Drain"));
+builder.Services.AddOptions<GracefulConnections.ServerDrainOptions>()
+    .BindConfiguration("Drain", static binder => binder.ErrorOnUnknownConfiguration = true);
 builder.Services.AddGracefulShutdown();
 builder.Services.AddSingleton<Ledger>();
 builder.Services.AddHostedService(services => services.GetRequiredService<Ledger>());

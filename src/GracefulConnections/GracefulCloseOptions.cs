@@ -5,6 +5,10 @@ namespace GracefulConnections;
 /// <summary>
 /// How one endpoint's connections end. Checked when the server starts; bad values stop it before it listens.
 /// </summary>
+/// <remarks>
+/// Every time must be shorter than one day: in configuration a number alone, such as <c>10</c>, is ten days to .NET.
+/// Write <c>00:00:10</c>.
+/// </remarks>
 public class GracefulCloseOptions
 {
     /// <summary>
@@ -108,7 +112,7 @@ public class GracefulCloseOptions
     /// Gets or sets for how long a peer counts as being in the middle of a message after it connected or sent
     /// something. Defaults to 1 second.
     /// </summary>
-    /// <value>Zero or more, at most one day.</value>
+    /// <value>Zero or more, and finite.</value>
     /// <remarks>
     /// After a close request, the read of a handler that has answered everything, or that was never handed a byte, is
     /// not cancelled before. For one that has answered everything, a request older than <see cref="MessageGap"/> is
@@ -121,7 +125,7 @@ public class GracefulCloseOptions
     /// Gets or sets the silence, of the peer and of the handler, after which bytes that nobody answered are not
     /// followed by more. Defaults to 5 seconds.
     /// </summary>
-    /// <value>At least <see cref="QuietTime"/>, at most one day.</value>
+    /// <value>At least <see cref="QuietTime"/>, and finite.</value>
     /// <remarks>
     /// Applies after a close request to a handler that has not answered what it read last, that has ever flushed while
     /// its own read was pending, or that is TLS outside of which the connection is closed. If input was unanswered

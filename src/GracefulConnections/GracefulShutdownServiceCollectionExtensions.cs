@@ -34,7 +34,10 @@ public static class GracefulShutdownServiceCollectionExtensions
         this IServiceCollection services, Action<ServerDrainOptions>? configure = null)
     {
         ArgumentNullException.ThrowIfNull(services);
-        services.AddOptions<ServerDrainOptions>().ValidateOnStart();
+
+        // Without ValidateOnStart, which goes on to watch the configuration, and throws into whoever reloads it. A host
+        // makes all hosted services before it starts one, and the coordinator checks its options when it is made.
+        services.AddOptions<ServerDrainOptions>();
         services.TryAddEnumerable(
             ServiceDescriptor.Singleton<IValidateOptions<ServerDrainOptions>, ServerDrainOptionsValidator>());
         services.TryAddSingleton<DrainSteps>();

@@ -4,6 +4,10 @@ namespace GracefulConnections;
 /// How the whole host is emptied of connections when it stops. Checked when the host starts; bad values stop it before
 /// it listens.
 /// </summary>
+/// <remarks>
+/// Every time must be shorter than one day: in configuration a number alone, such as <c>10</c>, is ten days to .NET.
+/// Write <c>00:00:10</c>. A reload of the configuration changes nothing.
+/// </remarks>
 public class ServerDrainOptions
 {
     /// <summary>

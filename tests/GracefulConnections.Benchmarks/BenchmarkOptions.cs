@@ -17,6 +17,8 @@ internal sealed record BenchmarkOptions(bool IsShort, string? Only, int Rounds, 
     private const int ShortRequests = 3; // The functional tests count more of them.
     private const int DefaultCloses = 50_000;
     private const int SoakCloses = 1_000_000;
+    private const int DefaultRollingRequests = 2_000;
+    private const int SoakRollingRequests = 20_000;
 
     /// <summary>Gets the pairs for which one pair of server processes is used. Each process has its own luck with its code and memory layout, so that one alone would be a bias.</summary>
     public int RoundsPerProcess { get; } = 6;
@@ -32,6 +34,9 @@ internal sealed record BenchmarkOptions(bool IsShort, string? Only, int Rounds, 
 
     /// <summary>Gets whether only the rows are run that count what must never happen.</summary>
     public bool IsSoak { get; init; }
+
+    /// <summary>Gets how many requests of each kind there are at least while replicas are restarted.</summary>
+    public int RollingRequests => IsSoak ? SoakRollingRequests : DefaultRollingRequests;
 
     /// <summary>Gets after what time no further hostile connection begins.</summary>
     public TimeSpan HostileTime { get; } = IsShort ? TimeSpan.FromSeconds(15) : TimeSpan.MaxValue;

@@ -1,7 +1,9 @@
+using System.Globalization;
 using BenchmarkDotNet.Running;
 using GracefulConnections.Benchmarks;
 using GracefulConnections.Benchmarks.Micro;
 using GracefulConnections.Benchmarks.Reporting;
+using GracefulConnections.Benchmarks.Rolling;
 using GracefulConnections.Benchmarks.Rows;
 using GracefulConnections.Benchmarks.Serving;
 using GracefulConnections.FunctionalTests.Support;
@@ -25,11 +27,22 @@ IBenchmark[] benchmarks =
     new EarlyRejectionBenchmark(TlsPlacement.Inside),
     new HostileBenchmark(),
     new HandoverBenchmark(),
+    new RollingRestartBenchmark(),
 ];
 
 if (args is ["serve", var variant, var served])
 {
     await ServerRole.RunAsync(benchmarks.Single(benchmark => benchmark.Name == served), Enum.Parse<Variant>(variant, ignoreCase: true));
+    return 0;
+}
+
+if (args is [ReplicaRole.Command, var replica, var httpPort, var rawPort, .. var plan])
+{
+    await ReplicaRole.RunAsync(
+        Enum.Parse<Variant>(replica),
+        int.Parse(httpPort, CultureInfo.InvariantCulture),
+        int.Parse(rawPort, CultureInfo.InvariantCulture),
+        ReplicaRole.Read(plan));
     return 0;
 }
 

@@ -8,11 +8,18 @@ var builder = WebApplication.CreateSlimBuilder(args);
 var work = builder.Configuration.GetValue("Work", TimeSpan.FromSeconds(1));
 var isStock = builder.Configuration.GetValue<bool>("Stock");
 IHostApplicationLifetime? lifetime = null;
-builder.Host.UseSystemd();
+var systemd = builder.Configuration.GetValue("Systemd", "UseBefore");
+AddSystemd("Before");
 builder.Services.Configure<HostOptions>(builder.Configuration.GetSection("Host"));
 if (!isStock)
 {
     builder.Services.AddGracefulShutdown(builder.Configuration.GetSection("Drain").Bind);
+}
+
+AddSystemd("After");
+if (builder.Configuration.GetValue<bool>("NeverStarts"))
+{
+    builder.Services.AddHostedService<NeverStarts>();
 }
 
 builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, endpoint =>
@@ -54,6 +61,18 @@ if (builder.Configuration.GetValue<bool>("Twin"))
 else
 {
     app.Run();
+}
+
+void AddSystemd(string when)
+{
+    if (systemd == $"Use{when}")
+    {
+        builder.Host.UseSystemd();
+    }
+    else if (systemd == $"Add{when}")
+    {
+        builder.Services.AddSystemd();
+    }
 }
 
 static void Block() => new ManualResetEventSlim().Wait();
@@ -112,4 +131,16 @@ async Task ServeAsync(ConnectionContext connection)
 
         await output.WriteAsync(new byte[isWork ? 100_000 : 1]);
     }
+}
+
+// A service that is starting until the host gives up.
+internal sealed class NeverStarts(ILogger<NeverStarts> logger) : IHostedService
+{
+    public Task StartAsync(CancellationToken cancellationToken)
+    {
+        logger.LogInformation("Starting for ever.");
+        return Task.Delay(Timeout.Infinite, cancellationToken);
+    }
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 }

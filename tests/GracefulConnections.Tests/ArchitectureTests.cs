@@ -49,11 +49,11 @@ public partial class ArchitectureTests
         where !(file.Folder.Length == 0 && file.Namespace.StartsWith("Microsoft.", StringComparison.Ordinal) && file.Name.EndsWith("Extensions", StringComparison.Ordinal))
         select $"{file} is in {file.Namespace}");
 
-    // The service manager's notify socket is no connection.
+    // The service manager's notify socket is no connection, and the kind of an address is no socket.
     [Fact]
     public void Socket_Named_OnlyInTransportAndListening() => AssertNone(
         from file in Files
-        where file.Folder.Split('/')[0] is not ("Transport" or "Listening") && file.Name != "SystemdNotifier" && SocketName().IsMatch(file.Code)
+        where file.Folder.Split('/')[0] is not ("Transport" or "Listening") && file.Name is not ("SystemdNotifier" or "ConnectionTags") && SocketName().IsMatch(file.Code)
         select $"{file} names Socket");
 
     [Fact]

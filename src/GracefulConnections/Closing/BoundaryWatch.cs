@@ -6,10 +6,6 @@ namespace GracefulConnections.Closing;
 /// <summary>
 /// Finds the moment at which a close request may cancel the handler's read, because it is no middle of a message.
 /// </summary>
-/// <param name="input">The input, which cancels the read.</param>
-/// <param name="output">The output.</param>
-/// <param name="activity">How the handler has behaved so far.</param>
-/// <param name="options">How long silence must last.</param>
 internal sealed class BoundaryWatch(
     ReadPump input, TransportOutput output, Activity activity, GracefulCloseOptions options)
 {
@@ -51,8 +47,6 @@ internal sealed class BoundaryWatch(
     }
 
     /// <summary>Cancels the handler's read if this is the moment.</summary>
-    /// <param name="sinceRequest">How long ago the close was requested.</param>
-    /// <param name="isOutsideTls">Whether the handler that knows the messages is inside of TLS.</param>
     /// <returns>When to look again, from now; <see langword="null"/> when an event will tell.</returns>
     public TimeSpan? Look(TimeSpan sinceRequest, bool isOutsideTls)
     {

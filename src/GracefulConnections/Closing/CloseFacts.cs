@@ -12,8 +12,10 @@ internal readonly record struct CloseFacts
     private readonly byte _state;
     private readonly byte _reason;
     private readonly byte _outcome;
-    private readonly TimeSpan _duration;
-    private readonly long _discardedBytes;
+
+    // One field for what is never needed at the same time.
+    private readonly long _sentAtLookOrDeliveredAtOrDuration;
+    private readonly long _progressOrDiscardedBytes;
 
     // Complements, so that zero stands for a value that is missing.
     private readonly long _acknowledgedAt;
@@ -50,12 +52,17 @@ internal readonly record struct CloseFacts
         {
             Reason = Reason,
             Outcome = (CloseOutcome)_outcome,
-            Duration = _duration,
-            DiscardedBytes = _discardedBytes,
+            Duration = new TimeSpan(_sentAtLookOrDeliveredAtOrDuration),
+            DiscardedBytes = _progressOrDiscardedBytes,
             UnacknowledgedBytes = UnacknowledgedBytes,
         };
-        init => (_outcome, _duration, _discardedBytes, _unacknowledgedBytes) =
-            ((byte)value.Outcome, value.Duration, value.DiscardedBytes, Keep(value.UnacknowledgedBytes));
+        init
+        {
+            _outcome = (byte)value.Outcome;
+            _sentAtLookOrDeliveredAtOrDuration = value.Duration.Ticks;
+            _progressOrDiscardedBytes = value.DiscardedBytes;
+            _unacknowledgedBytes = Keep(value.UnacknowledgedBytes);
+        }
     }
 
     public bool IsRequested { get; init; }
@@ -95,7 +102,12 @@ internal readonly record struct CloseFacts
     /// <summary>Gets when something of the output moved last.</summary>
     public TimeSpan ProgressAt { get; init; }
 
-    public TimeSpan DeliveredAt { get; init; }
+    /// <summary>Gets when everything was delivered, while lingering.</summary>
+    public TimeSpan DeliveredAt
+    {
+        get => new(_sentAtLookOrDeliveredAtOrDuration);
+        init => _sentAtLookOrDeliveredAtOrDuration = value.Ticks;
+    }
 
     /// <summary>Gets when the peer was heard last, while lingering.</summary>
     public TimeSpan LastByteAt { get; init; }
@@ -132,10 +144,19 @@ internal readonly record struct CloseFacts
     /// <summary>Gets the time until the next look at the delivery.</summary>
     public TimeSpan Poll { get; init; }
 
-    /// <summary>Gets what the last look at the delivery told: a change is progress.</summary>
-    public long Progress { get; init; }
+    /// <summary>Gets what the last look at the delivery told, before the end: a change is progress.</summary>
+    public long Progress
+    {
+        get => _progressOrDiscardedBytes;
+        init => _progressOrDiscardedBytes = value;
+    }
 
-    public long SentAtLook { get; init; }
+    /// <summary>Gets what had been sent at the last look, before the linger.</summary>
+    public long SentAtLook
+    {
+        get => _sentAtLookOrDeliveredAtOrDuration;
+        init => _sentAtLookOrDeliveredAtOrDuration = value;
+    }
 
     public long DiscardedBeforeFin { get; init; }
 

@@ -3,12 +3,9 @@ namespace GracefulConnections.Closing;
 /// <content>What a look at the connection means.</content>
 internal static partial class CloseMachine
 {
-    /// <summary>Returns the facts after a look: what was seen, and every limit that is reached.</summary>
-    /// <param name="facts">The facts before.</param>
-    /// <param name="options">The limits.</param>
-    /// <param name="seen">What was seen.</param>
-    /// <param name="now">What time it is.</param>
-    /// <param name="isScheduled">Whether the look came by its time, and not by an event.</param>
+    /// <summary>
+    /// Returns the facts after a look, which came by its time or by an event: what was seen, and every limit reached.
+    /// </summary>
     public static (CloseFacts Facts, CloseEffects Effects, TimeSpan Next) Look(
         in CloseFacts facts, GracefulCloseOptions options, in CloseObservation seen, TimeSpan now, bool isScheduled)
     {

@@ -44,9 +44,6 @@ internal sealed class CloseScope
     public LingeringQueue? Lingering { get; }
 
     /// <summary>Makes a scope of what the service container has; everything in it is optional.</summary>
-    /// <param name="services">The service container.</param>
-    /// <param name="configure">Changes the options that it has.</param>
-    /// <param name="endpoint">Whose options they are, for the message about a bad one.</param>
     /// <exception cref="OptionsValidationException">An option is out of range.</exception>
     public static CloseScope Create(
         IServiceProvider? services, Action<GracefulCloseOptions> configure, string? endpoint = null)
@@ -76,6 +73,6 @@ internal sealed class CloseScope
             options,
             services?.GetService<TimeProvider>() ?? TimeProvider.System,
             logger,
-            new GracefulMetrics(services?.GetService<IMeterFactory>(), logger));
+            new GracefulMetrics(services?.GetService<IMeterFactory>(), logger, isServer: endpoint is not null));
     }
 }

@@ -64,7 +64,7 @@ internal sealed partial class Closer
 
         if (effects.HasFlag(CloseEffects.ReleaseFlush))
         {
-            Volatile.Read(ref _flushed)?.TrySetResult();
+            Volatile.Read(ref _goodbye)?.Flushed.TrySetResult();
         }
 
         if (effects.HasFlag(CloseEffects.ExpireGoodbye))
@@ -110,7 +110,7 @@ internal sealed partial class Closer
     {
         CloseFacts facts;
         LinkedListNode<Closer>? lingering;
-        var discardedBytes = _input.DiscardedBytes;
+        var discardedBytes = Input.DiscardedBytes;
         Interleaving.Point();
         lock (this)
         {
@@ -118,7 +118,7 @@ internal sealed partial class Closer
             lingering = _lingering;
         }
 
-        var lostBytes = facts.Result.UnacknowledgedBytes ?? _output.WrittenBytes - _output.SentBytes;
+        var lostBytes = facts.Result.UnacknowledgedBytes ?? Output.WrittenBytes - Output.SentBytes;
         scope.Wheel.Unwatch(this);
         if (lingering is not null)
         {
@@ -131,7 +131,7 @@ internal sealed partial class Closer
         }
         else if (facts.Result.Outcome == CloseOutcome.LeftToServer)
         {
-            Guard(static (closer, resets) => closer._output.Abort(resets), false); // A flush may be pending.
+            Guard(static (closer, resets) => closer.Output.Abort(resets), false); // A flush may be pending.
         }
 
         if (outer is null)
@@ -150,7 +150,7 @@ internal sealed partial class Closer
         }
 
         Volatile.Read(ref _goodbye)?.Expire(); // Nobody is left to say it to, and no look will come.
-        Volatile.Read(ref _flushed)?.TrySetResult();
+        Volatile.Read(ref _goodbye)?.Flushed.TrySetResult();
         closed?.TrySetResult(facts.Result);
         _end.RunContinuationsAsynchronously = !endHere;
         _end.SetResult(true);
@@ -160,11 +160,11 @@ internal sealed partial class Closer
     {
         if (facts.Result.Outcome == CloseOutcome.PeerReset)
         {
-            _input.OnPeerReset();
+            Input.OnPeerReset();
         }
 
         var aborts = !facts.LeavesTransport;
-        Guard(static (closer, resets) => closer._output.Abort(resets), aborts);
+        Guard(static (closer, resets) => closer.Output.Abort(resets), aborts);
 
         // The one inside of TLS had to abort: the outer one ends in the same way.
         outer?.Raise(CloseEvent.InnerAborted, new CloseObservation { Inner = facts.Result });
@@ -177,7 +177,7 @@ internal sealed partial class Closer
     private void Report(in CloseFacts facts, long lostBytes)
     {
         var result = facts.Result;
-        scope.Metrics.Closed(result, facts.HandlerReturned);
+        scope.Metrics.Closed(connection, result, IsCounted, facts.HandlerReturned);
         Log.Closed(
             scope.Logger,
             connection.ConnectionId,
@@ -213,7 +213,7 @@ internal sealed partial class Closer
     private async ValueTask EndAsync(ValueTask end)
     {
         await end.ConfigureAwait(false);
-        var left = _input.Kind == InputKind.Transport ? _output.Ended : Task.WhenAll(_output.Ended, _input.StopAsync());
+        var left = Input.Kind == InputKind.Transport ? Output.Ended : Task.WhenAll(Output.Ended, Input.StopAsync());
         if (left.IsCompleted)
         {
             return;

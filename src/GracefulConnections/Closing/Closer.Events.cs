@@ -8,13 +8,13 @@ namespace GracefulConnections.Closing;
 internal sealed partial class Closer
 {
     /// <summary>Gets whether code below may block that nobody knows.</summary>
-    private bool IsForeign => _input.Kind != InputKind.Transport || !_output.SeesAcknowledgements;
+    private bool IsForeign => Input.Kind != InputKind.Transport || !Output.SeesAcknowledgements;
 
     public void OnOutputCompleted() => Raise(CloseEvent.OutputCompleted, default);
 
     public bool OnOutputFaulted(Exception exception)
     {
-        var isWhole = _input.EndHanded || (_input.IsRefused && !_input.IsCutOff);
+        var isWhole = Input.End.EndHanded || (Input.IsRefused && !Input.IsCutOff);
         var effects = Decide(CloseEvent.OutputFaulted, new CloseObservation { IsWhole = isWhole });
         if (effects.HasFlag(CloseEffects.SendFin))
         {
@@ -93,12 +93,12 @@ internal sealed partial class Closer
         var seen = See();
         if (facts.State == CloseState.Lingering)
         {
-            seen = seen with { IsBehind = _input.IsBehind };
+            seen = seen with { IsBehind = Input.IsBehind };
         }
         else if (facts.HandlerReturned || facts.EndsByReset || seen.IsWriteBlocked)
         {
             var isFirst = !isScheduled && facts is { State: CloseState.Flushing, FinSent: true, PeerFin: false };
-            seen = seen with { Delivery = isFirst ? _output.GetFirstDelivery() : _output.GetDelivery() };
+            seen = seen with { Delivery = isFirst ? Output.GetFirstDelivery() : Output.GetDelivery() };
         }
 
         CloseEffects effects;
@@ -118,18 +118,18 @@ internal sealed partial class Closer
     // What costs no system call.
     private CloseObservation See() => new()
     {
-        CanHalfClose = _output.CanHalfClose,
-        IsFinInKernel = _output.IsFinInKernel,
-        SeesAcknowledgements = _output.SeesAcknowledgements,
-        IsWriteBlocked = _output.IsWriteBlocked,
-        SentBytes = _output.SentBytes,
-        DiscardedBytes = _input.DiscardedBytes,
-        IsInputReset = _input.ResetSeen || _input.EndedByReset,
+        CanHalfClose = Output.CanHalfClose,
+        IsFinInKernel = Output.IsFinInKernel,
+        SeesAcknowledgements = Output.SeesAcknowledgements,
+        IsWriteBlocked = Output.IsWriteBlocked,
+        SentBytes = Output.SentBytes,
+        DiscardedBytes = Input.DiscardedBytes,
+        IsInputReset = Input.End.ResetSeen || Input.End.EndedByReset,
     };
 
     // For an event that may end the connection: what is not delivered is asked for, unless it is known.
     private CloseObservation SeeEnd() =>
-        State < CloseState.Lingering ? See() with { Delivery = _output.GetDelivery() } : See();
+        State < CloseState.Lingering ? See() with { Delivery = Output.GetDelivery() } : See();
 
     private CloseEffects Decide(CloseEvent e, in CloseObservation seen)
     {

@@ -23,8 +23,6 @@ internal sealed partial class Closer(
     ConnectionContext connection, CloseScope scope, Activity activity, Action? ended = null, Closer? outer = null)
     : WheelTarget, ITransportEvents, IValueTaskSource
 {
-    private ReadPump _input = null!;
-    private TransportOutput _output = null!;
     private BoundaryWatch? _boundary; // Most connections are never asked to close.
     private CloseFacts _facts = CloseFacts.Initial with
     {
@@ -32,11 +30,17 @@ internal sealed partial class Closer(
     };
 
     private Goodbye? _goodbye;
-    private TaskCompletionSource? _flushed; // Waits for a flush that was pending when the handler returned.
     private Exception? _fault; // Why the connection ends by RST, where that is known.
     private bool _isInsideTls;
 
+    public ReadPump Input { get; private set; } = null!;
+
+    public TransportOutput Output { get; private set; } = null!;
+
     public CloseState State => Facts.State;
+
+    /// <summary>Gets or sets whether the metrics count the connection as active.</summary>
+    public bool IsCounted { get; set; }
 
     public bool IsCloseRequested => Facts.IsRequested;
 
@@ -66,20 +70,8 @@ internal sealed partial class Closer(
         }
     }
 
-    private BoundaryWatch Boundary
-    {
-        get
-        {
-            if (Volatile.Read(ref _boundary) is { } made)
-            {
-                return made;
-            }
-
-            var boundary = new BoundaryWatch(_input, _output, activity, scope.Options);
-            Interleaving.Point();
-            return Interlocked.CompareExchange(ref _boundary, boundary, null) ?? boundary;
-        }
-    }
+    private BoundaryWatch Boundary => LazyInitializer.EnsureInitialized(
+        ref _boundary, () => new BoundaryWatch(Input, Output, activity, scope.Options));
 
     private TimeSpan Now => scope.Wheel.Now;
 
@@ -89,8 +81,7 @@ internal sealed partial class Closer(
 
     public void Attach(ReadPump input, TransportOutput output)
     {
-        _input = input;
-        _output = output;
+        (Input, Output) = (input, output);
         _isInsideTls = input.Kind == InputKind.Tls;
     }
 
@@ -151,7 +142,11 @@ internal sealed partial class Closer(
         var effects = Decide(CloseEvent.HandlerReturned, seen);
         if (outer is null && effects.HasFlag(CloseEffects.BeginClose)) // One that was aborted has closed already.
         {
-            scope.Metrics.CloseStarted();
+            if (IsCounted)
+            {
+                scope.Metrics.CloseStarted(connection);
+            }
+
             Log.Closing(scope.Logger, connection.ConnectionId, Reason);
         }
 
@@ -160,7 +155,7 @@ internal sealed partial class Closer(
             scope.Wheel.Watch(this, Now + CloseDeadlines.LongestPoll); // The call that follows may hang.
         }
 
-        Guard(static (_, input) => input.Close(), _input);
+        Guard(static (_, input) => input.Close(), Input);
     }
 
     /// <summary>
@@ -169,10 +164,10 @@ internal sealed partial class Closer(
     public async ValueTask SayGoodbyeAsync(Func<CloseReason, CancellationToken, ValueTask> say)
     {
         // What comes before the goodbye, and the goodbye itself, may take long.
-        Guard(static (_, input) => input.Discard(), _input);
-        await FlushedAsync().ConfigureAwait(false);
-        var goodbye = new Goodbye(_output, cancellation => say(Reason, cancellation), OnGoodbyeFaulted);
-        Volatile.Write(ref _goodbye, goodbye); // Before the decision: from then on it may expire.
+        Guard(static (_, input) => input.Discard(), Input);
+        var goodbye = new Goodbye(Output, cancellation => say(Reason, cancellation), OnGoodbyeFaulted);
+        Volatile.Write(ref _goodbye, goodbye); // Before the decisions: from then on it may begin or expire.
+        await FlushedAsync(goodbye).ConfigureAwait(false);
         var effects = Decide(CloseEvent.GoodbyeBegan, default);
         if (!effects.HasFlag(CloseEffects.SayGoodbye))
         {
@@ -204,8 +199,8 @@ internal sealed partial class Closer(
     /// </summary>
     public void OnClosingByServer()
     {
-        var isInputOver = _input.EndHanded || connection.ConnectionClosed.IsCancellationRequested;
-        var isWhole = isInputOver && !_input.ResetSeen && !_input.IsConnectionOver && !_output.HasUnsent;
+        var isInputOver = Input.End.EndHanded || connection.ConnectionClosed.IsCancellationRequested;
+        var isWhole = isInputOver && !Input.End.ResetSeen && !Input.IsConnectionOver && !Output.HasUnsent;
         Raise(CloseEvent.ClosedByServer, SeeEnd() with { IsWhole = isWhole });
     }
 
@@ -223,13 +218,13 @@ internal sealed partial class Closer(
 
         // Neither of the two without FIN sends one.
         var left = leftOver == LeftOver.SendThenClose ? LeftOver.SendThenReset : leftOver;
-        Guard(static (closer, left) => closer._output.Seal(left), left);
-        Guard(static (_, input) => input.Discard(), _input);
+        Guard(static (closer, left) => closer.Output.Seal(left), left);
+        Guard(static (_, input) => input.Discard(), Input);
 
         // Watching comes last, so that a connection that ends at once is never watched.
         Carry(effects);
         var end = new ValueTask(this, _end.Version);
-        return _output.Ended.IsCompleted && _input.Kind == InputKind.Transport ? end : EndAsync(end);
+        return Output.Ended.IsCompleted && Input.Kind == InputKind.Transport ? end : EndAsync(end);
     }
 
     void IValueTaskSource.GetResult(short token) => _end.GetResult(token);
@@ -243,10 +238,8 @@ internal sealed partial class Closer(
     // A background writer may still be blocked in a flush when the handler has returned. Two flushes at a time would
     // cost what it wrote, so the goodbye comes after it: within FlushStallTimeout, as every flush after a close
     // request.
-    private Task FlushedAsync()
+    private Task FlushedAsync(Goodbye goodbye)
     {
-        var flushed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        Volatile.Write(ref _flushed, flushed); // Before the decision: from then on it may be released.
         var effects = Decide(CloseEvent.FlushAwaited, See());
         if (effects == CloseEffects.None)
         {
@@ -254,7 +247,7 @@ internal sealed partial class Closer(
         }
 
         Carry(effects);
-        return flushed.Task;
+        return goodbye.Flushed.Task;
     }
 
     private void OnGoodbyeFaulted(Exception exception) =>

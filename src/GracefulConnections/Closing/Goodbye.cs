@@ -4,14 +4,14 @@ using GracefulConnections.Transport;
 namespace GracefulConnections.Closing;
 
 /// <summary>The last message before our FIN. It is said as a whole or given up, and never half of each.</summary>
-/// <param name="output">Where it is written to.</param>
-/// <param name="say">The application's code that says it.</param>
-/// <param name="onFaulted">Told what that code threw.</param>
 internal sealed class Goodbye(
     TransportOutput output, Func<CancellationToken, ValueTask> say, Action<Exception> onFaulted)
 {
     private readonly TaskCompletionSource _expired = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _isDecided; // Whoever comes first decides whether it was said or given up.
+
+    /// <summary>Gets what completes when no flush of the handler's is pending any more.</summary>
+    public TaskCompletionSource Flushed { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>Its time is over, or nobody is left to say it to.</summary>
     public void Expire() => _expired.TrySetResult();
@@ -20,7 +20,6 @@ internal sealed class Goodbye(
     /// <returns>Whether it ended in time.</returns>
     public async Task<bool> RunAsync()
     {
-        output.BeginGoodbye();
         var cancellation = new CancellationTokenSource(); // Has no timer, and the goodbye may outlive this method.
         var saying = SayAsync(cancellation);
         await Task.WhenAny(saying, _expired.Task).ConfigureAwait(false);
@@ -54,6 +53,7 @@ internal sealed class Goodbye(
     {
         try
         {
+            output.BeginGoodbye();
             await say(cancellation.Token).ConfigureAwait(false);
             Interleaving.Point();
             if (Interlocked.Exchange(ref _isDecided, 1) == 0)

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using GracefulConnections.Diagnostics;
 using Microsoft.Extensions.Options;
 
@@ -12,13 +13,9 @@ internal static class GracefulCloseOptionsValidator
 {
     private const string PositiveOrInfinite = "must be positive, or Timeout.InfiniteTimeSpan for no limit";
     private const string PositiveAndFinite = "must be positive and finite";
-    private const string NotNegative = "must be zero or more and at most one day";
+    private const string PositiveOrNull = $"must be null for no limit, or it {PositiveAndFinite}";
+    private const string NotNegative = "must be zero or more, and finite";
 
-    // The number of days is the first part of a time that is written as text, so 1 means a day there and not a second.
-    private static readonly TimeSpan LongestSilence = TimeSpan.FromDays(1);
-
-    /// <param name="options">The options.</param>
-    /// <param name="endpoint">Which endpoint's they are; <see langword="null"/> for those of no endpoint.</param>
     /// <exception cref="OptionsValidationException">An option is out of range.</exception>
     public static void ThrowIfInvalid(GracefulCloseOptions options, string? endpoint = null)
     {
@@ -36,81 +33,65 @@ internal static class GracefulCloseOptionsValidator
         var owner = endpoint is null
             ? nameof(GracefulCloseOptions)
             : $"{nameof(GracefulCloseOptions)} of the endpoint {endpoint}";
-        CheckTime(
-            IsPositiveOrInfinite(options.FlushStallTimeout),
-            PositiveOrInfinite,
-            options.FlushStallTimeout,
-            nameof(options.FlushStallTimeout));
-        CheckTime(
-            IsPositiveOrInfinite(options.LingerIdleTimeout),
-            PositiveOrInfinite,
-            options.LingerIdleTimeout,
-            nameof(options.LingerIdleTimeout));
-        CheckTime(
-            options.CloseTimeout > TimeSpan.Zero,
-            PositiveAndFinite,
-            options.CloseTimeout,
-            nameof(options.CloseTimeout));
+        CheckTime(IsPositiveOrInfinite(options.FlushStallTimeout), PositiveOrInfinite, options.FlushStallTimeout);
+        CheckTime(IsPositiveOrInfinite(options.LingerIdleTimeout), PositiveOrInfinite, options.LingerIdleTimeout);
+        CheckTime(options.CloseTimeout > TimeSpan.Zero, PositiveAndFinite, options.CloseTimeout);
         Check(
             options.MaxLingerBytes is not < 0,
             "must be null for no limit, or zero or more bytes",
-            options.MaxLingerBytes,
-            nameof(options.MaxLingerBytes));
+            options.MaxLingerBytes);
         Check(
             options.MaxLingeringConnections is not < 1,
             "must be null for no limit, or one or more connections",
-            options.MaxLingeringConnections,
-            nameof(options.MaxLingeringConnections));
+            options.MaxLingeringConnections);
         Check(
             Enum.IsDefined(options.LingerUntil),
             $"must be {string.Join(" or ", Enum.GetNames<LingerUntil>())}",
-            options.LingerUntil,
-            nameof(options.LingerUntil));
-        var isQuiet = IsSilence(options.QuietTime);
-        CheckTime(isQuiet, NotNegative, options.QuietTime, nameof(options.QuietTime));
-        CheckTime(IsSilence(options.MessageGap), NotNegative, options.MessageGap, nameof(options.MessageGap));
-        CheckTime(
-            !isQuiet || !IsSilence(options.MessageGap) || options.MessageGap >= options.QuietTime,
-            $"must be at least QuietTime ({OptionText.Spell(options.QuietTime)})",
-            options.MessageGap,
-            nameof(options.MessageGap));
-        CheckTime(
-            options.IdleTimeout is null || options.IdleTimeout > TimeSpan.Zero,
-            $"must be null for no limit, or it {PositiveAndFinite}",
-            options.IdleTimeout,
-            nameof(options.IdleTimeout));
-        CheckTime(
-            options.MaxConnectionAge is null || options.MaxConnectionAge > TimeSpan.Zero,
-            $"must be null for no limit, or it {PositiveAndFinite}",
-            options.MaxConnectionAge,
-            nameof(options.MaxConnectionAge));
+            options.LingerUntil);
+        var isQuiet = CheckTime(options.QuietTime >= TimeSpan.Zero, NotNegative, options.QuietTime);
+        var isGap = CheckTime(options.MessageGap >= TimeSpan.Zero, NotNegative, options.MessageGap);
+        if (isQuiet && isGap)
+        {
+            CheckTime(
+                options.MessageGap >= options.QuietTime,
+                $"must be at least QuietTime ({OptionText.Spell(options.QuietTime)})",
+                options.MessageGap);
+        }
+
+        CheckTime(IsNullOrPositive(options.IdleTimeout), PositiveOrNull, options.IdleTimeout);
+        CheckTime(IsNullOrPositive(options.MaxConnectionAge), PositiveOrNull, options.MaxConnectionAge);
         Check(
             options.MaxConnectionAgeJitter is >= 0 and < 1,
             "must be at least 0 and less than 1",
-            options.MaxConnectionAgeJitter,
-            nameof(options.MaxConnectionAgeJitter));
-        CheckTime(
-            options.GoodbyeTimeout > TimeSpan.Zero,
-            PositiveAndFinite,
-            options.GoodbyeTimeout,
-            nameof(options.GoodbyeTimeout));
+            options.MaxConnectionAgeJitter);
+        CheckTime(options.GoodbyeTimeout > TimeSpan.Zero, PositiveAndFinite, options.GoodbyeTimeout);
         return failures.Build();
 
-        void CheckTime(bool isValid, string rule, TimeSpan? value, string property) =>
-            Check(isValid, rule, OptionText.Spell(value), property);
+        bool CheckTime(
+            bool isValid,
+            string rule,
+            TimeSpan? value,
+            [CallerArgumentExpression(nameof(value))] string property = "") =>
+            Add(OptionText.FindFault(isValid, rule, value), property);
 
-        void Check<T>(bool isValid, string rule, T value, string property)
+        void Check<T>(
+            bool isValid, string rule, T value, [CallerArgumentExpression(nameof(value))] string property = "") =>
+            Add(isValid ? null : string.Create(CultureInfo.InvariantCulture, $"{rule}, but was {value}."), property);
+
+        bool Add(string? fault, string property)
         {
-            if (!isValid)
+            if (fault is not null)
             {
-                failures.AddError(
-                    string.Create(CultureInfo.InvariantCulture, $"{owner}: {property} {rule}, but was {value}."));
+                property = property[(property.IndexOf('.', StringComparison.Ordinal) + 1)..];
+                failures.AddError($"{owner}: {property} {fault}");
             }
+
+            return fault is null;
         }
     }
 
+    private static bool IsNullOrPositive(TimeSpan? value) => value is null || value > TimeSpan.Zero;
+
     private static bool IsPositiveOrInfinite(TimeSpan value) =>
         value > TimeSpan.Zero || value == Timeout.InfiniteTimeSpan;
-
-    private static bool IsSilence(TimeSpan value) => value >= TimeSpan.Zero && value <= LongestSilence;
 }

@@ -29,6 +29,7 @@ internal sealed class TimerWheel
     private readonly ITimer _timer;
     private readonly WheelSlots _slots = new();
     private long _armedFor = long.MaxValue;
+    private bool _isArming; // A thread is inside of the timer.
     private int _advancing; // Threads of the timer that are in Advance.
     private int _count;
 
@@ -109,8 +110,9 @@ internal sealed class TimerWheel
 
             _slots.CatchUp(now);
             _slots.Enqueue(target);
-            WakeBy_NeedsLock();
         }
+
+        Arm();
     }
 
     /// <summary>Stops watching. Does nothing when <paramref name="target"/> is not watched.</summary>
@@ -160,8 +162,9 @@ internal sealed class TimerWheel
         {
             _advancing--;
             _armedFor = long.MaxValue; // It may be armed as late as a helper is.
-            WakeBy_NeedsLock();
         }
+
+        Arm();
     }
 
     private void Look(WheelTarget target, TimeSpan now)
@@ -217,19 +220,47 @@ internal sealed class TimerWheel
         }
     }
 
-    private void WakeBy_NeedsLock()
+    // One thread at a time sets the timer, with nothing held, because a clock is foreign code and may call back from
+    // there. Whoever comes meanwhile leaves it to that one, which looks again.
+    private void Arm()
     {
-        var next = _slots.NextTick;
-        if (next >= _armedFor)
+        while (TryBeginArming(out var sleep))
         {
-            return; // The timer is armed early enough, or nothing is due.
+            try
+            {
+                _timer.Change(sleep, Timeout.InfiniteTimeSpan);
+            }
+            finally
+            {
+                Interleaving.Point();
+                lock (_lock)
+                {
+                    _isArming = false;
+                }
+            }
         }
+    }
 
-        _armedFor = next;
-        var wait = ((next * Tick) - Now).TotalMilliseconds;
-        var sleep = TimeSpan.FromMilliseconds(Math.Ceiling(wait)); // A timer rounds down.
-        var shortest = _advancing > 0 ? HelpDelay : Tick;
-        sleep = sleep < shortest ? shortest : sleep > LongestSleep ? LongestSleep : sleep;
-        _timer.Change(sleep, Timeout.InfiniteTimeSpan);
+    /// <returns><see langword="false"/> when the timer is or will be set early enough, or nothing is due.</returns>
+    private bool TryBeginArming(out TimeSpan sleep)
+    {
+        sleep = default;
+        var now = Now;
+        Interleaving.Point();
+        lock (_lock)
+        {
+            var next = _slots.NextTick;
+            if (_isArming || next >= _armedFor)
+            {
+                return false;
+            }
+
+            _isArming = true;
+            _armedFor = next;
+            sleep = TimeSpan.FromMilliseconds(Math.Ceiling(((next * Tick) - now).TotalMilliseconds)); // It rounds down.
+            var shortest = _advancing > 0 ? HelpDelay : Tick;
+            sleep = sleep < shortest ? shortest : sleep > LongestSleep ? LongestSleep : sleep;
+            return true;
+        }
     }
 }

@@ -1,41 +1,43 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging;
 
 namespace GracefulConnections.Diagnostics;
 
 /// <summary>
-/// The meter <c>GracefulConnections</c>. Names and units follow OpenTelemetry; every tag has few values.
+/// What connections tell the meter. Names and units follow OpenTelemetry; every tag has few values.
 /// </summary>
 internal sealed class GracefulMetrics
 {
-    public const string MeterName = "GracefulConnections";
-    public const string OutcomeTag = "graceful.close.outcome";
-    public const string ReasonTag = "graceful.close.reason";
+    private const string ErrorTypeTag = "error.type"; // As in OpenTelemetry, and in Kestrel's own metrics.
 
     private readonly UpDownCounter<long> _active;
     private readonly UpDownCounter<long> _closing;
     private readonly Histogram<double> _closeDuration;
     private readonly Counter<long> _discardedBytes;
     private readonly Counter<long> _unacknowledgedBytes;
-
-    private readonly ILogger? _logger;
-    private int _hasLogged;
+    private readonly ListenerGuard _guard;
+    private readonly bool _isServer;
 
     /// <param name="factory">Who makes the meter; <see langword="null"/> for one that all share.</param>
     /// <param name="logger">Who is told of a listener that throws.</param>
-    public GracefulMetrics(IMeterFactory? factory, ILogger? logger = null)
+    /// <param name="isServer">Whether an endpoint accepts the connections.</param>
+    public GracefulMetrics(IMeterFactory? factory, ILogger? logger = null, bool isServer = true)
     {
-        _logger = logger;
-        var meter = factory?.Create(MeterName) ?? Shared.Meter;
+        _guard = new ListenerGuard(logger);
+        _isServer = isServer;
+        var meter = factory?.Create(GracefulTelemetry.MeterName) ?? Shared.Meter;
         _active = meter.CreateUpDownCounter<long>(
-            "graceful.connections.active", "{connection}", "Connections that have not ended, closing ones included.");
+            GracefulTelemetry.ActiveConnections,
+            "{connection}",
+            "Connections that have not ended, closing ones included.");
         _closing = meter.CreateUpDownCounter<long>(
-            "graceful.connections.closing",
+            GracefulTelemetry.ClosingConnections,
             "{connection}",
             "Connections whose handler has returned and that have not ended.");
         _closeDuration = meter.CreateHistogram(
-            "graceful.close.duration",
+            GracefulTelemetry.CloseDuration,
             "s",
             "Time from the handler's return to the end of the connection.",
             advice: new InstrumentAdvice<double>
@@ -44,9 +46,9 @@ internal sealed class GracefulMetrics
                     [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120],
             });
         _discardedBytes = meter.CreateCounter<long>(
-            "graceful.close.discarded", "By", "Bytes that peers sent and no handler consumed.");
+            GracefulTelemetry.DiscardedBytes, "By", "Bytes that peers sent and no handler consumed.");
         _unacknowledgedBytes = meter.CreateCounter<long>(
-            "graceful.close.unacknowledged", "By", "Bytes that handlers wrote and peers never acknowledged.");
+            GracefulTelemetry.UnacknowledgedBytes, "By", "Bytes that handlers wrote and peers never acknowledged.");
     }
 
     /// <summary>
@@ -84,60 +86,104 @@ internal sealed class GracefulMetrics
         _ => throw new UnreachableException($"{reason} has no tag."),
     };
 
-    public void Opened() => Guard(static (metrics, _) => metrics._active.Add(1), default);
+    /// <summary>Returns whether the peer may lack something, or ended the connection by force.</summary>
+    public static bool IsError(CloseOutcome outcome) => outcome is
+        CloseOutcome.FlushTimedOut
+        or CloseOutcome.LingerLimitExceeded
+        or CloseOutcome.CloseTimedOut
+        or CloseOutcome.PeerReset
+        or CloseOutcome.Aborted;
 
-    public void CloseStarted() => Guard(static (metrics, _) => metrics._closing.Add(1), default);
+    /// <summary>A connection has begun.</summary>
+    /// <returns>
+    /// Whether it is counted: one that began before anybody listened must not be subtracted at its end.
+    /// </returns>
+    public bool Opened(BaseConnectionContext connection)
+    {
+        Change(_active, 1, connection);
+        return _active.Enabled || _closing.Enabled;
+    }
 
-    public void Closed(in CloseResult result, bool wasClosing)
+    /// <summary>The handler of a connection that is counted has returned.</summary>
+    public void CloseStarted(BaseConnectionContext connection) => Change(_closing, 1, connection);
+
+    /// <summary>A connection has ended.</summary>
+    /// <param name="connection">The connection.</param>
+    /// <param name="result">How it ended.</param>
+    /// <param name="isCounted">What <see cref="Opened"/> returned.</param>
+    /// <param name="wasClosing">Whether its handler had returned.</param>
+    public void Closed(BaseConnectionContext connection, in CloseResult result, bool isCounted, bool wasClosing)
     {
         // One by one: a listener of one instrument must not cost the others their numbers.
-        Guard(static (metrics, _) => metrics._active.Add(-1), result);
-        if (wasClosing)
+        if (isCounted)
         {
-            Guard(static (metrics, _) => metrics._closing.Add(-1), result);
+            Change(_active, -1, connection);
         }
 
+        if (isCounted && wasClosing)
+        {
+            Change(_closing, -1, connection);
+        }
+
+        var call = (metrics: this, connection, result);
         if (_closeDuration.Enabled)
         {
-            Guard(
-                static (metrics, result) => metrics._closeDuration.Record(
-                    result.Duration.TotalSeconds,
-                    new TagList { { OutcomeTag, Tag(result.Outcome) }, { ReasonTag, Tag(result.Reason) } }),
-                result);
+            _guard.Run(static state => state.metrics.RecordDuration(state.connection, state.result), call);
         }
 
-        if (result.DiscardedBytes > 0)
+        if (_discardedBytes.Enabled && result.DiscardedBytes > 0)
         {
-            Guard(static (metrics, result) => metrics._discardedBytes.Add(result.DiscardedBytes), result);
+            _guard.Run(static state => state.metrics.AddDiscarded(state.connection, state.result), call);
         }
 
-        if (result.UnacknowledgedBytes > 0)
+        if (_unacknowledgedBytes.Enabled && result.UnacknowledgedBytes > 0)
         {
-            Guard(
-                static (metrics, result) => metrics._unacknowledgedBytes.Add(
-                    result.UnacknowledgedBytes!.Value, new TagList { { OutcomeTag, Tag(result.Outcome) } }),
-                result);
+            _guard.Run(static state => state.metrics.AddUnacknowledged(state.connection, state.result), call);
         }
     }
 
-    private void Guard(Action<GracefulMetrics, CloseResult> record, in CloseResult result)
+    private void Change(UpDownCounter<long> counter, long change, BaseConnectionContext connection)
     {
-        try
+        if (counter.Enabled)
         {
-            record(this, result);
+            _guard.Run(
+                static state => state.counter.Add(state.change, state.metrics.GetTags(state.connection)),
+                (metrics: this, counter, change, connection));
         }
-        catch (Exception exception)
+    }
+
+    private void RecordDuration(BaseConnectionContext connection, in CloseResult result)
+    {
+        var tags = GetTags(connection);
+        tags.Add(GracefulTelemetry.OutcomeTag, Tag(result.Outcome));
+        tags.Add(GracefulTelemetry.ReasonTag, Tag(result.Reason));
+        if (IsError(result.Outcome))
         {
-            // A listener's code runs inside of the call. It must not cost a connection its end.
-            if (Interlocked.Exchange(ref _hasLogged, 1) == 0 && _logger is not null)
-            {
-                Log.MeterListenerThrew(_logger, exception);
-            }
+            tags.Add(ErrorTypeTag, Tag(result.Outcome));
         }
+
+        _closeDuration.Record(result.Duration.TotalSeconds, tags);
+    }
+
+    private void AddDiscarded(BaseConnectionContext connection, in CloseResult result) =>
+        _discardedBytes.Add(result.DiscardedBytes, GetTags(connection));
+
+    private void AddUnacknowledged(BaseConnectionContext connection, in CloseResult result)
+    {
+        var tags = GetTags(connection);
+        tags.Add(GracefulTelemetry.OutcomeTag, Tag(result.Outcome));
+        _unacknowledgedBytes.Add(result.UnacknowledgedBytes!.Value, tags);
+    }
+
+    private TagList GetTags(BaseConnectionContext connection)
+    {
+        var tags = default(TagList);
+        ConnectionTags.Add(ref tags, connection.LocalEndPoint, _isServer);
+        return tags;
     }
 
     private static class Shared
     {
-        public static readonly Meter Meter = new(MeterName);
+        public static readonly Meter Meter = new(GracefulTelemetry.MeterName);
     }
 }

@@ -5,7 +5,7 @@ namespace GracefulConnections.Diagnostics;
 /// <summary>Every message of the library. An id is for life.</summary>
 internal static partial class Log
 {
-    public const string Category = "GracefulConnections";
+    public const string Category = GracefulTelemetry.LogCategory;
 
     [LoggerMessage(
         1,
@@ -192,7 +192,16 @@ internal static partial class Log
     [LoggerMessage(
         31,
         LogLevel.Warning,
-        "A listener of the meter GracefulConnections threw. Its numbers may be wrong from now on. This is logged once.",
+        "A listener of the metrics or the traces of GracefulConnections threw, so what it shows may be wrong from now "
+        + "on. This is logged once.",
         EventName = nameof(MeterListenerThrew))]
     public static partial void MeterListenerThrew(ILogger logger, Exception exception);
+
+    [LoggerMessage(
+        32,
+        LogLevel.Information,
+        "The configuration behind {Options} was reloaded. The drain keeps the options that it had at the start, and an "
+        + "endpoint those with which it was bound, so restart the host to apply changes. This is logged once.",
+        EventName = nameof(ConfigurationReloaded))]
+    public static partial void ConfigurationReloaded(ILogger logger, string options);
 }

@@ -54,6 +54,7 @@ internal sealed partial class Batch
         _turns = []; // The coordinator remembers its last batches; the connections need not live as long.
         _left.Clear();
         _context.Teller.Ended(Level, report, isHurried ? null : _timeout);
+        _context.Telemetry.Ended(report, IsWhole);
         _ended.TrySetResult(report);
         _othersEnded.TrySetResult(report);
     }

@@ -59,6 +59,8 @@ internal sealed partial class Batch
 
     public bool IsOver_NeedsLock { get; private set; }
 
+    public int LeftCount_NeedsLock => IsOver_NeedsLock ? 0 : _left.Count;
+
     public TimeSpan Elapsed_NeedsLock => _context.Now - _begunAt;
 
     /// <summary>Adds connections. Then call <see cref="Drive"/>, outside of the lock.</summary>

@@ -5,7 +5,7 @@ namespace GracefulConnections.Draining;
 
 /// <summary>What all batches of a host share.</summary>
 internal sealed class DrainContext(
-    ServerDrainOptions options, TimeProvider time, ILogger logger, SystemdNotifier notifier)
+    ServerDrainOptions options, TimeProvider time, ILogger logger, SystemdNotifier notifier, DrainTelemetry telemetry)
 {
     private readonly long _epoch = time.GetTimestamp();
     private volatile DrainPhase _phase;
@@ -25,6 +25,8 @@ internal sealed class DrainContext(
     public ILogger Logger { get; } = logger;
 
     public DrainTeller Teller { get; } = new(logger, notifier);
+
+    public DrainTelemetry Telemetry { get; } = telemetry;
 
     /// <summary>Gets what is told, in the order in which it happened.</summary>
     public OrderedActions Reports { get; } = new();
@@ -53,6 +55,7 @@ internal sealed class DrainContext(
         if (phase > _phase)
         {
             _phase = phase;
+            Reports.Add(() => Telemetry.Reached(phase));
         }
     }
 

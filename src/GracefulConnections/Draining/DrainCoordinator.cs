@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using GracefulConnections.Closing;
 using GracefulConnections.Diagnostics;
 using Microsoft.Extensions.Logging;
@@ -28,16 +29,19 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
         IOptions<ServerDrainOptions> options,
         ILoggerFactory? loggers = null,
         TimeProvider? time = null,
-        DrainSteps? steps = null)
+        DrainSteps? steps = null,
+        IMeterFactory? meters = null)
     {
         var logger = loggers?.CreateLogger(Log.Category) ?? NullLogger.Instance;
         var notifier = new SystemdNotifier(Environment.GetEnvironmentVariable(SystemdNotifier.PathVariable), logger);
-        Context = new DrainContext(options.Value, time ?? TimeProvider.System, logger, notifier);
+        Context = new DrainContext(
+            options.Value, time ?? TimeProvider.System, logger, notifier, new DrainTelemetry(meters, logger));
         Registry = new Registry(Context);
         _steps = steps;
         _announced = new DrainSignal(nameof(DrainAnnounced), Context);
         _started = new DrainSignal(nameof(DrainStarted), Context);
         (DrainAnnounced, DrainStarted) = (_announced.Token, _started.Token);
+        Context.Telemetry.Observe(() => Phase, () => Registry.LeftCount);
     }
 
     public DrainContext Context { get; }
@@ -141,6 +145,7 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
             Context.Enter_NeedsLock(DrainPhase.Announced);
         }
 
+        Context.Reports.Run();
         Context.Teller.Announced(ConnectionCount, delay, Context.GetExitTime(delay + Context.Options.DrainTimeout));
         _announced.Fire();
         return _delay;

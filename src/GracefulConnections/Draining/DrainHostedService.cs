@@ -15,6 +15,7 @@ internal sealed class DrainHostedService(DrainCoordinator coordinator, IServiceP
 {
     private readonly StopSignals _signals = new(coordinator, coordinator.Context);
     private CancellationTokenRegistration _timeout;
+    private ReloadNotice? _reload;
 
     private ILogger Logger => coordinator.Context.Logger;
 
@@ -51,6 +52,7 @@ internal sealed class DrainHostedService(DrainCoordinator coordinator, IServiceP
     public Task StartedAsync(CancellationToken cancellationToken)
     {
         StartedHosts.Add(Logger);
+        _reload = new ReloadNotice(services, Logger);
         if (!coordinator.HasEndpoint)
         {
             Log.NothingToDrain(Logger);
@@ -87,6 +89,7 @@ internal sealed class DrainHostedService(DrainCoordinator coordinator, IServiceP
     {
         StartedHosts.Remove(Logger);
         _timeout.Dispose();
+        _reload?.Dispose();
         _signals.Dispose();
     }
 }

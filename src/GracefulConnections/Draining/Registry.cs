@@ -36,6 +36,19 @@ internal sealed class Registry(DrainContext context)
         }
     }
 
+    /// <summary>Gets how many connections the batches that have not ended wait for.</summary>
+    public int LeftCount
+    {
+        get
+        {
+            Interleaving.Point();
+            lock (context.Lock)
+            {
+                return _batches.Sum(static batch => batch.LeftCount_NeedsLock);
+            }
+        }
+    }
+
     /// <summary>Gets the batch of the whole server; <see langword="null"/> until its time begins.</summary>
     public Batch? Whole => Volatile.Read(ref _whole);
 

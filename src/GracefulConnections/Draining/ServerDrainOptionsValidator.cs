@@ -1,4 +1,3 @@
-using System.Globalization;
 using GracefulConnections.Diagnostics;
 using Microsoft.Extensions.Options;
 
@@ -9,15 +8,12 @@ namespace GracefulConnections.Draining;
 /// </summary>
 internal sealed class ServerDrainOptionsValidator : IValidateOptions<ServerDrainOptions>
 {
-    // The longest that CancellationTokenSource.CancelAfter takes, which the host's shutdown timeout goes through.
-    private static readonly TimeSpan LongestTotal = TimeSpan.FromMilliseconds(uint.MaxValue - 1);
-
     private static readonly TimeSpan ShortestReportInterval = TimeSpan.FromMilliseconds(100); // A line is written each.
 
     public ValidateOptionsResult Validate(string? name, ServerDrainOptions options)
     {
         var failures = new ValidateOptionsResultBuilder();
-        var announceDelay = Check(
+        Check(
             options.AnnounceDelay >= TimeSpan.Zero,
             "must be zero or more, and finite",
             options.AnnounceDelay,
@@ -52,33 +48,20 @@ internal sealed class ServerDrainOptionsValidator : IValidateOptions<ServerDrain
                 nameof(options.SpreadWindow));
         }
 
-        if (announceDelay
-            && drainTimeout
-            && options.AnnounceDelay > LongestTotal - Min(options.DrainTimeout, LongestTotal) - BatchPlan.ExitTime)
-        {
-            failures.AddError(string.Create(
-                CultureInfo.InvariantCulture,
-                $"{nameof(ServerDrainOptions)}: AnnounceDelay {options.AnnounceDelay:c} + DrainTimeout "
-                + $"{options.DrainTimeout:c} + {BatchPlan.ExitTime:c} for aborted connections and the exit must be "
-                + $"at most {LongestTotal:c}, the longest shutdown timeout a host can have."));
-        }
-
         return failures.Build();
 
         bool Check(bool isValid, string rule, TimeSpan value, string property)
         {
-            if (!isValid)
+            var fault = OptionText.FindFault(isValid, rule, value);
+            if (fault is not null)
             {
-                failures.AddError(
-                    $"{nameof(ServerDrainOptions)}: {property} {rule}, but was {OptionText.Spell(value)}.");
+                failures.AddError($"{nameof(ServerDrainOptions)}: {property} {fault}");
             }
 
-            return isValid;
+            return fault is null;
         }
     }
 
     private static bool IsPositiveOrInfinite(TimeSpan value) =>
         value > TimeSpan.Zero || value == Timeout.InfiniteTimeSpan;
-
-    private static TimeSpan Min(TimeSpan a, TimeSpan b) => a < b ? a : b;
 }

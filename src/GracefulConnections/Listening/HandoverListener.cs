@@ -71,6 +71,7 @@ internal sealed class HandoverListener(
     private async ValueTask CloseAsync(CancellationToken cancellationToken)
     {
         await inner.UnbindAsync(cancellationToken).ConfigureAwait(false);
+        socket.LeaveEventQueues();
         _unbinding.TrySetResult();
         sockets.Remove(this);
         socket.Dispose();

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
@@ -8,6 +9,9 @@ namespace GracefulConnections.Listening;
 /// <summary>A socket that listens, or is about to, and may be held by other processes too.</summary>
 internal sealed class ListeningSocket(Descriptor descriptor, string address) : IDisposable
 {
+    private const string EventQueue = "anon_inode:[eventpoll]";
+    private const int RemoveFromQueue = 2; // EPOLL_CTL_DEL.
+
     public Descriptor Descriptor { get; } = descriptor;
 
     /// <summary>Gets its name, the same in each process.</summary>
@@ -82,6 +86,22 @@ internal sealed class ListeningSocket(Descriptor descriptor, string address) : I
     {
         using var nothing = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         _ = LibC.Replace(nothing.SafeHandle, Descriptor, LibC.CloseOnExec);
+    }
+
+    /// <summary>
+    /// Takes the socket out of the runtime's event queue. The runtime leaves that to close(2), but the queue forgets a
+    /// socket only when no process holds it any longer: this process would wake at each connect of its successor.
+    /// </summary>
+    public void LeaveEventQueues()
+    {
+        foreach (var descriptor in new DirectoryInfo("/proc/self/fd").EnumerateFileSystemInfos())
+        {
+            if (descriptor.LinkTarget == EventQueue)
+            {
+                var queue = int.Parse(descriptor.Name, CultureInfo.InvariantCulture);
+                _ = LibC.ControlEvents(queue, RemoveFromQueue, Descriptor, 0); // Other queues do not have it.
+            }
+        }
     }
 
     public void Dispose() => Descriptor.Dispose();

@@ -11,7 +11,7 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
     private volatile bool _isAbandoned;
     private long _deliveredBytes; // So many bytes of output the peer's kernel is known to have acknowledged.
 
-    public override string Id => connection.Context.ConnectionId;
+    public override string Id => connection.ConnectionId;
 
     public override CloseState State => connection.State;
 
@@ -39,17 +39,17 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
     {
         var time = drain.Context.Time;
         var innermost = connection.Inner ?? connection; // Inside of TLS are the bytes that the handler knows.
-        var (transport, bytes) = (innermost.Transport, innermost.Activity);
+        var (input, output, bytes) = (innermost.Input, innermost.Output, innermost.Activity);
         var activity = GetActivity(innermost);
         var lastByteAt = bytes.LastByteAt;
         var age = time.GetElapsedTime(StartTimestamp);
-        var written = transport.Output.WrittenBytes;
-        var delivery = GetDelivery(transport.Output, written);
+        var written = output.WrittenBytes;
+        var delivery = GetDelivery(output, written);
         return new TrackedConnectionInfo
         {
             ConnectionId = Id,
-            LocalEndPoint = connection.Context.LocalEndPoint,
-            RemoteEndPoint = connection.Context.RemoteEndPoint,
+            LocalEndPoint = connection.LocalEndPoint,
+            RemoteEndPoint = connection.RemoteEndPoint,
             IsTls = connection.IsTls || innermost.IsTls,
             Tag = connection.Tag,
             State = innermost.State is CloseState.Closed or CloseState.Aborted ? State : innermost.State,
@@ -61,7 +61,7 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
                 : bytes.BusySince is > 0 and var busySince ? time.GetElapsedTime(busySince)
                 : age,
             IdleTime = lastByteAt > 0 ? time.GetElapsedTime(lastByteAt) : age,
-            ReceivedBytes = transport.Input.ReceivedBytes,
+            ReceivedBytes = input.ReceivedBytes,
             WrittenBytes = written,
             UnacknowledgedBytes = delivery.UnacknowledgedBytes,
             IsPeerWindowClosed = delivery.IsWindowClosed,
@@ -87,7 +87,7 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
     /// <summary>Runs the handler so that it can be abandoned, and waits until it has ended or was.</summary>
     public ValueTask RunAsync(ConnectionDelegate next)
     {
-        var run = new HandlerRun(next, connection.Context, this);
+        var run = new HandlerRun(next, connection, this);
         _run = run;
         if (_isAbandoned)
         {
@@ -116,7 +116,7 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
 
     private static ConnectionActivity GetActivity(GracefulConnection innermost)
     {
-        var (closer, transport) = (innermost.Closer, innermost.Transport);
+        var closer = innermost.Closer;
         if (!closer.IsServing)
         {
             return ConnectionActivity.Idle;
@@ -127,14 +127,14 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
             return ConnectionActivity.Busy;
         }
 
-        if (transport.Input.ReceivedBytes == 0 && transport.Output.WrittenBytes == 0)
+        if (innermost.Input.ReceivedBytes == 0 && innermost.Output.WrittenBytes == 0)
         {
             return ConnectionActivity.Idle;
         }
 
         // An aware handler may wait for the next bytes beside what it answers, as HTTP/2 does.
         return innermost.IsAware ? ConnectionActivity.Unknown
-            : transport.Input.IsWaitingForMessage ? ConnectionActivity.Idle
+            : innermost.Input.IsWaitingForMessage ? ConnectionActivity.Idle
             : ConnectionActivity.Busy;
     }
 }

@@ -11,7 +11,7 @@ internal sealed partial class GracefulConnection
     private Func<ConnectionContext, CloseReason, CancellationToken, ValueTask>? _goodbye;
 
     /// <summary>Gets whether the library aborted the connection, and not the peer.</summary>
-    public bool IsAbortedHere => State == CloseState.Aborted && !_transport.Input.ResetSeen;
+    public bool IsAbortedHere => State == CloseState.Aborted && !Input.End.ResetSeen;
 
     /// <summary>Adds the handler's own goodbye, said before the endpoint's.</summary>
     public void AddGoodbye(Func<ConnectionContext, CloseReason, CancellationToken, ValueTask> goodbye)
@@ -35,7 +35,7 @@ internal sealed partial class GracefulConnection
             return new ValueTask(_disposal);
         }
 
-        var reason = _transport.Input.ResetSeen ? CloseReason.PeerReset : CloseReason.HandlerCompleted;
+        var reason = Input.End.ResetSeen ? CloseReason.PeerReset : CloseReason.HandlerCompleted;
         return CloseAsync(reason, EndKind(isFault: end is not null), end);
     }
 
@@ -55,7 +55,7 @@ internal sealed partial class GracefulConnection
         if (end == LeftOver.Send && Inner is not { State: CloseState.Closed })
         {
             end = Scope.Options.AbortOnHandlerFault ? LeftOver.SendThenReset
-                : _isInsideTls && !_transport.IsLeftToServer ? LeftOver.SendThenClose
+                : _isInsideTls && LeftToServer == LeftToServerReason.None ? LeftOver.SendThenClose
                 : end;
         }
 
@@ -63,36 +63,28 @@ internal sealed partial class GracefulConnection
         return CloseAsync(reason, end, exception, saysGoodbye: false);
     }
 
-    /// <summary>The handler disposes its connection, which ends as if the handler had returned.</summary>
-    public void DisposeByHandler() =>
-        _disposal ??= CloseAsync(CloseReason.HandlerCompleted, EndKind(isFault: false), null).AsTask();
-
-    /// <summary>The server closes the socket by FIN itself.</summary>
-    public void OnClosingByServer() => Closer.OnClosingByServer();
-
     /// <summary>
     /// Returns whether <paramref name="exception"/> is how the handler was told that its connection has ended. Then it
     /// is no fault of the handler's, but as good as a return.
     /// </summary>
     public bool IsEndOfConnection(Exception exception)
     {
-        var input = _transport.Input;
         if (IsCloseRequested
             && ExceptionChain.Contains(exception, static inner => inner is OperationCanceledException))
         {
             return true;
         }
 
-        if (input.EndHanded && ExceptionChain.IsOrHolds<EndOfStreamException>(exception))
+        if (Input.End.EndHanded && ExceptionChain.IsOrHolds<EndOfStreamException>(exception))
         {
             return true;
         }
 
-        return (input.ResetSeen || State == CloseState.Aborted)
+        return (Input.End.ResetSeen || State == CloseState.Aborted)
             && ExceptionChain.Contains(
                 exception,
                 inner => inner is ConnectionResetException or ConnectionAbortedException
-                    || ReferenceEquals(inner, input.ResetException));
+                    || ReferenceEquals(inner, Input.End.ResetException));
     }
 
     /// <summary>Closes after the handler was abandoned. What it wrote to stays out of the memory pool.</summary>
@@ -106,7 +98,7 @@ internal sealed partial class GracefulConnection
 
     // Where a part is known to be missing, nothing may look like a complete end.
     private LeftOver EndKind(bool isFault) =>
-        _transport.Input.IsCutOff || (isFault && Closer.HasOpenScope) ? LeftOver.SendThenReset : LeftOver.Send;
+        Input.IsCutOff || (isFault && Closer.HasOpenScope) ? LeftOver.SendThenReset : LeftOver.Send;
 
     private ValueTask CloseAsync(CloseReason reason, LeftOver leftOver, Exception? fault, bool saysGoodbye = true)
     {
@@ -149,7 +141,7 @@ internal sealed partial class GracefulConnection
                 }
             }
 
-            await goodbye(Context, reason, cancellationToken).ConfigureAwait(false);
+            await goodbye(this, reason, cancellationToken).ConfigureAwait(false);
         }
     }
 }

@@ -14,7 +14,8 @@ namespace GracefulConnections.Pipeline;
 /// and the lifetime notification in front of the server's own. All of it is taken out again at the end.
 /// </summary>
 internal sealed partial class GracefulConnection
-    : IGracefulCloseFeature,
+    : ConnectionContext,
+        IGracefulCloseFeature,
         IConnectionLifetimeNotificationFeature,
         IConnectionHeartbeatFeature,
         IDuplexPipe,
@@ -24,16 +25,15 @@ internal sealed partial class GracefulConnection
     private readonly IDuplexPipe _originalTransport;
     private readonly IConnectionLifetimeNotificationFeature? _originalNotification;
     private readonly IConnectionHeartbeatFeature? _originalHeartbeat;
-    private readonly ConnectionTransport _transport;
+    private readonly LeftToServerReason _leftAtStart;
     private readonly CancellationTokenRegistration _serverRequest;
     private readonly LifetimeLimits? _limits;
     private readonly HalfOpenToken? _halfOpen;
     private readonly GracefulConnection? _outer;
     private readonly bool _isInsideTls;
-    private CloseRequestSource _closeRequest;
+    private CancellationTokenSource? _closeRequest; // Most handlers never need it.
     private object? _tag;
-    private CancellationToken _notificationOverride;
-    private bool _isNotificationOverridden;
+    private CancellationToken? _notificationOverride;
     private volatile bool _isAware;
     private volatile bool _isHandlerOver;
 
@@ -61,9 +61,10 @@ internal sealed partial class GracefulConnection
         _halfOpen = scope.Options.AllowHalfOpen ? new HalfOpenToken(connection, scope) : null;
         var activity = new Activity(scope.Time);
         Closer = new Closer(connection, scope, activity, _halfOpen is null ? null : _halfOpen.Signal, _outer?.Closer);
-        _transport = ConnectionTransport.Create(connection, Closer, activity, scope.Time, order.HasSomebodyBefore);
-        Closer.Attach(_transport.Input, _transport.Output);
-        Context = new GracefulConnectionContext(connection, this);
+        var transport = ConnectionTransport.Create(
+            connection, Closer, activity, scope.Time, order.HasSomebodyBefore);
+        _leftAtStart = transport.ReasonAtStart;
+        Closer.Attach(transport.Input, transport.Output);
 
         connection.Transport = this;
         connection.Features.Set<IGracefulCloseFeature>(this);
@@ -76,7 +77,7 @@ internal sealed partial class GracefulConnection
 
         if (_outer is null)
         {
-            scope.Metrics.Opened();
+            Closer.IsCounted = scope.Metrics.Opened(connection);
             Member = drain is null ? null : new DrainMember(this, drain); // A drain counts the outer connection only.
         }
         else
@@ -84,13 +85,13 @@ internal sealed partial class GracefulConnection
             _outer.Inner = this;
         }
 
-        _halfOpen?.Attach(_transport, Closer);
+        _halfOpen?.Attach(transport, Closer);
         if (LifetimeLimits.IsNeeded(scope.Options))
         {
             _limits = new LifetimeLimits(
                 connection.ConnectionId,
                 scope,
-                _transport,
+                transport,
                 RequestClose,
                 _halfOpen is null ? null : _halfOpen.NoticeEnd);
             _limits.Start();
@@ -102,20 +103,19 @@ internal sealed partial class GracefulConnection
             static state => ((GracefulConnection)state!).OnServerRequest(), this) ?? default;
     }
 
-    /// <summary>Gets the connection for everything behind the middleware.</summary>
-    public ConnectionContext Context { get; }
+    PipeReader IDuplexPipe.Input => Input;
 
-    public PipeReader Input => _transport.Input.Handler;
+    PipeWriter IDuplexPipe.Output => Output;
 
-    public PipeWriter Output => _transport.Output;
+    public ReadPump Input => Closer.Input;
+
+    public TransportOutput Output => Closer.Output;
 
     public CloseState State => Closer.State;
 
     public Closer Closer { get; }
 
     public Activity Activity => Closer.Activity;
-
-    public ref readonly ConnectionTransport Transport => ref _transport;
 
     /// <summary>Gets the connection as the drain knows it; <see langword="null"/> where no drain does.</summary>
     public DrainMember? Member { get; }
@@ -127,8 +127,10 @@ internal sealed partial class GracefulConnection
 
     public CloseScope Scope => Closer.Scope;
 
-    /// <summary>Gets why nothing is taken over from the server, if it is so.</summary>
-    public LeftToServerReason LeftToServer => _transport.Reason;
+    /// <summary>
+    /// Gets why nothing is taken over from the server, if it is so. The first send may find a reason.
+    /// </summary>
+    public LeftToServerReason LeftToServer => ConnectionTransport.GetReason(_leftAtStart, Output);
 
     /// <summary>
     /// Gets whether TLS was put on top of this connection. Then only TLS may write here, because anybody else's bytes
@@ -139,12 +141,9 @@ internal sealed partial class GracefulConnection
     /// <summary>Gets whether TLS ended without anybody who could send close_notify.</summary>
     public bool LacksCloseNotify => Inner is null && IsAroundTls;
 
-    /// <summary>Gets whether the handler has returned: the limits are the library's from then on.</summary>
-    public bool IsHandlerOver => _isHandlerOver;
-
     public bool IsCloseRequested => Closer.IsCloseRequested;
 
-    public CancellationToken CloseRequested => _closeRequest.Token;
+    public CancellationToken CloseRequested => CloseRequestSource.Token;
 
     public object? Tag
     {
@@ -168,6 +167,8 @@ internal sealed partial class GracefulConnection
     /// <summary>Gets whether the handler listens to a token, so that its reads do not tell when it is idle.</summary>
     public bool IsAware => _isAware;
 
+    private CancellationTokenSource CloseRequestSource => LazyInitializer.EnsureInitialized(ref _closeRequest);
+
     CancellationToken IConnectionLifetimeNotificationFeature.ConnectionClosedRequested
     {
         get
@@ -178,19 +179,23 @@ internal sealed partial class GracefulConnection
                 Closer.KeepInput();
             }
 
-            return _isNotificationOverridden ? _notificationOverride : CloseRequested;
+            return _notificationOverride ?? CloseRequested;
         }
-
-        set
-        {
-            _notificationOverride = value;
-            _isNotificationOverridden = true;
-        }
+        set => _notificationOverride = value;
     }
 
+    // For as long as the handler runs. Kestrel's HTTP goes on timing its response after it has returned, and would
+    // abort a peer that needs longer than that for the rest of its upload.
     void IConnectionHeartbeatFeature.OnHeartbeat(Action<object> action, object state) =>
         _originalHeartbeat!.OnHeartbeat(
-            static beat => ((HandlerHeartbeat)beat).Tick(), new HandlerHeartbeat(this, action, state));
+            beat =>
+            {
+                if (!_isHandlerOver)
+                {
+                    action(beat);
+                }
+            },
+            state);
 
     public MessageScope BeginMessage() => new(new MessageScopeState(Closer));
 
@@ -234,7 +239,7 @@ internal sealed partial class GracefulConnection
         {
             // The outcome goes with what the server itself reports of the connection.
             _connection.Features.Get<IConnectionMetricsTagsFeature>()?.Tags.Add(
-                new KeyValuePair<string, object?>(GracefulMetrics.OutcomeTag, GracefulMetrics.Tag(result.Outcome)));
+                new KeyValuePair<string, object?>(GracefulTelemetry.OutcomeTag, GracefulMetrics.Tag(result.Outcome)));
         }
         else
         {
@@ -263,7 +268,7 @@ internal sealed partial class GracefulConnection
 
         try
         {
-            _closeRequest.Request();
+            CloseRequestSource.Cancel();
         }
         catch (AggregateException exception)
         {

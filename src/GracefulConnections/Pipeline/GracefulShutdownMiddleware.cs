@@ -80,7 +80,7 @@ internal sealed class GracefulShutdownMiddleware(
         {
             if (graceful.Member is not { } member)
             {
-                await new ValueTask(next(graceful.Context)).ConfigureAwait(false);
+                await new ValueTask(next(graceful)).ConfigureAwait(false);
             }
             else
             {
@@ -98,7 +98,7 @@ internal sealed class GracefulShutdownMiddleware(
         {
             // A normal return. After an abort of our own, the exception only says where the handler was.
             var level = graceful.IsAbortedHere ? LogLevel.Trace : LogLevel.Debug;
-            Log.HandlerEndedWithConnection(scope.Logger, graceful.Context.ConnectionId, level, exception);
+            Log.HandlerEndedWithConnection(scope.Logger, graceful.ConnectionId, level, exception);
             end = exception;
         }
         catch (Exception exception)

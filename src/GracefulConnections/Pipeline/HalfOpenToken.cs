@@ -44,7 +44,7 @@ internal sealed class HalfOpenToken(ConnectionContext connection, CloseScope sco
     /// <returns>Whether the connection is over.</returns>
     public bool NoticeEnd()
     {
-        if (_transport.Probe?.HasUnnoticedReset() == true)
+        if (_transport.Queue?.HasUnnoticedReset() == true)
         {
             _closer!.OnFaulted( // Signals as well.
                 new ConnectionResetException("The peer reset the connection while nothing was read or sent."));
@@ -64,7 +64,7 @@ internal sealed class HalfOpenToken(ConnectionContext connection, CloseScope sco
     public void Signal() =>
         ThreadPool.UnsafeQueueUserWorkItem(static token => token.Cancel(), this, preferLocal: false);
 
-    private bool IsOver() => _transport.Probe?.IsOver(_transport.Output.GetDelivery().IsDelivered) ?? true;
+    private bool IsOver() => _transport.Queue?.IsOver(_transport.Output.GetDelivery().IsDelivered) ?? true;
 
     private void Cancel()
     {

@@ -8,9 +8,6 @@ namespace GracefulConnections.Transport;
 internal static class BoundaryRule
 {
     /// <summary>Returns how much longer to wait before the read may be cancelled.</summary>
-    /// <param name="habit">How the handler has behaved so far.</param>
-    /// <param name="silence">How long nothing has happened.</param>
-    /// <param name="limits">How long that must last.</param>
     /// <returns>Zero or less when the read may be cancelled now.</returns>
     public static TimeSpan GetWait(in Habit habit, in Silence silence, in BoundaryLimits limits)
     {

@@ -9,12 +9,8 @@ using Microsoft.AspNetCore.Connections.Features;
 namespace GracefulConnections.Transport;
 
 /// <summary>The two directions of one connection, made of what its transport offers.</summary>
-/// <param name="Input">The input.</param>
-/// <param name="Output">The output.</param>
-/// <param name="Probe">The kernel's queues below; <see langword="null"/> where there is no socket.</param>
-/// <param name="ReasonAtStart">Why the connection's end is left to the server, as it was known at its start.</param>
 internal readonly record struct ConnectionTransport(
-    ReadPump Input, TransportOutput Output, KernelQueue? Probe, LeftToServerReason ReasonAtStart)
+    ReadPump Input, TransportOutput Output, KernelQueue? Queue, LeftToServerReason ReasonAtStart)
 {
     // As Kestrel's defaults: MaxWriteBufferSize is 64 KiB, and half of it resumes.
     private const long PauseWriterThreshold = 64 * 1024;
@@ -30,20 +26,13 @@ internal readonly record struct ConnectionTransport(
 
     private static readonly ConditionalWeakTable<MemoryPool<byte>, PipeOptions> PipeOptionsByPool = [];
 
-    /// <summary>Gets why the connection's end is left to the server. The first send may find a reason.</summary>
-    public LeftToServerReason Reason =>
-        ReasonAtStart == LeftToServerReason.None && !Output.CanHalfClose
-            ? LeftToServerReason.WrittenBefore
-            : ReasonAtStart;
+    /// <summary>
+    /// Returns why the connection's end is left to the server, which the first send may find out.
+    /// </summary>
+    public static LeftToServerReason GetReason(LeftToServerReason atStart, TransportOutput output) =>
+        atStart == LeftToServerReason.None && !output.CanHalfClose ? LeftToServerReason.WrittenBefore : atStart;
 
-    /// <summary>Gets whether the server ends the connection: nothing of it was taken over.</summary>
-    public bool IsLeftToServer => Reason != LeftToServerReason.None;
-
-    /// <param name="connection">The connection as its transport made it.</param>
-    /// <param name="events">Who is told what happens.</param>
-    /// <param name="activity">Where it is noted when bytes went either way.</param>
-    /// <param name="clock">What time it is.</param>
-    /// <param name="somebodyBefore">Whether a middleware stands before us, which may have written.</param>
+    /// <summary>Makes the two directions. A middleware that stands before us may have written.</summary>
     public static ConnectionTransport Create(
         ConnectionContext connection,
         ITransportEvents events,
@@ -53,16 +42,15 @@ internal readonly record struct ConnectionTransport(
     {
         var transport = connection.Transport;
         var socket = connection.Features.Get<IConnectionSocketFeature>()?.Socket;
-        var probe = socket is null ? null : new SocketQueue(socket);
+        var queue = socket is null ? null : new KernelQueue(socket);
         var pool = connection.Features.Get<IMemoryPoolFeature>()?.MemoryPool ?? MemoryPool<byte>.Shared;
         if (connection.Features.Get<SslStream>() is { } tls)
         {
             var isInside = IsDirectlyInside(connection, transport);
             var inside = Read(isInside ? InputKind.Tls : InputKind.Foreign);
-            var wrappedByTls = probe is null ? null : new WrappedDelivery(probe, isTls: true, clock);
+            var wrappedByTls = queue is null ? null : new WrappedDelivery(queue, isTls: true, clock);
             return isInside
-                ? Taken(inside, Send(
-                    new TlsSink(tls, new CloseNotify(tls, inside).SendAsync, wrappedByTls)))
+                ? Taken(inside, Send(TlsSink.Create(tls, inside, wrappedByTls)))
                 : Left(inside, wrappedByTls, LeftToServerReason.Wrapped);
         }
 
@@ -78,33 +66,33 @@ internal readonly record struct ConnectionTransport(
         {
             return Left(
                 Read(InputKind.Foreign),
-                new WrappedDelivery(probe!, isTls: false, clock),
+                new WrappedDelivery(queue!, isTls: false, clock),
                 LeftToServerReason.Wrapped);
         }
 
         var input = Read(InputKind.Transport);
         if (!somebodyBefore)
         {
-            return Taken(input, Send(probe!));
+            return Taken(input, Send(queue!));
         }
 
-        var passed = new WrappedDelivery(probe!, isTls: false, clock);
-        return HoldsBytes(transport.Output, pool) || probe!.HasSentBefore()
+        var passed = new WrappedDelivery(queue!, isTls: false, clock);
+        return HoldsBytes(transport.Output, pool) || queue!.HasSentBefore()
             ? Left(input, passed, LeftToServerReason.WrittenBefore)
-            : Taken(input, Send(new FirstSendSink(probe, transport.Output, passed)));
+            : Taken(input, Send(new FirstSendSink(queue, transport.Output, passed)));
 
         SendLoop Send(ISendSink sink) => new(CreatePipe(pool), sink, events, activity);
 
-        ReadPump Read(InputKind kind) => new(transport.Input, probe, kind, events, activity, clock);
+        ReadPump Read(InputKind kind) => new(transport.Input, queue, kind, events, activity, clock);
 
         ConnectionTransport Taken(ReadPump input, TransportOutput output) =>
-            new(input, output, probe, LeftToServerReason.None);
+            new(input, output, queue, LeftToServerReason.None);
 
         ConnectionTransport Left(ReadPump input, WrappedDelivery? delivery, LeftToServerReason reason) =>
             new(
                 input,
                 new PipeOutput(transport.Output, delivery, isLeftToServer: true, events, activity),
-                probe,
+                queue,
                 reason);
     }
 

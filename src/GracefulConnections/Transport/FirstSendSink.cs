@@ -7,7 +7,7 @@ namespace GracefulConnections.Transport;
 /// The sink of a connection where a middleware stands before us. It may write after we took the connection over, and
 /// what we send on the socket could overtake that. So the first send looks once more whether anybody has sent.
 /// </summary>
-internal sealed class FirstSendSink(SocketQueue socket, PipeWriter server, WrappedDelivery delivery)
+internal sealed class FirstSendSink(KernelQueue socket, PipeWriter server, WrappedDelivery delivery)
     : ISendSink
 {
     private volatile ISendSink? _chosen;

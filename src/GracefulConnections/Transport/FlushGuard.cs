@@ -16,7 +16,6 @@ internal sealed class FlushGuard : IValueTaskSource<FlushResult>
     private ValueTask<FlushResult> _flush;
     private Action<object?>? _continuation;
     private object? _state;
-    private ExecutionContext? _context;
 
     public FlushGuard() => _onFlushed = OnFlushed;
 
@@ -62,32 +61,22 @@ internal sealed class FlushGuard : IValueTaskSource<FlushResult>
         }
 
         _state = state;
-        _context = (flags & ValueTaskSourceOnCompletedFlags.FlowExecutionContext) != 0
-            ? ExecutionContext.Capture()
-            : null;
-        _flush.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(_onFlushed);
+        var awaiter = _flush.ConfigureAwait(false).GetAwaiter();
+        if ((flags & ValueTaskSourceOnCompletedFlags.FlowExecutionContext) != 0)
+        {
+            awaiter.OnCompleted(_onFlushed);
+        }
+        else
+        {
+            awaiter.UnsafeOnCompleted(_onFlushed);
+        }
     }
 
     private void OnFlushed()
     {
-        var (continuation, state, context) = (_continuation!, _state, _context);
+        var (continuation, state) = (_continuation!, _state);
         _state = null;
-        _context = null;
         Volatile.Write(ref _continuation, null); // Last: from here on the next one may come.
-        if (context is null)
-        {
-            continuation(state);
-        }
-        else
-        {
-            ExecutionContext.Run(
-                context,
-                static boxed =>
-                {
-                    var (continuation, state) = ((Action<object?>, object?))boxed!;
-                    continuation(state);
-                },
-                (continuation, state));
-        }
+        continuation(state);
     }
 }

@@ -19,8 +19,6 @@ internal interface ISendSink
     ValueTask<long> SendAsync(in ReadOnlySequence<byte> buffer);
 
     /// <summary>Sends our FIN, or what stands for it. Nothing is sent after it.</summary>
-    /// <param name="writtenBytes">The bytes that the handler wrote.</param>
-    /// <param name="sentBytes">The bytes of them that were taken.</param>
     ValueTask EndAsync(long writtenBytes, long sentBytes);
 
     /// <summary>Looks how far the output got.</summary>
@@ -33,6 +31,20 @@ internal interface ISendSink
     /// <summary>Looks right behind our FIN. Only whether it is delivered has to be right.</summary>
     DeliveryStatus GetFirstDelivery(long writtenBytes, long sentBytes) =>
         GetDelivery(writtenBytes, sentBytes, finSent: true, allSent: false);
+
+    /// <summary>Returns the first segment that holds anything.</summary>
+    static ReadOnlyMemory<byte> FirstOf(in ReadOnlySequence<byte> buffer)
+    {
+        foreach (var segment in buffer)
+        {
+            if (!segment.IsEmpty)
+            {
+                return segment;
+            }
+        }
+
+        return default;
+    }
 
     /// <summary>Ends a call that is under way, if it can be ended.</summary>
     /// <param name="resets">Whether the close of the socket that follows is to send RST.</param>

@@ -40,12 +40,12 @@ internal struct InputEnd
     /// there the end stays one. Only the first look counts: by the next one the library may have aborted the connection
     /// itself.
     /// </summary>
-    public void OnEnded(InputKind kind, KernelQueue? probe)
+    public void OnEnded(InputKind kind, KernelQueue? queue)
     {
         if (!_endSeen)
         {
             _endSeen = true;
-            _endedByReset = kind != InputKind.Transport && probe?.IsOver(finSent: false) == true;
+            _endedByReset = kind != InputKind.Transport && queue?.IsOver(finSent: false) == true;
         }
     }
 
@@ -53,12 +53,12 @@ internal struct InputEnd
     /// Returns whether an end of the transport's reader is a reset. The kernel tells of a reset once: if it told a
     /// send, the transport's receive saw an end as if by FIN, and the handler would take a part for the whole.
     /// </summary>
-    public bool IsReset(InputKind kind, KernelQueue? probe, long receivedBytes)
+    public bool IsReset(InputKind kind, KernelQueue? queue, long receivedBytes)
     {
-        OnEnded(kind, probe);
+        OnEnded(kind, queue);
 
         // In this order: after the abort that follows the latter, the kernel tells nothing.
-        return (kind == InputKind.Transport && probe?.IsResetBeforeFin(receivedBytes) == true) || _peerReset;
+        return (kind == InputKind.Transport && queue?.IsResetBeforeFin(receivedBytes) == true) || _peerReset;
     }
 
     /// <summary>Returns the exception that tells the handler of a reset which looked like an end.</summary>

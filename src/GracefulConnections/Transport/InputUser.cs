@@ -6,10 +6,10 @@ internal enum InputUser
     /// <summary>Nothing.</summary>
     None,
 
-    /// <summary>Its own thread is inside of a read.</summary>
+    /// <summary>Its own thread is inside of a read that does not wait.</summary>
     Reads,
 
-    /// <summary>It waits for a read that has returned to it without a result.</summary>
+    /// <summary>It waits for a read.</summary>
     Waits,
 
     /// <summary>It holds a buffer.</summary>

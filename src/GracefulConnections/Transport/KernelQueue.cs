@@ -1,77 +1,87 @@
+using System.Buffers;
+using System.Net.Sockets;
+
 namespace GracefulConnections.Transport;
 
 /// <summary>
-/// What the kernel says of a connection's queues. It is asked about its own queues, and its totals are never compared
-/// with ours, because somebody else may read from the socket or send on it.
+/// What the kernel says of a socket's queues, and the sink that sends on the socket. The kernel is asked about its own
+/// queues, and its totals are never compared with ours, because somebody else may read from the socket or send on it.
 /// </summary>
-internal abstract class KernelQueue
+internal sealed partial class KernelQueue : ISendSink
 {
-    /// <summary>What kind of queue it is.</summary>
-    protected internal enum QueueKind
+    private readonly Socket _socket;
+    private readonly bool _trustsTcpInfo;
+    private int _isPlainTcp; // 1 for yes, -1 for no, 0 for not asked: most connections never need to know.
+
+    /// <param name="socket">The connection's socket.</param>
+    /// <param name="platform">What the kernel can be trusted with; <see langword="null"/> to find out.</param>
+    public KernelQueue(Socket socket, PlatformProbe? platform = null)
     {
-        /// <summary>One that cannot be trusted: delivered means handed to the kernel.</summary>
-        Other,
-
-        /// <summary>TCP: what the peer's kernel did not acknowledge of the bytes and our FIN.</summary>
-        Tcp,
-
-        /// <summary>
-        /// A Unix domain socket: what the peer has not read, in the kernel's own accounting. Its changes mean
-        /// something, its value does not. What was sent is at the peer: sent is acknowledged.
-        /// </summary>
-        Unix,
+        _socket = socket;
+        IsUnix = socket.AddressFamily == AddressFamily.Unix;
+        if (IsUnix)
+        {
+            SeesAcknowledgements = true;
+        }
+        else if (socket.SocketType == SocketType.Stream
+            && socket.AddressFamily is AddressFamily.InterNetwork or AddressFamily.InterNetworkV6)
+        {
+            platform ??= PlatformProbe.Current;
+            SeesAcknowledgements = platform.TrustsSendQueue;
+            _trustsTcpInfo = platform.TrustsTcpInfo;
+        }
     }
 
-    /// <summary>Gets whether it is a Unix domain socket.</summary>
-    public bool IsUnix => Kind == QueueKind.Unix;
-
-    /// <summary>Gets whether the peer's acknowledgements can be seen, so that delivered means delivered.</summary>
-    public bool SeesAcknowledgements => Kind != QueueKind.Other;
-
-    protected abstract QueueKind Kind { get; }
-
-    /// <summary>Gets whether <see cref="TryGetTcpInfo"/> answers while the socket is open.</summary>
-    protected abstract bool SeesTcpInfo { get; }
-
-    /// <summary>Gets whether an operation found the connection reset, or this side closed it.</summary>
-    protected abstract bool IsKnownToBeOver { get; }
-
-    /// <summary>Gets whether the kernel holds an error that nobody fetched. Asking does not fetch it.</summary>
-    protected abstract bool HasError { get; }
-
-    /// <param name="length">The length of the send queue, or -1 where it cannot be trusted.</param>
-    /// <returns><see langword="false"/> when this side has disposed the socket.</returns>
-    public abstract bool TryGetSendLength(out int length);
-
-    /// <summary>Gets how many of the peer's bytes nobody has read from the kernel.</summary>
-    /// <param name="isDead">Whether the socket cannot be asked any more, so that a read is about to fail.</param>
-    public abstract int GetUnreadLength(out bool isDead);
-
-    /// <summary>Gets what the kernel tells of the connection. Only on plain TCP, while the socket is open.</summary>
-    public abstract bool TryGetTcpInfo(out TcpInfo info);
+    /// <summary>
+    /// Gets whether it is a Unix domain socket. Its send queue holds what the peer has not read, in the kernel's own
+    /// accounting: changes mean something, the value does not. What was sent is at the peer, so it is acknowledged.
+    /// </summary>
+    public bool IsUnix { get; }
 
     /// <summary>
-    /// Makes the next close of the socket send RST, also after our FIN and whatever the transport sets.
+    /// Gets whether the send queue can be trusted: it holds what the peer's kernel did not acknowledge of the bytes and
+    /// our FIN. If not, delivered means handed to the kernel.
     /// </summary>
-    public abstract void ResetOnClose();
+    public bool SeesAcknowledgements { get; }
 
-    /// <inheritdoc cref="GetUnreadLength(out bool)"/>
-    public int GetUnreadLength() => GetUnreadLength(out _);
+    public bool IsKernel => true;
 
-    /// <summary>Looks how far the output got. One call of the kernel's where everything was acknowledged.</summary>
-    /// <param name="writtenBytes">The bytes that the handler wrote.</param>
-    /// <param name="sentBytes">The bytes of them that the kernel has taken.</param>
-    /// <param name="finSent">Whether our FIN was handed to the kernel behind them. Read it before the bytes.</param>
-    /// <param name="isAllSent">Whether nothing more is to be sent, although something may have been written.</param>
-    public DeliveryStatus GetDelivery(long writtenBytes, long sentBytes, bool finSent, bool isAllSent = false) =>
-        GetDelivery(writtenBytes, sentBytes, finSent, isAllSent, isFirst: false);
+    public bool CanHalfClose => true;
 
-    /// <summary>
-    /// Looks right behind our FIN. An ACK may not be there yet, and why it is not is for the next look to find out,
-    /// because each question to the kernel costs as much as a send.
-    /// </summary>
-    public DeliveryStatus GetFirstDelivery(long writtenBytes, long sentBytes) =>
-        GetDelivery(writtenBytes, sentBytes, finSent: true, isAllSent: true, isFirst: true);
+    // On MPTCP, TCP_INFO describes one subflow of several.
+    private bool SeesTcpInfo
+    {
+        get
+        {
+            if (_trustsTcpInfo && _isPlainTcp == 0)
+            {
+                _isPlainTcp = IsMptcp() ? -1 : 1;
+            }
+
+            return _isPlainTcp > 0;
+        }
+    }
+
+    public ValueTask<long> SendAsync(in ReadOnlySequence<byte> buffer) =>
+        SendOperation.Rent().SendAsync(_socket, buffer);
+
+    public ValueTask EndAsync(long writtenBytes, long sentBytes)
+    {
+        // The managed Shutdown, not shutdown(2): the runtime remembers it, and without it Dispose turns a pending
+        // receive into RST.
+        _socket.Shutdown(SocketShutdown.Send);
+        return default;
+    }
+
+    // A send that is under way ends when the server closes the socket.
+    public void Abort(bool resets)
+    {
+        if (resets)
+        {
+            ResetOnClose();
+        }
+    }
+
     /// <summary>
     /// Gets whether anybody has sent on the connection. Ask before we send. <see langword="false"/> where everything
     /// that was sent was acknowledged and the kernel does not tell of it.
@@ -99,7 +109,7 @@ internal abstract class KernelQueue
     /// or our end was sent.
     /// </summary>
     public bool IsOver(bool finSent) =>
-        SeesTcpInfo ? !TryGetTcpInfo(out var info) || info.State == TcpInfo.Closed : finSent || IsKnownToBeOver;
+        SeesTcpInfo ? !TryGetTcpInfo(out var info) || info.State == TcpInfo.Closed : finSent || !_socket.Connected;
 
     /// <summary>
     /// Gets whether the connection was reset and no FIN of the peer's came before, which Linux counts as one more
@@ -112,12 +122,23 @@ internal abstract class KernelQueue
     /// Gets whether the kernel holds an error, such as the peer's reset, that no operation has fetched: where nothing
     /// reads and nothing sends. <see langword="false"/> where that cannot be seen.
     /// </summary>
-    public bool HasUnnoticedReset() => TryGetTcpInfo(out var info) && info.State == TcpInfo.Closed && HasError;
+    public bool HasUnnoticedReset() => TryGetTcpInfo(out var info) && info.State == TcpInfo.Closed && HasError();
+
+    /// <summary>Looks how far the output got. One call of the kernel's where everything was acknowledged.</summary>
+    public DeliveryStatus GetDelivery(long writtenBytes, long sentBytes, bool finSent, bool allSent = false) =>
+        GetDelivery(writtenBytes, sentBytes, finSent, allSent, isFirst: false);
+
+    /// <summary>
+    /// Looks right behind our FIN. An ACK may not be there yet, and why it is not is for the next look to find out,
+    /// because each question to the kernel costs as much as a send.
+    /// </summary>
+    public DeliveryStatus GetFirstDelivery(long writtenBytes, long sentBytes) =>
+        GetDelivery(writtenBytes, sentBytes, finSent: true, allSent: true, isFirst: true);
 
     private DeliveryStatus GetDelivery(
-        long writtenBytes, long sentBytes, bool finSent, bool isAllSent, bool isFirst)
+        long writtenBytes, long sentBytes, bool finSent, bool allSent, bool isFirst)
     {
-        isAllSent |= finSent || writtenBytes == sentBytes;
+        allSent |= finSent || writtenBytes == sentBytes;
         if (!TryGetSendLength(out var queued))
         {
             // What was sent on a Unix domain socket is at the peer, whatever became of the socket.
@@ -137,7 +158,7 @@ internal abstract class KernelQueue
                 IsReset: false,
                 left,
                 IsInKernel: finSent,
-                IsAllAcknowledged: isAllSent);
+                IsAllAcknowledged: allSent);
         }
 
         // A queue that is refilled as fast as it empties keeps its length: there the total tells that it moves.
@@ -145,7 +166,7 @@ internal abstract class KernelQueue
         var isReset = !isFirst && TryGetTcpInfo(out info) && info.State == TcpInfo.Closed;
         if (isReset && (!TryGetSendLength(out queued) || queued == 0))
         {
-            return GetDelivery(writtenBytes, sentBytes, finSent, isAllSent); // Closed by both FINs between the looks.
+            return GetDelivery(writtenBytes, sentBytes, finSent, allSent); // Closed by both FINs between the looks.
         }
 
         // Of a send that is under way the kernel has taken a part, which counts on both sides until the send has ended.
@@ -159,6 +180,6 @@ internal abstract class KernelQueue
             IsWindowClosed: info.IsWindowClosed,
             IsInKernel: finSent,
             IsOnlyFinMissing: finSent && queued == 1,
-            IsAllAcknowledged: isAllSent && queued == fin);
+            IsAllAcknowledged: allSent && queued == fin);
     }
 }

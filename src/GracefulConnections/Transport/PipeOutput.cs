@@ -9,11 +9,6 @@ namespace GracefulConnections.Transport;
 /// the output of a connection that is left to the server, because another middleware wraps its transport or has written
 /// to it: there the writer is never completed, and the end reaches the peer when the server closes.
 /// </summary>
-/// <param name="writer">The transport's own writer.</param>
-/// <param name="wrapped">How far the bytes got; <see langword="null"/> where there is no socket below.</param>
-/// <param name="isLeftToServer">Whether the server ends the connection.</param>
-/// <param name="events">Who is told.</param>
-/// <param name="activity">Where flushes are noted.</param>
 internal sealed class PipeOutput(
     PipeWriter writer,
     WrappedDelivery? wrapped,
@@ -86,9 +81,7 @@ internal sealed class PipeOutput(
             return Accept(Writer.FlushAsync(cancellationToken));
         }
 
-        return Turn.Wait(0, CancellationToken.None)
-            ? FlushInTurn(Writer.FlushAsync, cancellationToken)
-            : new ValueTask<FlushResult>(WaitAsync(Writer.FlushAsync, cancellationToken));
+        return InTurnAsync(Turn.Wait(0, CancellationToken.None), Writer.FlushAsync, cancellationToken);
     }
 
     protected override ValueTask<FlushResult> WriteCore(
@@ -106,13 +99,13 @@ internal sealed class PipeOutput(
             return Accept(write);
         }
 
-        if (Turn.Wait(0, CancellationToken.None))
+        var hasTurn = Turn.Wait(0, CancellationToken.None);
+        if (!hasTurn)
         {
-            return FlushInTurn(WriteAsync, cancellationToken);
+            source = source.ToArray(); // The caller may use its memory again while it waits for its turn.
         }
 
-        source = source.ToArray(); // The caller may use its memory again while it waits for its turn.
-        return new ValueTask<FlushResult>(WaitAsync(WriteAsync, cancellationToken));
+        return InTurnAsync(hasTurn, WriteAsync, cancellationToken);
 
         ValueTask<FlushResult> WriteAsync(CancellationToken token)
         {
@@ -149,54 +142,30 @@ internal sealed class PipeOutput(
         }
     }
 
-    private ValueTask<FlushResult> FlushInTurn(
-        Func<CancellationToken, ValueTask<FlushResult>> start, CancellationToken cancellationToken)
+    private async ValueTask<FlushResult> InTurnAsync(
+        bool hasTurn, Func<CancellationToken, ValueTask<FlushResult>> start, CancellationToken cancellationToken)
     {
-        var isPending = false;
+        if (!hasTurn)
+        {
+            Interleaving.Point();
+            await Turn.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+
         try
         {
+            if (_aborted && !hasTurn)
+            {
+                return new FlushResult(isCanceled: true, isCompleted: false);
+            }
+
             var flush = start(cancellationToken);
-            if (flush.IsCompletedSuccessfully)
-            {
-                return new ValueTask<FlushResult>(Accept(flush.GetAwaiter().GetResult(), WrittenBytes));
-            }
-
-            isPending = true;
-            return new ValueTask<FlushResult>(AwaitAsync(flush, WrittenBytes));
-        }
-        finally
-        {
-            if (!isPending)
-            {
-                Turn.Release();
-            }
-        }
-    }
-
-    private async Task<FlushResult> AwaitAsync(ValueTask<FlushResult> flush, long flushed)
-    {
-        try
-        {
+            var flushed = WrittenBytes;
             return Accept(await flush.ConfigureAwait(false), flushed);
         }
         finally
         {
             Turn.Release();
         }
-    }
-
-    private async Task<FlushResult> WaitAsync(
-        Func<CancellationToken, ValueTask<FlushResult>> start, CancellationToken cancellationToken)
-    {
-        Interleaving.Point();
-        await Turn.WaitAsync(cancellationToken).ConfigureAwait(false);
-        if (_aborted)
-        {
-            Turn.Release();
-            return new FlushResult(isCanceled: true, isCompleted: false);
-        }
-
-        return await FlushInTurn(start, cancellationToken).ConfigureAwait(false);
     }
 
     private FlushResult Accept(FlushResult result, long flushed)

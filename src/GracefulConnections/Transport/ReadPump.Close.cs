@@ -1,8 +1,11 @@
+using System.IO.Pipelines;
 using GracefulConnections.Diagnostics;
 
 namespace GracefulConnections.Transport;
 
-/// <content>How the handler's reading ends: by a close request, by the handler, or by its return.</content>
+/// <content>
+/// How the handler's reading ends: by a close request, by the handler, or by its return. What comes then is discarded.
+/// </content>
 internal sealed partial class ReadPump
 {
     // Where the kernel does not tell when it received something, bytes may be on their way from it to the reader.
@@ -10,7 +13,6 @@ internal sealed partial class ReadPump
     private static readonly TimeSpan LongestLook = TimeSpan.FromMilliseconds(250);
 
     private CancellationToken _closeRequested;
-    private long _seenEpoch = -1; // That of the read which the first of two looks has seen.
 
     /// <summary>Gets whether a close request cancelled the handler's read.</summary>
     public bool IsRefused => State.Has(ReadFlags.WasRefused);
@@ -28,16 +30,13 @@ internal sealed partial class ReadPump
     public void Ask(CancellationToken closeRequested)
     {
         _closeRequested = closeRequested;
-        Move(ReadTransitions.Ask, out _);
+        _word.Move(ReadTransitions.Ask, out _, out _);
     }
 
     /// <summary>Takes <see cref="Ask"/> back, unless a read was cancelled.</summary>
-    public void Keep() => Move(ReadTransitions.Keep, out _);
+    public void Keep() => _word.Move(ReadTransitions.Keep, out _, out _);
 
     /// <summary>Cancels the handler's read if this is no middle of a message.</summary>
-    /// <param name="habit">How the handler has behaved so far.</param>
-    /// <param name="limits">How long silence must last.</param>
-    /// <param name="sinceRequest">How long ago the close was requested.</param>
     /// <returns>
     /// When to look again; <see langword="null"/> when a read was cancelled, and when the handler does not wait: then
     /// <see cref="ITransportEvents.OnWaiting"/> tells.
@@ -53,21 +52,22 @@ internal sealed partial class ReadPump
         }
 
         // The kernel first, and then whether the read has completed: bytes go from the one to the other.
-        if (_probe?.GetUnreadLength() > 0)
+        if (queue?.GetUnreadLength() > 0)
         {
             return LongestLook;
         }
 
-        var received = _probe?.SinceReceived();
-        var ofPeer = _activity.PeerSilence;
-        var silence = new Silence(received < ofPeer ? received.Value : ofPeer, _activity.HandlerSilence, sinceRequest);
+        var received = queue?.SinceReceived();
+        var ofPeer = activity.PeerSilence;
+        var silence = new Silence(received < ofPeer ? received.Value : ofPeer, activity.HandlerSilence, sinceRequest);
         var wait = BoundaryRule.GetWait(habit, silence, limits);
         if (wait > TimeSpan.Zero)
         {
             return wait;
         }
 
-        if (HasReadCompleted())
+        // Another thread may have cancelled the read meanwhile, and the discard let go of what the handler needed.
+        if (_handler is not { } handler || HasReadCompleted())
         {
             return null;
         }
@@ -76,7 +76,7 @@ internal sealed partial class ReadPump
         // without.
         var epoch = seen.Epoch;
         if (received is null
-            && Interlocked.Exchange(ref _seenEpoch, epoch) != epoch
+            && handler.NoteLook(epoch)
             && sinceRequest < limits.MessageGap)
         {
             return SecondLook;
@@ -91,10 +91,10 @@ internal sealed partial class ReadPump
                 return null;
             }
         }
-        while (!TryMove(ref seen, next)); // The pending read is the discard's first.
+        while (!_word.TryMove(ref seen, next)); // The pending read is the discard's first.
 
-        _activity.IsReadPending = false;
-        Handler.EndLater(InputErrors.CreateRefused(_closeRequested));
+        activity.IsReadPending = false;
+        handler.EndLater(InputErrors.CreateRefused(_closeRequested));
         if (next.MustLeave)
         {
             CancelLater();
@@ -117,32 +117,95 @@ internal sealed partial class ReadPump
     public void Close() => EndServing(InputUser.Closed);
 
     /// <summary>Begins with what <see cref="Close"/> has left for later, if anything.</summary>
-    public void Discard() => Carry(Move(ReadTransitions.Discard, out var now), now);
+    public void Discard() => Carry(_word.Move(ReadTransitions.Discard, out _, out var now), now);
+
+    /// <summary>
+    /// Runs <paramref name="action"/> at a moment when no read of the transport's reader is under way, nor can begin.
+    /// It must be short and must not throw.
+    /// </summary>
+    public void RunBetweenReads(Action action)
+    {
+        Action? between;
+        do
+        {
+            between = Volatile.Read(ref _between);
+            Interleaving.Point();
+        }
+        while (!ReferenceEquals(Interlocked.CompareExchange(ref _between, between + action, between), between));
+        Carry(_word.Move(ReadTransitions.Pause, out _, out var now), now);
+    }
+
+    /// <summary>
+    /// Ends the discard. After this nothing of the transport's reader is used any more: its owner may take its memory
+    /// back. A reader that ignores its cancellation holds the task for as long.
+    /// </summary>
+    public Task StopAsync()
+    {
+        var left = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        left = Interlocked.CompareExchange(ref _left, left, null) ?? left; // Before the owner learns of it.
+        var step = _word.Move(ReadTransitions.Stop, out _, out var now);
+
+        // A read of another middleware's reader that the handler left pending is the handler's own, as on stock.
+        if (now.IsLeft || (now.Has(ReadFlags.Foreign) && !now.Has(ReadFlags.WasRefused)))
+        {
+            return Task.CompletedTask;
+        }
+
+        Carry(step, now);
+        return left.Task;
+    }
 
     private void EndServing(InputUser end)
     {
-        var seen = State;
-        ReadStep step;
-        ReadState next;
-        do
-        {
-            step = ReadTransitions.End(seen, end, out next);
-        }
-        while (!TryMove(ref seen, next));
-
+        var handler = _handler; // Before the exchange: behind it the discard may let go of it.
+        var step = _word.Move(ReadTransitions.End, end, out var seen, out var now);
         if (!seen.IsGone)
         {
-            _activity.IsReadPending = false;
+            activity.IsReadPending = false;
         }
 
         if (seen.User == InputUser.Waits)
         {
-            Handler.EndLater(InputErrors.CreateEnded(end));
+            handler.EndLater(InputErrors.CreateEnded(end));
         }
 
-        if (step != ReadStep.Own || seen.User != InputUser.Holds || TryGiveBack(_result))
+        if (step != ReadStep.Own || seen.User != InputUser.Holds || TryGiveBack(handler.Result))
         {
-            Carry(step, next);
+            Carry(step, now);
+        }
+    }
+
+    // A loop that takes the cancellation for a timeout of its own and reads again would spin, so only two reads are
+    // answered at once.
+    private ValueTask<ReadResult> RefuseAsync() => Interlocked.Increment(ref _refusals) <= 2
+        ? ValueTask.FromCanceled<ReadResult>(_closeRequested)
+        : RefuseLateAsync();
+
+    private async ValueTask<ReadResult> RefuseLateAsync()
+    {
+        await Task.Delay(RefusalDelay, clock, CancellationToken.None).ConfigureAwait(false);
+        throw InputErrors.CreateRefused(_closeRequested);
+    }
+
+    // On the thread pool: the reader is foreign code that may block, and the one who wants it back has other things to
+    // do.
+    private void CancelLater() =>
+        ThreadPool.UnsafeQueueUserWorkItem(static pump => pump.CancelRead(), this, preferLocal: false);
+
+    private void CancelRead()
+    {
+        if (State.Inner != InnerUse.Pend)
+        {
+            return; // It has completed meanwhile, and its owner does what it was to be cancelled for.
+        }
+
+        try
+        {
+            inner.CancelPendingRead();
+        }
+        catch (Exception exception)
+        {
+            events.OnFaulted(exception); // Foreign code, such as the callback of a stream's token.
         }
     }
 
@@ -156,6 +219,59 @@ internal sealed partial class ReadPump
         catch (InvalidOperationException)
         {
             return true; // Its result was taken this very moment, and we are about to be told.
+        }
+    }
+
+    /// <summary>Throws away what was read.</summary>
+    private bool TryDiscard(in ReadResult result)
+    {
+        var length = result.Buffer.Length;
+        var arrived = length - _bufferedBytes;
+        Count(arrived, length);
+        if (!TryGiveBack(result))
+        {
+            return false;
+        }
+
+        if (arrived > 0)
+        {
+            activity.OnReceived(isFirst: false);
+            events.OnBytesDiscarded();
+        }
+
+        if (!result.IsCompleted)
+        {
+            return true;
+        }
+
+        _end.OnEnded(kind, queue);
+        _word.Move(ReadTransitions.EndInput, out _, out _);
+        GoOn();
+        events.OnPeerFin(); // If it was a reset that a send was told of, that send tells of it as well.
+        return false;
+    }
+
+    private bool TryGiveBack(in ReadResult result)
+    {
+        try
+        {
+            Count(arrived: 0, length: 0);
+            if (!_isInnerCompleted)
+            {
+                inner.AdvanceTo(result.Buffer.End);
+            }
+
+            if (_handler is { } handler)
+            {
+                handler.Result = default;
+            }
+
+            return true;
+        }
+        catch (Exception exception)
+        {
+            OnReadFailed(exception); // The server has completed the reader meanwhile, or its code threw what it likes.
+            return false;
         }
     }
 }

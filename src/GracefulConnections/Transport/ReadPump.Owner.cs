@@ -1,4 +1,5 @@
 using System.IO.Pipelines;
+using System.Runtime.CompilerServices;
 
 namespace GracefulConnections.Transport;
 
@@ -8,13 +9,65 @@ internal sealed partial class ReadPump
     // A peer that sends as fast as we read must not hold a thread that has other connections to serve.
     private const int MaxReadsInARow = 16;
 
-    /// <returns><see langword="true"/> when the caller still owns the reader.</returns>
+    private ValueTask<ReadResult> _read; // The transport's, that is pending.
+    private bool _isForwarded;
+    private Action? _onReadCompleted;
+    private Action? _between;
+    private TaskCompletionSource? _left;
+
+    /// <summary>The owner has done its part.</summary>
+    private void GoOn() => Carry(_word.Move(ReadTransitions.Leave, out _, out var now), now);
+
+    /// <summary>Does what a transition has left to do, until the reader is somebody else's.</summary>
+    private void Carry(ReadStep step, ReadState now)
+    {
+        var reads = 0;
+        while (true)
+        {
+            switch (step)
+            {
+                case ReadStep.Own:
+                    step = _word.Move(ReadTransitions.Leave, out _, out now);
+                    break;
+                case ReadStep.Pause:
+                    Interlocked.Exchange(ref _between, null)?.Invoke();
+                    step = _word.Move(ReadTransitions.Resume, out _, out now);
+                    break;
+                case ReadStep.Cancel:
+                    CancelLater();
+                    return;
+                case ReadStep.Read or ReadStep.Discard:
+                    if (++reads > MaxReadsInARow)
+                    {
+                        ThreadPool.UnsafeQueueUserWorkItem(static pump => pump.GoOn(), this, preferLocal: false);
+                        return;
+                    }
+
+                    if (!TryReadOnce(forHandler: step == ReadStep.Read))
+                    {
+                        return;
+                    }
+
+                    step = ReadStep.Own;
+                    break;
+                default:
+                    if (now.IsLeft && now.Has(ReadFlags.Stopped))
+                    {
+                        _left?.TrySetResult();
+                    }
+
+                    return;
+            }
+        }
+    }
+
+    /// <returns><see langword="true"/> when the caller still owns the reader, here and below.</returns>
     private bool TryReadOnce(bool forHandler)
     {
         ReadResult result;
         try
         {
-            var read = _inner.ReadAsync(forHandler ? _readToken : CancellationToken.None);
+            var read = inner.ReadAsync(forHandler ? _handler.Token : CancellationToken.None);
             if (!read.IsCompleted)
             {
                 Suspend(read, forHandler);
@@ -32,10 +85,115 @@ internal sealed partial class ReadPump
         return TryServe(result);
     }
 
+    // A pipe hands the state machine that waits for it to the thread pool as it is, and anything else in a work item of
+    // its own. Only for the handler's reads: a connection that lingers reads once, and this would cost it more memory.
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private static async ValueTask ForwardAsync(ValueTask<ReadResult> read, HandlerWait handler) =>
+        handler.Result = await read.ConfigureAwait(false);
+
+    /// <summary>The read that the owner began goes on without it.</summary>
+    private void Suspend(ValueTask<ReadResult> read, bool forHandler)
+    {
+        var forward = forHandler ? ForwardAsync(read, _handler) : default;
+        _read = read;
+        _isForwarded = forHandler;
+        if (forHandler)
+        {
+            (_handler.Forward, _handler.HeldBefore) = (forward, false);
+        }
+        else
+        {
+            _handler = null!; // Nobody waits or holds anything any more, and a connection may linger for long.
+        }
+
+        var step = _word.Move(ReadTransitions.Suspend, out _, out var now);
+
+        _onReadCompleted ??= OnReadCompleted; // After the exchange: it may run before this returns.
+        if (forHandler)
+        {
+            forward.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(_onReadCompleted);
+        }
+        else
+        {
+            read.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(_onReadCompleted);
+        }
+
+        if (step == ReadStep.Cancel)
+        {
+            CancelLater();
+        }
+
+        if (now.User == InputUser.Waits && now.Has(ReadFlags.Asked))
+        {
+            events.OnWaiting();
+        }
+    }
+
+    private void OnReadCompleted()
+    {
+        _word.Move(ReadTransitions.Complete, out _, out _);
+        ReadResult result;
+        try
+        {
+            if (_isForwarded)
+            {
+                _handler.Forward.GetAwaiter().GetResult();
+                result = _handler.Result;
+            }
+            else
+            {
+                result = _read.GetAwaiter().GetResult();
+            }
+        }
+        catch (Exception exception)
+        {
+            OnReadFailed(exception);
+            return;
+        }
+
+        if (TryServe(result))
+        {
+            GoOn();
+        }
+    }
+
+    private void OnReadFailed(Exception exception)
+    {
+        var handler = _handler;
+        if (FailRead(handler?.HeldBefore == true))
+        {
+            var error = _end.Explain(exception); // The handler's to catch: its await throws it.
+            GoOn();
+            handler!.End(error);
+        }
+        else if (exception is OperationCanceledException && handler?.Token.IsCancellationRequested == true)
+        {
+            handler.Token = default; // The handler may cancel that of its last read at any time. The discard has none.
+            GoOn();
+        }
+        else
+        {
+            _word.Move(ReadTransitions.EndInput, out _, out _);
+            GoOn();
+            if (!_isInnerCompleted)
+            {
+                events.OnFaulted(exception);
+            }
+        }
+    }
+
+    /// <summary>Ends the handler's read without a result.</summary>
+    /// <returns>Whether there is somebody to tell.</returns>
+    private bool FailRead(bool isHeld)
+    {
+        activity.IsReadPending = false;
+        return _word.Move(ReadTransitions.Fail, isHeld, out _, out _) == ReadStep.Own;
+    }
+
     /// <summary>Hands what was read to the handler that waits, or throws it away.</summary>
-    /// <returns><see langword="true"/> when the caller still owns the reader.</returns>
     private bool TryServe(ReadResult result)
     {
+        var handler = _handler;
         ReadStep step;
         ReadState now;
         try
@@ -56,11 +214,11 @@ internal sealed partial class ReadPump
                 return true;
             case ReadStep.Fail:
                 GoOn();
-                Handler.End(_end.GetReset());
+                handler.End(_end.GetReset());
                 return false;
             default:
                 Carry(step, now);
-                Handler.End(result);
+                handler.End(result);
                 return false;
         }
     }
@@ -84,44 +242,44 @@ internal sealed partial class ReadPump
 
         var length = result.Buffer.Length;
         var arrived = length - _bufferedBytes;
-        var isReset = result.IsCompleted && _end.IsReset(_kind, _probe, _receivedBytes + arrived);
+        var isReset = result.IsCompleted && _end.IsReset(kind, queue, _receivedBytes + arrived);
         var hasNews = arrived > 0 || result.IsCompleted || !_isAllExamined;
         if (arrived > 0)
         {
-            _activity.OnReceived(isFirst: arrived == length);
-            _activity.OnHanded();
+            activity.OnReceived(isFirst: arrived == length);
+            activity.OnHanded();
             _isAllExamined = false;
         }
 
         Count(arrived, length);
         if (isReset)
         {
-            if (!LeaveRead(held: false))
+            if (!FailRead(isHeld: false))
             {
                 return ReadStep.Discard;
             }
 
             Count(arrived: 0, length: 0);
-            _inner.AdvanceTo(result.Buffer.End);
+            inner.AdvanceTo(result.Buffer.End);
             return ReadStep.Fail;
         }
 
-        _result = result;
+        _handler.Result = result;
         ReadStep step;
         do
         {
             step = ReadTransitions.Hand(seen, result.IsCanceled, hasNews, out next);
         }
-        while (!TryMove(ref seen, next));
+        while (!_word.TryMove(ref seen, next));
         switch (step)
         {
             case ReadStep.Discard:
                 break;
             case ReadStep.Read:
-                _inner.AdvanceTo(result.Buffer.Start, result.Buffer.End); // The handler has examined all of it.
+                inner.AdvanceTo(result.Buffer.Start, result.Buffer.End); // The handler has examined all of it.
                 break;
             default:
-                _activity.IsReadPending = false;
+                activity.IsReadPending = false;
                 _end.OnHanded(result.IsCompleted);
                 if (result.IsCanceled && ReadTransitions.IsCancelOurs(seen))
                 {
@@ -138,52 +296,5 @@ internal sealed partial class ReadPump
     {
         Volatile.Write(ref _receivedBytes, _receivedBytes + arrived);
         Volatile.Write(ref _bufferedBytes, length);
-    }
-
-    /// <summary>Throws away what was read.</summary>
-    /// <returns><see langword="true"/> when the caller still owns the reader.</returns>
-    private bool TryDiscard(in ReadResult result)
-    {
-        var length = result.Buffer.Length;
-        var arrived = length - _bufferedBytes;
-        Count(arrived, length);
-        if (!TryGiveBack(result))
-        {
-            return false;
-        }
-
-        if (arrived > 0)
-        {
-            _activity.OnReceived(isFirst: false);
-            _events.OnBytesDiscarded();
-        }
-
-        if (!result.IsCompleted)
-        {
-            return true;
-        }
-
-        _end.OnEnded(_kind, _probe);
-        Move(ReadTransitions.EndInput, out _);
-        GoOn();
-        _events.OnPeerFin(); // If it was a reset that a send was told of, that send tells of it as well.
-        return false;
-    }
-
-    /// <returns><see langword="true"/> when the caller still owns the reader.</returns>
-    private bool TryGiveBack(in ReadResult result)
-    {
-        try
-        {
-            Count(arrived: 0, length: 0);
-            _inner.AdvanceTo(result.Buffer.End);
-            _result = default;
-            return true;
-        }
-        catch (Exception exception)
-        {
-            OnReadFailed(exception); // The server has completed the reader meanwhile, or its code threw what it likes.
-            return false;
-        }
     }
 }

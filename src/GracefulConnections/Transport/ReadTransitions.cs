@@ -17,11 +17,11 @@ internal static class ReadTransitions
 
         if (state.IsLeft)
         {
-            next = state.With(InnerUse.Call).With(InputUser.Reads);
+            next = state.With(InnerUse.Call).With(InputUser.Waits);
             return ReadStep.Own;
         }
 
-        next = state.With(InputUser.Waits);
+        next = state.With(InputUser.Waits); // Whoever does something between two reads reads for the handler then.
         return ReadStep.Wait;
     }
 
@@ -29,43 +29,33 @@ internal static class ReadTransitions
     public static ReadStep BeginTryRead(ReadState state, out ReadState next)
     {
         var step = BeginRead(state, out next);
-        if (step != ReadStep.Wait)
-        {
-            return step;
-        }
-
-        next = state;
-        return ReadStep.None;
-    }
-
-    /// <summary>The handler's thread has no result for it, and returns.</summary>
-    public static ReadStep Park(ReadState state, out ReadState next)
-    {
-        next = state.User == InputUser.Reads ? state.With(InputUser.Waits) : state;
-        return ReadStep.Own;
+        next = step == ReadStep.Own ? next.With(InputUser.Reads) : state;
+        return step == ReadStep.Wait ? ReadStep.None : step;
     }
 
     /// <summary>The owner's read is pending.</summary>
     public static ReadStep Suspend(ReadState state, out ReadState next)
     {
-        Park(state, out next);
-        next = next.With(InnerUse.Pend);
+        next = state.With(InnerUse.Pend);
         return CancelIf(state.MustLeave || state.Has(ReadFlags.PauseWanted), ref next);
     }
 
     /// <summary>The pending read has completed.</summary>
-    public static ReadState Complete(ReadState state) => state.With(InnerUse.Call).WithNextEpoch();
+    public static ReadStep Complete(ReadState state, out ReadState next)
+    {
+        next = state.With(InnerUse.Call).WithNextEpoch();
+        return ReadStep.Own;
+    }
 
     /// <summary>Returns whether a read was cancelled by the library and not by the handler.</summary>
     public static bool IsCancelOurs(ReadState state) =>
         state.Has(ReadFlags.OurCancel) && !state.Has(ReadFlags.HandlerCancel);
 
     /// <summary>The owner has a result for the handler.</summary>
-    /// <param name="state">The state.</param>
+    /// <param name="state">The state before.</param>
     /// <param name="isCanceled">Whether the read was cancelled.</param>
-    /// <param name="hasNews">Whether the result has anything that makes the handler's read complete beside
-    /// that.</param>
-    /// <param name="next">The state behind it.</param>
+    /// <param name="hasNews">Whether anything beside that makes the handler's read complete.</param>
+    /// <param name="next">The state after.</param>
     /// <returns>
     /// <see cref="ReadStep.Hand"/> or <see cref="ReadStep.Pause"/> when the handler gets it; <see
     /// cref="ReadStep.Read"/> when it says nothing to the handler; <see cref="ReadStep.Discard"/> when the handler gets
@@ -93,10 +83,7 @@ internal static class ReadTransitions
         return Leave(next, out next) == ReadStep.Pause ? ReadStep.Pause : ReadStep.Hand;
     }
 
-    /// <summary>The owner's read has failed, and the handler is to be told.</summary>
-    /// <param name="state">The state.</param>
-    /// <param name="held">Whether the handler held a buffer when it began the read.</param>
-    /// <param name="next">The state behind it.</param>
+    /// <summary>The owner's read has failed, and the handler, which may hold a buffer, is to be told.</summary>
     /// <returns><see cref="ReadStep.Discard"/> when there is nobody to tell.</returns>
     public static ReadStep Fail(ReadState state, bool held, out ReadState next)
     {
@@ -124,9 +111,6 @@ internal static class ReadTransitions
     }
 
     /// <summary>The owner has tried to give the handler's buffer back.</summary>
-    /// <param name="state">The state.</param>
-    /// <param name="given">Whether it is given back.</param>
-    /// <param name="next">The state behind it.</param>
     public static ReadStep EndAdvance(ReadState state, bool given, out ReadState next) =>
         Leave(given && state.User == InputUser.Holds ? state.With(InputUser.None) : state, out next);
 
@@ -190,12 +174,7 @@ internal static class ReadTransitions
         return state.IsGone ? ReadStep.None : ReadStep.Cancel;
     }
 
-    /// <summary>A close request cancels the handler's read, unless another read is pending by now.</summary>
-    /// <param name="state">The state.</param>
-    /// <param name="epoch">That of the read that is meant.</param>
-    /// <param name="isCutOff">Whether the handler had not answered what it had read last.</param>
-    /// <param name="next">The state behind it.</param>
-    /// <returns><see cref="ReadStep.None"/> when it is too late.</returns>
+    /// <summary>A close request cancels the handler's read, unless that of another epoch is pending by now.</summary>
     public static ReadStep Refuse(ReadState state, long epoch, bool isCutOff, out ReadState next)
     {
         next = state;

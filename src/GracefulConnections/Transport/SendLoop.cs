@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Diagnostics;
 using System.IO.Pipelines;
 using GracefulConnections.Diagnostics;
@@ -13,15 +12,13 @@ namespace GracefulConnections.Transport;
 internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents events, Activity activity)
     : TransportOutput(pipe.Writer, events, activity)
 {
-    private PipeReader? _reader = pipe.Reader;
-    private FlushGuard? _guard;
-    private Action? _resume;
-    private TaskCompletionSource? _ended;
-    private ValueTask<long> _sending;
-    private ReadOnlySequence<byte> _buffer;
+    // Nobody waits for the kernel, and most connections end there.
+    private readonly TaskCompletionSource? _ended =
+        sink is KernelQueue ? null : new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private SendWork? _work = new(pipe.Reader);
     private SendState _state;
     private long _sentBytes;
-    private long _keptBytes; // What was sent and stays in the pipe, because the memory is kept.
 
     public override bool SeesAcknowledgements => sink.SeesAcknowledgements;
 
@@ -29,30 +26,11 @@ internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents event
 
     public override bool IsFinInKernel => sink.IsKernel;
 
-    public override bool IsWriteBlocked => _guard?.IsPending == true;
+    public override bool IsWriteBlocked => _work?.Guard?.IsPending == true;
 
     public override long SentBytes => Volatile.Read(ref _sentBytes);
 
-    public override Task Ended
-    {
-        get
-        {
-            if (sink.IsKernel || _state.Has(SendFlags.Finished))
-            {
-                return Task.CompletedTask;
-            }
-
-            var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            Interleaving.Point();
-            ended = Interlocked.CompareExchange(ref _ended, ended, null) ?? ended;
-            if (_state.Has(SendFlags.Finished))
-            {
-                ended.TrySetResult();
-            }
-
-            return ended.Task;
-        }
-    }
+    public override Task Ended => sink.IsKernel ? Task.CompletedTask : _ended!.Task;
 
     public override DeliveryStatus GetDelivery()
     {
@@ -100,7 +78,11 @@ internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents event
         ReleaseMemory();
     }
 
-    protected override void KeepMemory() => _state.Set(SendFlags.KeepsMemory);
+    protected override bool TryKeepMemory()
+    {
+        _state.Set(SendFlags.KeepsMemory);
+        return true;
+    }
 
     protected override void EndAgain(LeftOver leftOver)
     {
@@ -108,12 +90,10 @@ internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents event
         ReleaseMemory();
     }
 
-    private static SendFlags ToFlags(LeftOver leftOver) => leftOver switch
-    {
-        LeftOver.SendThenReset => SendFlags.EndsByReset,
-        LeftOver.Abandon => SendFlags.KeepsMemory,
-        _ => SendFlags.None,
-    };
+    private static SendFlags ToFlags(LeftOver leftOver) =>
+        leftOver == LeftOver.SendThenReset ? SendFlags.EndsByReset
+        : leftOver == LeftOver.Abandon ? SendFlags.KeepsMemory
+        : SendFlags.None;
 
     private void Signal()
     {
@@ -139,7 +119,9 @@ internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents event
             }
         }
 
-        return flush.IsCompleted ? flush : LazyInitializer.EnsureInitialized(ref _guard).Guard(flush);
+        return !flush.IsCompleted && _work is { } work
+            ? LazyInitializer.EnsureInitialized(ref work.Guard).Guard(flush)
+            : flush;
     }
 
     // The thread may be the kernel's, or that of a handler which did nothing wrong. Whatever comes out of the sink or
@@ -150,7 +132,7 @@ internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents event
         {
             if (resumes)
             {
-                OnSent(_sending.GetAwaiter().GetResult());
+                OnSent(_work!.Sending.GetAwaiter().GetResult());
             }
 
             while (Step())
@@ -177,16 +159,23 @@ internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents event
         }
 
         Interleaving.Point();
-        if (_reader!.TryRead(out var result))
+        var work = _work!;
+        if (work.Reader.TryRead(out var result))
         {
-            _buffer = result.Buffer;
-            var unsent = _keptBytes == 0 ? _buffer : _buffer.Slice(_keptBytes);
+            work.Buffer = result.Buffer;
+            var unsent = work.KeptBytes == 0 ? work.Buffer : work.Buffer.Slice(work.KeptBytes);
             if (!unsent.IsEmpty)
             {
-                return TryTake(sink.SendAsync(unsent));
+                return TryTake(work, sink.SendAsync(unsent));
             }
 
-            _reader.AdvanceTo(_buffer.Start, _buffer.End);
+            work.Reader.AdvanceTo(work.Buffer.Start, work.Buffer.End);
+        }
+
+        if (Goodbye?.PeekApart() is { IsEmpty: false } apart)
+        {
+            work.Buffer = default;
+            return TryTake(work, sink.SendAsync(apart));
         }
 
         if (SendState.FlagsOf(seen).HasFlag(SendFlags.Ending))
@@ -198,7 +187,7 @@ internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents event
         return !_state.TryLeave(seen);
     }
 
-    private bool TryTake(ValueTask<long> sending)
+    private bool TryTake(SendWork work, ValueTask<long> sending)
     {
         if (sending.IsCompleted)
         {
@@ -206,9 +195,9 @@ internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents event
             return true;
         }
 
-        _sending = sending;
-        _resume ??= () => Run(resumes: true);
-        sending.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(_resume); // It goes on, perhaps by now.
+        work.Sending = sending;
+        work.Resume ??= () => Run(resumes: true);
+        sending.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(work.Resume); // It goes on, perhaps by now.
         return false;
     }
 
@@ -216,15 +205,22 @@ internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents event
     private void OnSent(long bytes)
     {
         Volatile.Write(ref _sentBytes, _sentBytes + bytes);
-        var position = _buffer.GetPosition(_keptBytes + bytes);
+        var work = _work!;
+        if (work.Buffer.IsEmpty)
+        {
+            Goodbye!.TakeApart(bytes);
+            return;
+        }
+
+        var position = work.Buffer.GetPosition(work.KeptBytes + bytes);
         if (_state.Has(SendFlags.KeepsMemory))
         {
-            _keptBytes += bytes;
-            _reader!.AdvanceTo(_buffer.Start, position);
+            work.KeptBytes += bytes;
+            work.Reader.AdvanceTo(work.Buffer.Start, position);
         }
         else
         {
-            _reader!.AdvanceTo(position);
+            work.Reader.AdvanceTo(position);
         }
     }
 
@@ -269,10 +265,10 @@ internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents event
         if (!_state.Has(SendFlags.Finished))
         {
             _state.Set(how); // First: the flush that returns next may ask.
-            _reader!.Complete();
+            _work!.Reader.Complete();
             _state.Set(SendFlags.Finished);
             ReleaseMemory();
-            Volatile.Read(ref _ended)?.TrySetResult();
+            _ended?.TrySetResult();
         }
     }
 
@@ -292,8 +288,7 @@ internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents event
 
         if (IsSealed)
         {
-            _reader = null; // Whoever sends has ended.
-            _buffer = default;
+            _work = null; // Whoever sends has ended.
             ReleaseWriter();
         }
     }

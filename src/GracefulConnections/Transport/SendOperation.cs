@@ -44,7 +44,7 @@ internal sealed class SendOperation()
     {
         if (buffer.IsSingleSegment || !TryGather(buffer))
         {
-            SetBuffer(MemoryMarshal.AsMemory(buffer.First));
+            SetBuffer(MemoryMarshal.AsMemory(ISendSink.FirstOf(buffer)));
         }
 
         var isPending = false;

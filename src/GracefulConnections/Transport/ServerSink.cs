@@ -17,7 +17,7 @@ internal sealed class ServerSink(PipeWriter writer, WrappedDelivery delivery) : 
 
     public bool CanHalfClose => false;
 
-    public ValueTask<long> SendAsync(in ReadOnlySequence<byte> buffer) => SendAsync(buffer.First);
+    public ValueTask<long> SendAsync(in ReadOnlySequence<byte> buffer) => SendAsync(ISendSink.FirstOf(buffer));
 
     public ValueTask EndAsync(long writtenBytes, long sentBytes) => default;
 

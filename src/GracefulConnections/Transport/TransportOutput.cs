@@ -8,7 +8,8 @@ namespace GracefulConnections.Transport;
 /// The output as the handler sees it. Counts what is written, turns the handler's completion into our FIN, and fails
 /// loudly when it is used after the end.
 /// </summary>
-internal abstract class TransportOutput(PipeWriter writer, ITransportEvents events, Activity activity) : PipeWriter
+internal abstract partial class TransportOutput(PipeWriter writer, ITransportEvents events, Activity activity)
+    : PipeWriter
 {
     private const string WrittenBehindReturn =
         "The connection has ended: its handler returned, and what is written now can no longer be sent.";
@@ -17,11 +18,14 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         "The output was completed, and our FIN follows what was written before. "
         + "Write everything before Output.Complete().";
 
+    // Stands in for the writer of an output that has ended, and fails as any completed one. A connection may linger for
+    // long, and its own writer would be most of what it costs.
+    private static readonly PipeWriter EndedWriter = CreateEndedWriter();
+
     private long _writtenBytes;
     private long _flushedBytes; // What was written when something was flushed last.
     private int _memoryIsOut;
     private int _endHasBegun;
-    private volatile GoodbyeMemory? _goodbye;
     private volatile bool _completed;
     private volatile bool _sealed;
     private volatile Exception? _untold;
@@ -36,10 +40,10 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
 
     public override long UnflushedBytes => Writer.UnflushedBytes + (_goodbye?.WrittenCount ?? 0);
 
-    /// <summary>Gets whether the peer's acknowledgements can be seen.</summary>
+    /// <inheritdoc cref="ISendSink.SeesAcknowledgements"/>
     public abstract bool SeesAcknowledgements { get; }
 
-    /// <summary>Gets whether the end of the output reaches the peer as FIN while we still read.</summary>
+    /// <inheritdoc cref="ISendSink.CanHalfClose"/>
     public abstract bool CanHalfClose { get; }
 
     /// <summary>Gets whether a flush is pending right now because the peer does not take what was written.</summary>
@@ -71,9 +75,7 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
 
     public abstract DeliveryStatus GetDelivery();
 
-    /// <summary>
-    /// As <see cref="GetDelivery"/>, but right behind our FIN, where only whether it is delivered has to be right.
-    /// </summary>
+    /// <inheritdoc cref="ISendSink.GetFirstDelivery"/>
     public virtual DeliveryStatus GetFirstDelivery() => GetDelivery();
 
     /// <summary>Takes the output away from the handler, which has returned.</summary>
@@ -92,20 +94,6 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
             EndAgain(leftOver);
         }
     }
-
-    /// <summary>The handler's last message follows. What it has not flushed by the end is left out.</summary>
-    public void BeginGoodbye()
-    {
-        _goodbye = new GoodbyeMemory();
-        Interlocked.MemoryBarrier(); // Before the look at the memory that is out.
-        if (IsMemoryOut)
-        {
-            KeepMemory(); // A writer of the handler's may still use a block that the goodbye's flush would give back.
-        }
-    }
-
-    /// <summary>The last message was said: what was not flushed of it belongs to it.</summary>
-    public void EndGoodbye() => TakeGoodbye();
 
     /// <summary>Sends nothing after this; a blocked flush returns.</summary>
     /// <param name="resets">Whether the close of the socket is to send RST, whatever was set on it.</param>
@@ -152,6 +140,12 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
         ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default)
     {
         ThrowIfEnded();
+        if (_goodbye is { } goodbye && !cancellationToken.IsCancellationRequested)
+        {
+            goodbye.Write(source.Span);
+            return FlushAsync(cancellationToken);
+        }
+
         BeginFlush();
         if (!source.IsEmpty && !cancellationToken.IsCancellationRequested)
         {
@@ -171,7 +165,7 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     {
         if (exception is null && !_sealed && !_completed)
         {
-            TakeGoodbye();
+            TakeGoodbye(all: true);
         }
 
         Interleaving.Point();
@@ -215,11 +209,6 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     /// <param name="flushedOnly">Whether what was written and not flushed is left out.</param>
     protected abstract void End(LeftOver leftOver, bool flushedOnly);
 
-    /// <summary>A writer may write to a block that it got, whatever is flushed from now on.</summary>
-    protected virtual void KeepMemory()
-    {
-    }
-
     /// <summary>The handler has returned, after it completed the output itself.</summary>
     protected virtual void EndAgain(LeftOver leftOver)
     {
@@ -240,25 +229,14 @@ internal abstract class TransportOutput(PipeWriter writer, ITransportEvents even
     }
 
     /// <summary>Lets go of the writer once nobody may write.</summary>
-    protected void ReleaseWriter() => Writer = EndedWriter.Instance;
+    protected void ReleaseWriter() => Writer = EndedWriter;
 
-    // A flush takes back the memory that its writer got. During a goodbye somebody else may have it.
-    private void BeginFlush()
+    private static PipeWriter CreateEndedWriter()
     {
-        if (_goodbye is null)
-        {
-            Volatile.Write(ref _memoryIsOut, 0);
-        }
-
-        TakeGoodbye();
-    }
-
-    private void TakeGoodbye()
-    {
-        if (!_completed)
-        {
-            _goodbye?.MoveTo(Writer, ref _writtenBytes);
-        }
+        var pipe = new Pipe();
+        pipe.Writer.Complete();
+        pipe.Reader.Complete();
+        return pipe.Writer;
     }
 
     // The mark and the end, or the goodbye, each set their own flag, with a full fence, before they look at the

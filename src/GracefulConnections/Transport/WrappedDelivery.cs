@@ -24,12 +24,7 @@ internal sealed class WrappedDelivery(KernelQueue queue, bool isTls, TimeProvide
     /// <summary>Gets whether the peer's acknowledgements can be seen.</summary>
     public bool SeesAcknowledgements => isTls && queue.SeesAcknowledgements && !queue.IsUnix;
 
-    /// <summary>Looks how far the output of a sink got that is not the kernel.</summary>
-    /// <param name="delivery">How far the bytes got; <see langword="null"/> where there is no socket below.</param>
-    /// <param name="writtenBytes">The bytes that the handler wrote.</param>
-    /// <param name="sentBytes">The bytes of them that went on to the middleware.</param>
-    /// <param name="finSent">Whether what stands for our FIN was sent behind them.</param>
-    /// <param name="allSent">Whether nothing more is to be sent, and no FIN.</param>
+    /// <summary>Looks how far the output of a sink got that is not the kernel, perhaps with no socket below.</summary>
     public static DeliveryStatus Get(
         WrappedDelivery? delivery, long writtenBytes, long sentBytes, bool finSent, bool allSent)
     {
@@ -56,12 +51,7 @@ internal sealed class WrappedDelivery(KernelQueue queue, bool isTls, TimeProvide
         _started = true;
     }
 
-    /// <param name="writtenBytes">The bytes that the handler wrote.</param>
-    /// <param name="sentBytes">The bytes of them that went on to the middleware.</param>
-    /// <param name="ended">
-    /// Whether the end of the output followed them. Call it once before close_notify does: a peer that has ended
-    /// answers that with RST, which then means nothing.
-    /// </param>
+    // Call it once before close_notify does: a peer that has ended answers that with RST, which then means nothing.
     public DeliveryStatus Get(long writtenBytes, long sentBytes, bool ended)
     {
         if (!queue.TryGetSendLength(out var queued))

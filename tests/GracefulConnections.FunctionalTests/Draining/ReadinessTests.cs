@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using GracefulConnections.FunctionalTests.Support;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -23,7 +24,7 @@ public class ReadinessTests
             drain =>
             {
                 drain.AnnounceDelay = AnnounceDelay;
-                drain.DrainTimeout = TimeSpan.FromDays(10); // The clock moves by the delay as often as it takes, and must not come near.
+                drain.DrainTimeout = TimeSpan.FromHours(23); // The clock moves by the delay as often as it takes, and must not come near.
                 drain.LingerIdleTimeout = Timeout.InfiniteTimeSpan;
             },
             options => options.LingerIdleTimeout = Timeout.InfiniteTimeSpan,
@@ -70,6 +71,31 @@ public class ReadinessTests
 
         var report = await stopping;
         Assert.Equal((2, 2), (report.ConnectionCount, report.DeliveredCount));
+    }
+
+    // Without a delay nobody is left to answer a probe: Kestrel has unbound before the first connection is asked.
+    [Fact]
+    public async Task Ready_NoAnnounceDelay_ProbesAreRefused()
+    {
+        ListenOptions? http = null;
+        await using var server = await TestServer.StartDrainingAsync(HandlerSteps.EchoAsync, build: builder =>
+        {
+            builder.Services.AddHealthChecks().AddDrainCheck();
+            builder.Services.AddSingleton<IStartupFilter, HealthEndpoint>();
+            builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, endpoint => http = endpoint));
+        });
+        await using var peer = await server.ConnectAsync();
+        await EchoAsync(peer);
+        Assert.Equal(HttpStatusCode.OK, await ProbeAsync(http!));
+
+        var stopping = server.StopAndReportAsync();
+        Assert.Equal((0, PeerSaw.Eof), await peer.ReadToEndAsync()); // The drain goes on, because this peer stays.
+
+        var refused = await Assert.ThrowsAsync<HttpRequestException>(() => ProbeAsync(http!));
+        Assert.Equal(SocketError.ConnectionRefused, Assert.IsType<SocketException>(refused.InnerException).SocketErrorCode);
+        Assert.Equal(DrainPhase.Draining, server.Drain.Phase);
+        peer.HalfClose();
+        await stopping;
     }
 
     [Fact]

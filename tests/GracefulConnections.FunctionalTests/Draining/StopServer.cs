@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using GracefulConnections.FunctionalTests.Samples.Support;
+using GracefulConnections.FunctionalTests.Support;
 
 namespace GracefulConnections.FunctionalTests.Draining;
 
@@ -55,7 +56,31 @@ internal static class StopServer
     public static Task<SampleProcess> StartServiceAsync(string? notifySocket, params IEnumerable<string> arguments) =>
         StartAsync("bash", ["-c", SystemdScript, "bash", "dotnet"], arguments, notifySocket);
 
+    /// <summary>Starts it in such a way that it never comes to serve, and does not wait for anything.</summary>
+    public static SampleProcess StartForEver(params IEnumerable<string> arguments) =>
+        SampleProcess.Start(Create("dotnet", [], ["--NeverStarts", "true", .. arguments]));
+
+    /// <summary>Starts it by <c>dotnet run</c>, in a process group of its own as a shell does.</summary>
+    public static Task<SampleProcess> RunAsync(params IEnumerable<string> arguments)
+    {
+        var framework = Path.GetDirectoryName(SampleProcess.FindAssembly("tests", Assembly))!;
+        var configuration = Path.GetDirectoryName(framework)!;
+        var project = Path.GetFullPath(Path.Combine(configuration, "..", ".."));
+        string[] run = ["dotnet", "run", "--no-build", "-c", Path.GetFileName(configuration), "--project", project, "--"];
+        var start = new ProcessStartInfo(RequiredProgram.Find("setsid", "util-linux"), [.. run, .. arguments]);
+        start.Environment["NOTIFY_SOCKET"] = null;
+        return SampleProcess.StartAsync(start);
+    }
+
     private static Task<SampleProcess> StartAsync(
+        string program,
+        IEnumerable<string> prefix,
+        IEnumerable<string> arguments,
+        string? notifySocket = null,
+        IEnumerable<KeyValuePair<string, string>>? environment = null) =>
+        SampleProcess.StartAsync(Create(program, prefix, arguments, notifySocket, environment));
+
+    private static ProcessStartInfo Create(
         string program,
         IEnumerable<string> prefix,
         IEnumerable<string> arguments,
@@ -69,6 +94,6 @@ internal static class StopServer
             start.Environment[name] = value;
         }
 
-        return SampleProcess.StartAsync(start);
+        return start;
     }
 }

@@ -35,6 +35,58 @@ public class StopSignalTests(ITestOutputHelper output)
         Assert.DoesNotContain(AbortRequested, server.Log, StringComparison.Ordinal);
     }
 
+    // What stock does with a second SIGTERM: nothing.
+    [Fact]
+    public async Task Terminate_TwiceToStockKestrel_TheReplyArrives()
+    {
+        await using var server = await StopServer.StartAsync(
+            "--Stock", "true", "--Work", "00:00:01", "--Host:ShutdownTimeout", "00:00:03");
+        await using var busy = await WorkAsync(server);
+
+        server.Terminate();
+        server.Terminate();
+
+        Assert.Equal((StopServer.ReplyBytes, PeerSaw.Reset), await busy.ReadToEndAsync()); // Reset once nobody waits.
+        await server.WaitForExitAsync();
+    }
+
+    [Fact]
+    public async Task Interrupt_GroupOfDotnetRun_IsOneRequestAndTheReplyArrives()
+    {
+        await using var server = await StopServer.RunAsync(["--Work", "00:00:02", .. Patient]);
+        await using var busy = await WorkAsync(server);
+
+        server.InterruptGroup();
+
+        Assert.Equal((StopServer.ReplyBytes + StopServer.Goodbye.Length, PeerSaw.Eof), await busy.ReadToEndAsync());
+        busy.HalfClose();
+        Assert.Equal(0, await server.WaitForExitAsync());
+        Assert.DoesNotContain(AbortRequested, server.Log, StringComparison.Ordinal);
+    }
+
+    // Nobody is served yet, so there is nothing to announce or to drain.
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Interrupt_HostIsStarting_EndsAtOnceAsOnStock(bool terminates)
+    {
+        string[] delay = ["--Drain:AnnounceDelay", "00:05:00", .. Patient];
+        await using var stock = StopServer.StartForEver("--Stock", "true");
+        await using var graceful = StopServer.StartForEver(delay);
+        SampleProcess[] both = [stock, graceful];
+        foreach (var server in both)
+        {
+            await server.LogContainsAsync("Starting for ever.");
+            Action end = terminates ? server.Terminate : server.Interrupt;
+            end();
+        }
+
+        var exitCodes = await Task.WhenAll(both.Select(static server => server.WaitForExitAsync()));
+
+        Assert.Equal(exitCodes[0], exitCodes[1]);
+        Assert.DoesNotContain("The drain was announced", graceful.Log, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Interrupt_AfterTerminate_AbortsWhatIsLeftNow()
     {
@@ -74,6 +126,7 @@ public class StopSignalTests(ITestOutputHelper output)
     public async Task Terminate_TwoHostsInOneProcess_BothStop()
     {
         await using var server = await StopServer.StartAsync(["--Twin", "true", "--Work", "00:00:01", .. Patient]);
+        await Eventually.IsTrueAsync(() => server.Log.Split("Application started.").Length - 1 == 2); // Else the start ends.
         await using var busy = await WorkAsync(server);
 
         server.Terminate();
@@ -88,9 +141,14 @@ public class StopSignalTests(ITestOutputHelper output)
     public async Task Terminate_CallbackNeverReturns_ExitsWithTheDrain()
     {
         await using var server = await StopServer.StartAsync(["--StuckCallback", "true", .. Patient]);
+        await using var idle = await SampleProcess.ConnectAsync(server.Ports[0]);
+        await idle.SendAsync(StopServer.Ping);
+        await idle.ReadExactlyAsync(1);
 
         server.Terminate();
 
+        Assert.Equal((StopServer.Goodbye.Length, PeerSaw.Eof), await idle.ReadToEndAsync());
+        idle.HalfClose();
         Assert.Equal(0, await server.WaitForExitAsync());
         Assert.Contains("The callbacks of DrainAnnounced have not returned", server.Log, StringComparison.Ordinal);
     }

@@ -10,10 +10,15 @@ public sealed class SystemdServiceTests : IDisposable
 
     public void Dispose() => _manager.Dispose();
 
-    [Fact]
-    public async Task Terminate_ServiceUnderSystemd_SaysHowFarItIsAndAsksForTime()
+    // systemd's own lifetime stops the host there, whenever it was added.
+    [Theory]
+    [InlineData("UseBefore")]
+    [InlineData("UseAfter")]
+    [InlineData("AddBefore")]
+    [InlineData("AddAfter")]
+    public async Task Terminate_ServiceUnderSystemd_SaysHowFarItIsAndAsksForTime(string systemd)
     {
-        await using var server = await StopServer.StartServiceAsync(_manager.Address, "--Work", "00:00:03", "--Drain:ReportInterval", "00:00:00.5", "--Drain:DrainTimeout", "00:01:30");
+        await using var server = await StopServer.StartServiceAsync(_manager.Address, "--Systemd", systemd, "--Work", "00:00:03", "--Drain:ReportInterval", "00:00:00.5", "--Drain:DrainTimeout", "00:01:30");
         Assert.Equal("READY=1", await _manager.ReceiveAsync());
 
         // Meanwhile: the kernel keeps ten messages, and a drain does not wait for a service manager that is stuck.

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.IO.Pipelines;
 using System.Text;
 using GracefulConnections.FunctionalTests.Habits.Support;
@@ -210,6 +211,59 @@ public class MiddlewareTests
         played.Print();
         Assert.Equal(["reads", "stopped"], played.Stock.Executed);
         Assert.Equal(["reads", "stopped"], played.Ours.Executed);
+    }
+
+    // A middleware may learn by it that the handler reads no more, and why.
+    [Theory]
+    [InlineData(true, false)]
+    [InlineData(false, false)]
+    [InlineData(true, true)]
+    [InlineData(false, true)]
+    public async Task InputCompletedByTheHandler_TheMiddlewareIsToldOnce(bool isStock, bool isReadPending)
+    {
+        var completions = new ConcurrentQueue<Exception?>();
+        var reason = new InvalidTimeZoneException("The handler's own.");
+        using var log = new CapturedLog();
+        await using var server = await Habit.StartAsync(
+            new HabitPlay(isStock),
+            async (connection, play) =>
+            {
+                var input = connection.Transport.Input;
+                var read = await input.ReadAsync();
+                if (isReadPending)
+                {
+                    input.AdvanceTo(read.Buffer.End);
+                    _ = input.ReadAsync().AsTask();
+                }
+
+                input.Complete(reason);
+                await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(Line));
+            },
+            new HabitSetup
+            {
+                Before = endpoint => endpoint.Use(next => async connection =>
+                {
+                    var transport = connection.Transport;
+                    var input = new NotingReader(transport.Input, completions);
+                    connection.Transport = new Pair(input, transport.Output);
+                    try
+                    {
+                        await next(connection);
+                    }
+                    finally
+                    {
+                        connection.Transport = transport;
+                    }
+                }),
+            },
+            log);
+        await using var peer = await HabitPeer.ConnectAsync(server.EndPoint);
+        peer.StartReading();
+        await peer.SendAsync("x");
+        await peer.EndedAsync();
+
+        Assert.Equal([reason], completions);
+        Assert.Equal((Line, PeerSaw.Eof), (Encoding.ASCII.GetString(peer.Received), peer.End));
     }
 
     private static void Wrap(ListenOptions endpoint, Func<Stream, Stream> wrap, bool isBothWays = false) =>

@@ -100,6 +100,48 @@ public class VanishedPeerTests
         Assert.Empty(played.Ours.Errors);
     }
 
+    // Nothing but FIN is undelivered, and nobody will ever acknowledge it. Only the drain's LingerIdleTimeout of 1 s is
+    // shorter than this test may take.
+    [Fact]
+    public async Task Stop_IdlePeerHasVanished_IsNotHeldByIt()
+    {
+        using var network = NetworkNamespace.Create();
+        using var bothAnswered = new CountdownEvent(2);
+        var cut = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var played = await Habit.CompareAsync(
+            static (connection, _) => HandlerSteps.EchoAsync(connection),
+            async play =>
+            {
+                await play.Peer.SendAsync("x");
+                await play.Peer.ReceivedAsync(1);
+                if (!play.IsStock)
+                {
+                    // The cut must not swallow the ACK of the reply, which may come late.
+                    await Eventually.IsTrueAsync(
+                        () => play.Server.Drain.GetConnections() is [{ WrittenBytes: 1, UnacknowledgedBytes: 0 }]);
+                }
+
+                Cut(network, bothAnswered, cut);
+                await cut.Task.InTimeAsync();
+                await play.StopAsync();
+                await play.Stopping.InTimeAsync();
+            },
+            new HabitSetup
+            {
+                Network = network,
+                Patience = 2 * TestServer.TestLimit,
+                StockPatience = TimeSpan.FromSeconds(1),
+                Options = static options => options.FlushStallTimeout = 2 * TestServer.TestLimit,
+            });
+
+        played.Print();
+        var close = played.Ours.Close!.Value;
+        Assert.Equal(
+            (CloseReason.HostStopping, CloseOutcome.LingerTimedOut, 0L),
+            (close.Reason, close.Outcome, close.UnacknowledgedBytes));
+        Assert.Empty(played.Ours.Errors);
+    }
+
     // The link is slow, so that most of the reply is on its way when it is cut.
     private static async Task<HabitComparison> CutInTheMiddleOfAReplyAsync(
         Action<Socket>? configure, Action<GracefulCloseOptions> options)

@@ -7,6 +7,13 @@ internal sealed class ReloadableConfiguration : ConfigurationProvider, IConfigur
 {
     public IConfigurationProvider Build(IConfigurationBuilder builder) => this;
 
+    /// <summary>Changes a value and tells everyone.</summary>
+    public void Change(string key, string value)
+    {
+        Set(key, value);
+        OnReload();
+    }
+
     /// <summary>Removes a key and tells everyone.</summary>
     public void Remove(string key)
     {

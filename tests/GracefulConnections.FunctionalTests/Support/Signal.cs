@@ -17,6 +17,9 @@ internal static class Signal
     /// <summary>Sends SIGINT, as Ctrl+C does.</summary>
     public static void Interrupt(Process process) => Send(process, InterruptNumber);
 
+    /// <summary>Sends SIGINT to the process group that the process leads, as a terminal does at Ctrl+C.</summary>
+    public static void InterruptGroup(Process leader) => Send(-leader.Id, InterruptNumber);
+
     /// <summary>Sends SIGTERM, as a service manager does.</summary>
     public static void Terminate(Process process) => Send(process, TerminateNumber);
 
@@ -37,9 +40,9 @@ internal static class Signal
 
     private static void Send(Process process, int signal) => Send(process.Id, signal);
 
-    private static void Send(int processId, int signal)
+    private static void Send(int target, int signal)
     {
-        if (Kill(processId, signal) != 0)
+        if (Kill(target, signal) != 0)
         {
             throw new Win32Exception();
         }

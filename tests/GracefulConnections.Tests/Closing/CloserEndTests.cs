@@ -206,7 +206,7 @@ public sealed class CloserEndTests : IAsyncDisposable
         {
             case "peer's FIN handed":
                 _peer.HalfClose();
-                Assert.True((await _input.Handler.ReadAsync()).IsCompleted);
+                Assert.True((await _input.ReadAsync()).IsCompleted);
                 break;
             case "peer's FIN discarded":
                 _input.Complete();
@@ -275,7 +275,7 @@ public sealed class CloserEndTests : IAsyncDisposable
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Asks the kernel for the length of its queue.");
         using var sockets = await SocketPair.ConnectAsync();
-        var probe = new SocketQueue(sockets.Own);
+        var probe = new KernelQueue(sockets.Own);
         var sut = Create(probe: probe);
         sockets.Peer.Send("x"u8);
         await TestLimit.UntilAsync(probe.IsBehind);
@@ -376,7 +376,7 @@ public sealed class CloserEndTests : IAsyncDisposable
         if (what == "reset")
         {
             _peer.Reset();
-            await Assert.ThrowsAsync<ConnectionResetException>(() => _input.Handler.ReadAsync().WithinLimit());
+            await Assert.ThrowsAsync<ConnectionResetException>(() => _input.ReadAsync().WithinLimit());
         }
 
         _output.UnsentBytes = what == "unsent" ? 1 : 0;
@@ -425,7 +425,7 @@ public sealed class CloserEndTests : IAsyncDisposable
     private async Task RefuseAsync(bool isUnanswered)
     {
         var habit = new Habit(isUnanswered, isUnanswered, IsDuplex: false, UsesScopes: false, IsOutsideTls: false);
-        var read = _input.Handler.ReadAsync();
+        var read = _input.ReadAsync();
         _input.Ask(new CancellationToken(canceled: true));
         _input.TryRefuse(habit, default, TimeSpan.Zero);
         _input.TryRefuse(habit, default, TimeSpan.Zero);

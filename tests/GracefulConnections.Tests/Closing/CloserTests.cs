@@ -396,7 +396,7 @@ public sealed class CloserTests : IAsyncDisposable
     {
         var sut = Create();
         _peer.Reset();
-        await Assert.ThrowsAsync<ConnectionResetException>(() => _input.Handler.ReadAsync().WithinLimit());
+        await Assert.ThrowsAsync<ConnectionResetException>(() => _input.ReadAsync().WithinLimit());
 
         sut.OnFaulted(new ObjectDisposedException("socket"));
 

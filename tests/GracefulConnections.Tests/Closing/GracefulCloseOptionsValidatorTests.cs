@@ -1,3 +1,4 @@
+using System.Globalization;
 using GracefulConnections.Closing;
 using Microsoft.Extensions.Options;
 
@@ -6,6 +7,7 @@ namespace GracefulConnections.Tests.Closing;
 public class GracefulCloseOptionsValidatorTests
 {
     private static readonly TimeSpan Tick = TimeSpan.FromTicks(1);
+    private static readonly TimeSpan Longest = TimeSpan.FromDays(1) - Tick;
 
     public static TheoryData<Action<GracefulCloseOptions>, string> BadValues => new()
     {
@@ -83,15 +85,15 @@ public class GracefulCloseOptionsValidatorTests
         },
         {
             options => options.QuietTime = -Tick,
-            "GracefulCloseOptions: QuietTime must be zero or more and at most one day, but was -00:00:00.0000001."
+            "GracefulCloseOptions: QuietTime must be zero or more, and finite, but was -00:00:00.0000001."
         },
         {
-            options => options.QuietTime = TimeSpan.FromDays(1) + Tick,
-            "GracefulCloseOptions: QuietTime must be zero or more and at most one day, but was 1.00:00:00.0000001."
+            options => options.MaxConnectionAge = TimeSpan.FromHours(36),
+            "GracefulCloseOptions: MaxConnectionAge must be shorter than one day, but was 1.12:00:00."
         },
         {
             options => options.MessageGap = Timeout.InfiniteTimeSpan,
-            "GracefulCloseOptions: MessageGap must be zero or more and at most one day, but was no limit (Timeout.InfiniteTimeSpan)."
+            "GracefulCloseOptions: MessageGap must be zero or more, and finite, but was no limit (Timeout.InfiniteTimeSpan)."
         },
         {
             options => options.MessageGap = TimeSpan.FromSeconds(1) - Tick,
@@ -111,12 +113,12 @@ public class GracefulCloseOptionsValidatorTests
         _ => { },
         options => options.FlushStallTimeout = Tick,
         options => options.FlushStallTimeout = Timeout.InfiniteTimeSpan,
-        options => options.FlushStallTimeout = TimeSpan.MaxValue,
+        options => options.FlushStallTimeout = Longest,
         options => options.LingerIdleTimeout = Tick,
         options => options.LingerIdleTimeout = Timeout.InfiniteTimeSpan,
-        options => options.LingerIdleTimeout = TimeSpan.MaxValue,
+        options => options.LingerIdleTimeout = Longest,
         options => options.CloseTimeout = Tick,
-        options => options.CloseTimeout = TimeSpan.MaxValue,
+        options => options.CloseTimeout = Longest,
         options => options.MaxLingerBytes = null,
         options => options.MaxLingerBytes = 0,
         options => options.MaxLingerBytes = long.MaxValue,
@@ -127,19 +129,19 @@ public class GracefulCloseOptionsValidatorTests
         options => options.LingerUntil = LingerUntil.OutputAcknowledged,
         options => options.IdleTimeout = null,
         options => options.IdleTimeout = Tick,
-        options => options.IdleTimeout = TimeSpan.MaxValue,
+        options => options.IdleTimeout = Longest,
         options => options.MaxConnectionAge = null,
         options => options.MaxConnectionAge = Tick,
-        options => options.MaxConnectionAge = TimeSpan.MaxValue,
+        options => options.MaxConnectionAge = Longest,
         options => options.MaxConnectionAgeJitter = 0,
         options => options.MaxConnectionAgeJitter = Math.BitDecrement(1.0),
         options => options.QuietTime = TimeSpan.Zero,
         options => options.MessageGap = options.QuietTime,
-        options => options.MessageGap = TimeSpan.FromDays(1),
-        options => options.QuietTime = options.MessageGap = TimeSpan.FromDays(1),
+        options => options.MessageGap = Longest,
+        options => options.QuietTime = options.MessageGap = Longest,
         options => options.QuietTime = options.MessageGap = TimeSpan.Zero,
         options => options.GoodbyeTimeout = Tick,
-        options => options.GoodbyeTimeout = TimeSpan.MaxValue);
+        options => options.GoodbyeTimeout = Longest);
 
     [Theory]
     [MemberData(nameof(BadValues), DisableDiscoveryEnumeration = true)]
@@ -192,6 +194,25 @@ public class GracefulCloseOptionsValidatorTests
             .Where(property => property.PropertyType != typeof(bool) && !property.PropertyType.IsAssignableTo(typeof(Delegate)))
             .Select(property => property.Name);
         Assert.Equal(checkable.Order(), exception.Failures.Select(failure => failure.Split(' ')[1]).Order());
+    }
+
+    // What "90" in a configuration is to .NET.
+    [Fact]
+    public void ThrowIfInvalid_EveryTimeANumberAlone_NamesEachAndSaysWhatToWrite()
+    {
+        var options = new GracefulCloseOptions();
+        var times = typeof(GracefulCloseOptions).GetProperties()
+            .Where(property => property.PropertyType == typeof(TimeSpan) || property.PropertyType == typeof(TimeSpan?))
+            .ToArray();
+        Array.ForEach(times, property => property.SetValue(options, TimeSpan.Parse("90", CultureInfo.InvariantCulture)));
+
+        var exception = Assert.Throws<OptionsValidationException>(() => GracefulCloseOptionsValidator.ThrowIfInvalid(options));
+
+        Assert.Equal(
+            times.Select(time =>
+                $"GracefulCloseOptions: {time.Name} must be shorter than one day, but was 90.00:00:00. "
+                + "A number alone counts days: for 90 seconds write \"00:01:30\".").Order(),
+            exception.Failures.Order());
     }
 
     [Fact]

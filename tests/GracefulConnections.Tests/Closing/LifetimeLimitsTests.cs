@@ -134,7 +134,7 @@ public class LifetimeLimitsTests
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Asks the kernel for the length of its queue.");
         using var sockets = await SocketPair.ConnectAsync();
         var endpoint = new TestEndpoint(options => options.IdleTimeout = TimeSpan.FromSeconds(10));
-        var probe = new SocketQueue(sockets.Own);
+        var probe = new KernelQueue(sockets.Own);
         var connection = new LimitedConnection(endpoint, probe);
         _ = connection.Input.ReadAsync().AsTask();
         sockets.Peer.Send("x"u8);
@@ -304,7 +304,7 @@ public class LifetimeLimitsTests
             var events = new RecordingEvents();
             var activity = new Activity(endpoint.Time);
             var input = new ReadPump(Peer.Transport.Input, probe, InputKind.Transport, events, activity, endpoint.Time);
-            Input = input.Handler;
+            Input = input;
             Output = new FakeOutput(events, activity);
             var transport = new ConnectionTransport(input, Output, probe, LeftToServerReason.None);
             new LifetimeLimits("id", endpoint.Scope, transport, _requested.SetResult, isOver: null).Start();
@@ -312,7 +312,7 @@ public class LifetimeLimitsTests
 
         public InMemoryConnection Peer { get; } = new();
 
-        public HandlerInput Input { get; }
+        public ReadPump Input { get; }
 
         public FakeOutput Output { get; }
 

@@ -56,6 +56,39 @@ public class TimerWheelTests
     }
 
     [Fact]
+    public void Watch_TheClockBlocksWhileItIsSet_HoldsNobodyElse()
+    {
+        _time.OnArming = () =>
+        {
+            var other = new Thread(() => _sut.Unwatch(new FakeWheelTarget(_ => null)));
+            other.Start();
+            Assert.True(other.Join(TestLimit.Longest), "The wheel sets its timer under its lock.");
+        };
+
+        _sut.Watch(new FakeWheelTarget(_ => null), Second);
+
+        Assert.Single(_time.Armed);
+    }
+
+    [Fact]
+    public void Watch_AnEarlierDeadlineComesWhileTheTimerIsSet_BothAreMet()
+    {
+        var (earlier, later) = (new FakeWheelTarget(_ => null), new FakeWheelTarget(_ => null));
+        _time.OnArming = () =>
+        {
+            _time.OnArming = null;
+            _sut.Watch(earlier, Second);
+        };
+
+        _sut.Watch(later, 2 * Second);
+
+        _time.Advance(Second);
+        Assert.Equal([Second], earlier.Looks);
+        _time.Advance(Second);
+        Assert.Equal([2 * Second], later.Looks);
+    }
+
+    [Fact]
     public void Watch_DeadlineBetweenTwoTicks_IsMetAtTheLaterOne()
     {
         var target = new FakeWheelTarget(_ => null);

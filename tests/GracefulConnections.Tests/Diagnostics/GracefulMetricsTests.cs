@@ -13,6 +13,7 @@ public class GracefulMetricsTests
     [Theory]
     [InlineData(CloseOutcome.Graceful, "graceful")]
     [InlineData(CloseOutcome.Acknowledged, "acknowledged")]
+    [InlineData(CloseOutcome.LeftToServer, "left_to_server")]
     [InlineData(CloseOutcome.FlushTimedOut, "flush_timed_out")]
     [InlineData(CloseOutcome.LingerTimedOut, "linger_timed_out")]
     [InlineData(CloseOutcome.LingerLimitExceeded, "linger_limit_exceeded")]
@@ -106,7 +107,7 @@ public class GracefulMetricsTests
         Assert.Equal((0, 0), Counts(endpoint));
         Assert.Empty(endpoint.Meters.Of("graceful.connections.closing"));
         Assert.Equal(
-            [new RecordingMeters.Measured("graceful.close.duration", 0, "graceful.close.outcome=aborted graceful.close.reason=handler_faulted")],
+            [new RecordingMeters.Measured("graceful.close.duration", 0, "error.type=aborted graceful.close.outcome=aborted graceful.close.reason=handler_faulted")],
             endpoint.Meters.Of("graceful.close.duration"));
         Assert.Empty(endpoint.Meters.Of("graceful.close.discarded"));
     }
@@ -115,9 +116,9 @@ public class GracefulMetricsTests
     public void Closed_BytesUnacknowledged_AreCountedByOutcome()
     {
         var meters = new RecordingMeters();
-        var sut = new GracefulMetrics(meters);
+        var result = new CloseResult { Reason = CloseReason.Drain, Outcome = CloseOutcome.FlushTimedOut, UnacknowledgedBytes = 123 };
 
-        sut.Closed(new CloseResult { Reason = CloseReason.Drain, Outcome = CloseOutcome.FlushTimedOut, UnacknowledgedBytes = 123 }, wasClosing: true);
+        new GracefulMetrics(meters).Closed(new InMemoryConnection(), result, isCounted: true, wasClosing: true);
 
         Assert.Equal([new RecordingMeters.Measured("graceful.close.unacknowledged", 123, "graceful.close.outcome=flush_timed_out")], meters.Of("graceful.close.unacknowledged"));
         Assert.Equal(-1, meters.SumOf("graceful.connections.closing"));
@@ -129,10 +130,62 @@ public class GracefulMetricsTests
     public void Closed_NothingUnacknowledgedOrNotKnown_IsNotCounted(long? unacknowledgedBytes)
     {
         var meters = new RecordingMeters();
+        var result = new CloseResult { Reason = CloseReason.Drain, Outcome = CloseOutcome.Graceful, UnacknowledgedBytes = unacknowledgedBytes };
 
-        new GracefulMetrics(meters).Closed(new CloseResult { Reason = CloseReason.Drain, Outcome = CloseOutcome.Graceful, UnacknowledgedBytes = unacknowledgedBytes }, wasClosing: false);
+        new GracefulMetrics(meters).Closed(new InMemoryConnection(), result, isCounted: true, wasClosing: false);
 
         Assert.Empty(meters.Of("graceful.close.unacknowledged"));
+    }
+
+    [Theory]
+    [InlineData(CloseOutcome.Graceful, false)]
+    [InlineData(CloseOutcome.Acknowledged, false)]
+    [InlineData(CloseOutcome.LeftToServer, false)]
+    [InlineData(CloseOutcome.FlushTimedOut, true)]
+    [InlineData(CloseOutcome.LingerTimedOut, false)] // Everything was delivered.
+    [InlineData(CloseOutcome.LingerLimitExceeded, true)]
+    [InlineData(CloseOutcome.LingerEvicted, false)]
+    [InlineData(CloseOutcome.CloseTimedOut, true)]
+    [InlineData(CloseOutcome.PeerReset, true)]
+    [InlineData(CloseOutcome.Aborted, true)]
+    public void Closed_OutcomeIsAnError_HasTheErrorsType(CloseOutcome outcome, bool isError)
+    {
+        var meters = new RecordingMeters();
+
+        new GracefulMetrics(meters).Closed(new InMemoryConnection(), new CloseResult { Outcome = outcome }, isCounted: true, wasClosing: true);
+
+        var tags = Assert.Single(meters.Of("graceful.close.duration")).Tags;
+        Assert.Equal(isError, tags.Contains($"error.type={GracefulMetrics.Tag(outcome)} ", StringComparison.Ordinal));
+        Assert.Equal(isError, tags.Contains("error.type", StringComparison.Ordinal));
+    }
+
+    // A tool that attaches to a process that runs for long must not show fewer connections than none.
+    [Fact]
+    public void Closed_OpenedBeforeAnybodyListened_IsNotSubtracted()
+    {
+        using var unheard = new Meter("GracefulConnections");
+        var sut = new GracefulMetrics(new SameMeter(unheard));
+        var connection = new InMemoryConnection();
+        var isCounted = sut.Opened(connection);
+        var measured = new List<(string Name, long Value)>();
+        using var listener = new MeterListener
+        {
+            InstrumentPublished = (instrument, listener) =>
+            {
+                if (instrument.Meter == unheard)
+                {
+                    listener.EnableMeasurementEvents(instrument);
+                }
+            },
+        };
+        listener.SetMeasurementEventCallback<long>((instrument, value, _, _) => measured.Add((instrument.Name, value)));
+        listener.Start();
+
+        sut.Closed(connection, default, isCounted, wasClosing: true);
+
+        Assert.False(isCounted);
+        Assert.Empty(measured);
+        Assert.True(sut.Opened(connection));
     }
 
     [Fact]
@@ -176,4 +229,13 @@ public class GracefulMetricsTests
 
     private static (double Active, double Closing) Counts(TestEndpoint endpoint) =>
         (endpoint.Meters.SumOf("graceful.connections.active"), endpoint.Meters.SumOf("graceful.connections.closing"));
+
+    private sealed class SameMeter(Meter meter) : IMeterFactory
+    {
+        public Meter Create(MeterOptions options) => meter;
+
+        public void Dispose()
+        {
+        }
+    }
 }

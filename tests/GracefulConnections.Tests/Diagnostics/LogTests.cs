@@ -18,11 +18,8 @@ public class LogTests
     [InlineData(7, "GoodbyeFaulted", LogLevel.Warning)]
     [InlineData(8, "CloseRequestCallbackFaulted", LogLevel.Warning)]
     [InlineData(9, "TransportIsWrapped", LogLevel.Warning)]
-    [InlineData(10, "DrainAnnounced", LogLevel.Information)]
     [InlineData(11, "DrainStarted", LogLevel.None)] // The level is the drain's own.
     [InlineData(12, "DrainProgress", LogLevel.None)]
-    [InlineData(13, "DrainEnded", LogLevel.None)]
-    [InlineData(14, "DrainAborted", LogLevel.Warning)]
     [InlineData(15, "HandlerAbandoned", LogLevel.Warning)]
     [InlineData(16, "HandlerIgnoresAbort", LogLevel.Warning)]
     [InlineData(17, "DrainCallbackFaulted", LogLevel.Warning)]
@@ -31,6 +28,11 @@ public class LogTests
     [InlineData(20, "GracePeriodTooShort", LogLevel.Warning)]
     [InlineData(21, "GracePeriodUnreadable", LogLevel.Warning)]
     [InlineData(22, "NotifyFailed", LogLevel.Debug)]
+    [InlineData(32, "ConfigurationReloaded", LogLevel.Information)]
+    [InlineData(GracefulTelemetry.DrainAnnouncedEvent, "DrainAnnounced", LogLevel.Information)]
+    [InlineData(GracefulTelemetry.DrainEndedEvent, "DrainEnded", LogLevel.None)]
+    [InlineData(GracefulTelemetry.DrainAbortedEvent, "DrainAborted", LogLevel.Warning)]
+    [InlineData(GracefulTelemetry.OutputLostEvent, "OutputLost", LogLevel.Warning)]
     public void Message_Always_KeepsItsIdNameAndLevel(int id, string name, LogLevel level)
     {
         var message = Assert.Single(Messages, message => message.EventId == id);

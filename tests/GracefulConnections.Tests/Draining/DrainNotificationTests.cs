@@ -22,7 +22,12 @@ public sealed class DrainNotificationTests : IDisposable
         var path = Path.Combine(_directory.FullName, "notify");
         _manager = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
         _manager.Bind(new UnixDomainSocketEndPoint(path));
-        _context = new DrainContext(new ServerDrainOptions(), _time, NullLogger.Instance, new SystemdNotifier(path, NullLogger.Instance));
+        _context = new DrainContext(
+            new ServerDrainOptions(),
+            _time,
+            NullLogger.Instance,
+            new SystemdNotifier(path, NullLogger.Instance),
+            new DrainTelemetry(null, NullLogger.Instance));
     }
 
     public void Dispose()

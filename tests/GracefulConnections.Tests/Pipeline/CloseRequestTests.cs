@@ -268,7 +268,7 @@ public class CloseRequestTests
     private static async Task AssertRefusedAsync(TestEndpoint endpoint, ServedConnection connection, ValueTask<ReadResult> read)
     {
         endpoint.Time.AdvanceInSteps(endpoint.Options.QuietTime - TimeSpan.FromTicks(1));
-        Assert.False(((HandlerInput)connection.Input).Pump.IsRefused); // The read itself completes on the thread pool, later.
+        Assert.False(((ReadPump)connection.Input).IsRefused); // The read itself completes on the thread pool, later.
         endpoint.Time.AdvanceInSteps(TimeSpan.FromSeconds(0.5)); // Two looks, each at most as late as a timer is.
 
         var exception = await Assert.ThrowsAnyAsync<OperationCanceledException>(() => read.WithinLimit());

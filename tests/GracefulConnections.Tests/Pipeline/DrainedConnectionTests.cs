@@ -48,6 +48,7 @@ public class DrainedConnectionTests
         Assert.True(_drain.Coordinator.Abort("in-memory"));
 
         await running.WithinLimit();
+        await TestLimit.UntilAsync(() => _endpoint.Logger.Entries.Any(entry => entry.Id.Name == "CloseRequested")); // On another thread.
         var entries = _endpoint.Logger.Entries.ToArray();
         Assert.DoesNotContain(entries, entry => entry.Level > LogLevel.Trace && entry.Exception is not null);
         Assert.Single(entries, entry => entry is { Id.Name: "HandlerEndedWithConnection", Level: LogLevel.Trace, Exception: not null });

@@ -14,7 +14,7 @@ public class MessageScopeTests
     public MessageScopeTests() => _connection = _endpoint.Serve();
 
     // Not whether the read has completed: that comes from the thread pool, and may come later.
-    private bool IsRefused => ((HandlerInput)_connection.Input).Pump.IsRefused;
+    private bool IsRefused => ((ReadPump)_connection.Input).IsRefused;
 
     [Fact]
     public async Task BeginMessage_NoScopeOpen_ReadIsCancelledWithoutSilence()

@@ -9,6 +9,9 @@ internal sealed class ObservedTimeProvider : FakeTimeProvider
 
     public int TimerCount { get; private set; }
 
+    /// <summary>Gets or sets what runs inside of the call that arms a timer: a clock is foreign code.</summary>
+    public Action? OnArming { get; set; }
+
     /// <summary>Gets the times that timers were armed with, in order; never the infinite one.</summary>
     public IReadOnlyList<TimeSpan> Armed => _armed;
 
@@ -27,6 +30,7 @@ internal sealed class ObservedTimeProvider : FakeTimeProvider
             if (dueTime != Timeout.InfiniteTimeSpan)
             {
                 owner._armed.Add(dueTime);
+                owner.OnArming?.Invoke();
             }
 
             return inner.Change(dueTime, period);

@@ -20,6 +20,7 @@ internal sealed class RecordingMeters : IMeterFactory
                 listener.EnableMeasurementEvents(instrument);
             }
         };
+        _listener.SetMeasurementEventCallback<int>((instrument, value, tags, _) => _measured.Enqueue(new Measured(instrument.Name, value, Format(tags))));
         _listener.SetMeasurementEventCallback<long>((instrument, value, tags, _) => _measured.Enqueue(new Measured(instrument.Name, value, Format(tags))));
         _listener.SetMeasurementEventCallback<double>((instrument, value, tags, _) => _measured.Enqueue(new Measured(instrument.Name, value, Format(tags))));
         _listener.Start();
@@ -32,6 +33,9 @@ internal sealed class RecordingMeters : IMeterFactory
         options.Scope = this;
         return new Meter(options);
     }
+
+    /// <summary>Asks the instruments that are asked.</summary>
+    public void Observe() => _listener.RecordObservableInstruments();
 
     /// <summary>Returns what an instrument measured, in order.</summary>
     public IEnumerable<Measured> Of(string instrument) => _measured.Where(measured => measured.Instrument == instrument);

@@ -10,12 +10,14 @@ internal sealed class TestDrain
     public TestDrain(Action<ServerDrainOptions>? configure = null, DrainSteps? steps = null)
     {
         configure?.Invoke(Options);
-        Coordinator = new DrainCoordinator(new OptionsWrapper<ServerDrainOptions>(Options), Logger, Time, steps);
+        Coordinator = new DrainCoordinator(new OptionsWrapper<ServerDrainOptions>(Options), Logger, Time, steps, Meters);
     }
 
     public FakeTimeProvider Time { get; } = new();
 
     public RecordingLogger Logger { get; } = new();
+
+    public RecordingMeters Meters { get; } = new();
 
     public ServerDrainOptions Options { get; } = new();
 

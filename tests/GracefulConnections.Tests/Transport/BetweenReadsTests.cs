@@ -34,13 +34,13 @@ public sealed class BetweenReadsTests : IAsyncDisposable
         Assert.Equal(1, _runs);
 
         _peer.Send("abc");
-        AssertIs("abc", await _sut.Handler.ReadAsync());
+        AssertIs("abc", await _sut.ReadAsync());
     }
 
     [Fact]
     public async Task RunBetweenReads_HandlerWaits_RunsAndTheSameWaitGoesOn()
     {
-        var read = _sut.Handler.ReadAsync();
+        var read = _sut.ReadAsync();
 
         await RunBetweenReadsAsync();
         Assert.False(read.IsCompleted);
@@ -54,7 +54,7 @@ public sealed class BetweenReadsTests : IAsyncDisposable
     public async Task RunBetweenReads_HandlerWaitsForTheRest_GetsItAllAndCountsItOnce()
     {
         await HoldAsync("ab");
-        var read = _sut.Handler.ReadAsync();
+        var read = _sut.ReadAsync();
 
         await RunBetweenReadsAsync();
         Assert.False(read.IsCompleted);
@@ -67,7 +67,7 @@ public sealed class BetweenReadsTests : IAsyncDisposable
     [Fact]
     public async Task RunBetweenReads_Often_RunsEachOnce()
     {
-        var read = _sut.Handler.ReadAsync();
+        var read = _sut.ReadAsync();
 
         for (var i = 1; i <= 100; i++)
         {
@@ -82,10 +82,10 @@ public sealed class BetweenReadsTests : IAsyncDisposable
     [Fact]
     public async Task RunBetweenReads_HandlerCancelsItsReadAfterwards_SeesItsOwnCancellation()
     {
-        var read = _sut.Handler.ReadAsync();
+        var read = _sut.ReadAsync();
         _sut.RunBetweenReads(Run);
 
-        _sut.Handler.CancelPendingRead();
+        _sut.CancelPendingRead();
 
         Assert.True((await read.WithinLimit()).IsCanceled);
     }
@@ -93,18 +93,18 @@ public sealed class BetweenReadsTests : IAsyncDisposable
     [Fact]
     public async Task RunBetweenReads_HandlerHasCancelledItsNextRead_SeesItsOwnCancellation()
     {
-        _sut.Handler.CancelPendingRead();
+        _sut.CancelPendingRead();
 
         _sut.RunBetweenReads(Run);
 
         Assert.Equal(1, _runs);
-        Assert.True((await _sut.Handler.ReadAsync().WithinLimit()).IsCanceled);
+        Assert.True((await _sut.ReadAsync().WithinLimit()).IsCanceled);
     }
 
     [Fact]
     public async Task RunBetweenReads_ReadWasRefused_DiscardGoesOn()
     {
-        var read = _sut.Handler.ReadAsync();
+        var read = _sut.ReadAsync();
         _sut.Ask(new CancellationToken(canceled: true));
         _sut.TryRefuse(Scoped, default, TimeSpan.Zero);
         _sut.TryRefuse(Scoped, default, TimeSpan.Zero); // Without a socket to ask, the second look decides.
@@ -205,7 +205,7 @@ public sealed class BetweenReadsTests : IAsyncDisposable
     private async Task HoldAsync(string text)
     {
         _peer.Send(text);
-        var result = await _sut.Handler.ReadAsync();
-        _sut.Handler.AdvanceTo(result.Buffer.Start, result.Buffer.End);
+        var result = await _sut.ReadAsync();
+        _sut.AdvanceTo(result.Buffer.Start, result.Buffer.End);
     }
 }

@@ -18,7 +18,7 @@ public sealed class FirstSendSinkTests : IAsyncLifetime
     {
         Assert.SkipUnless(PlatformProbe.Current.TrustsSendQueue, "Asks for the send queue.");
         _pair = await SocketPair.ConnectAsync();
-        var queue = new SocketQueue(_pair.Own);
+        var queue = new KernelQueue(_pair.Own);
         var delivery = new WrappedDelivery(queue, isTls: false, TimeProvider.System);
         var sink = new FirstSendSink(queue, _server.Writer, delivery);
         _sut = new SendLoop(

@@ -22,7 +22,7 @@ public sealed class ForeignReaderTests : IDisposable
     {
         var sut = Create(InputKind.Transport);
         _inner.Block();
-        var reading = Task.Run(() => sut.Handler.ReadAsync().AsTask());
+        var reading = Task.Run(() => sut.ReadAsync().AsTask());
         await _inner.Entered.WithinLimit();
 
         // Each of them looks at what the blocked thread has, or changes it.
@@ -43,7 +43,7 @@ public sealed class ForeignReaderTests : IDisposable
     public async Task Close_ForeignReaderIgnoresItsCancellation_DoesNotBlockAndStopStaysPending()
     {
         var sut = Create(InputKind.Foreign);
-        var read = sut.Handler.ReadAsync();
+        var read = sut.ReadAsync();
         sut.Ask(new CancellationToken(canceled: true));
         sut.TryRefuse(Scoped, default, TimeSpan.Zero);
         Assert.Null(sut.TryRefuse(Scoped, default, TimeSpan.Zero));
@@ -63,7 +63,7 @@ public sealed class ForeignReaderTests : IDisposable
     public async Task StopAsync_HandlerLeftAReadOfAForeignReaderPending_DoesNotWaitForIt()
     {
         var sut = Create(InputKind.Foreign);
-        var read = sut.Handler.ReadAsync();
+        var read = sut.ReadAsync();
         sut.Close();
 
         Assert.True(sut.StopAsync().IsCompletedSuccessfully); // As on a connection that nobody took over.
@@ -86,7 +86,7 @@ public sealed class ForeignReaderTests : IDisposable
     {
         var sut = Create(InputKind.Foreign);
 
-        sut.Handler.Complete();
+        sut.Complete();
         sut.Discard();
 
         Assert.Equal(0, _inner.Reads);
@@ -118,7 +118,7 @@ public sealed class ForeignReaderTests : IDisposable
     public async Task RunBetweenReads_BytesComeTogetherWithOurCancel_AreTheHandlersAndNotExamined()
     {
         var sut = Create(InputKind.Tls);
-        var read = sut.Handler.ReadAsync();
+        var read = sut.ReadAsync();
         var ran = false;
         sut.RunBetweenReads(() => ran = true);
 
@@ -134,9 +134,9 @@ public sealed class ForeignReaderTests : IDisposable
     public async Task CancelPendingRead_HandlersOwnCancelMeetsOurs_IsTheHandlers()
     {
         var sut = Create(InputKind.Tls);
-        var read = sut.Handler.ReadAsync();
+        var read = sut.ReadAsync();
         sut.RunBetweenReads(static () => { });
-        sut.Handler.CancelPendingRead();
+        sut.CancelPendingRead();
 
         _inner.Complete(Result(isCanceled: true));
 
@@ -175,7 +175,7 @@ public sealed class ForeignReaderTests : IDisposable
     private void LeaveAReadPending()
     {
         var sut = Create(InputKind.Transport);
-        var read = sut.Handler.ReadAsync().AsTask();
+        var read = sut.ReadAsync().AsTask();
         sut.Close();
         ((IAsyncResult)read).AsyncWaitHandle.WaitOne(TestLimit.Longest);
         Assert.True(read.IsCanceled);
@@ -189,9 +189,9 @@ public sealed class ForeignReaderTests : IDisposable
         var count = 0L;
         while (true)
         {
-            var result = await input.Handler.ReadAsync().ConfigureAwait(false);
+            var result = await input.ReadAsync().ConfigureAwait(false);
             count += result.Buffer.Length;
-            input.Handler.AdvanceTo(result.Buffer.End);
+            input.AdvanceTo(result.Buffer.End);
             if (result.IsCompleted)
             {
                 return count;

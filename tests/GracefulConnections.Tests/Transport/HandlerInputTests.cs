@@ -11,13 +11,11 @@ public sealed class HandlerInputTests
 {
     private readonly Pipe _pipe = new(new PipeOptions(readerScheduler: PipeScheduler.Inline, useSynchronizationContext: false));
     private readonly RecordingEvents _events = new();
-    private readonly ReadPump _pump;
-    private readonly HandlerInput _sut;
+    private readonly ReadPump _sut;
 
     public HandlerInputTests()
     {
-        _pump = Create(_pipe.Reader, InputKind.Transport);
-        _sut = _pump.Handler;
+        _sut = Create(_pipe.Reader, InputKind.Transport);
     }
 
     [Fact]
@@ -40,7 +38,7 @@ public sealed class HandlerInputTests
             () => _sut.AdvanceTo(result.Buffer.GetPosition(2), result.Buffer.GetPosition(1)));
 
         _sut.AdvanceTo(result.Buffer.End);
-        Assert.Equal((3L, 0L), (_pump.ReceivedBytes, _pump.DiscardedBytes));
+        Assert.Equal((3L, 0L), (_sut.ReceivedBytes, _sut.DiscardedBytes));
     }
 
     [Fact]
@@ -52,8 +50,8 @@ public sealed class HandlerInputTests
         Assert.Throws<InvalidOperationException>(() => _sut.AdvanceTo(result.Buffer.GetPosition(1)));
 
         Assert.Equal("bc", Text(await _sut.ReadAsync()));
-        _pump.Close();
-        Assert.Equal(2, _pump.DiscardedBytes);
+        _sut.Close();
+        Assert.Equal(2, _sut.DiscardedBytes);
     }
 
     [Fact]
@@ -126,7 +124,7 @@ public sealed class HandlerInputTests
     {
         var paused = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var read = _sut.ReadAsync();
-        _pump.RunBetweenReads(paused.SetResult);
+        _sut.RunBetweenReads(paused.SetResult);
         await paused.Task.WithinLimit();
         await SendAsync("abc");
         var result = await read;
@@ -169,7 +167,7 @@ public sealed class HandlerInputTests
                 SynchronizationContext.SetSynchronizationContext(null);
             }
         });
-        await TestLimit.UntilAsync(() => _pump.IsWaiting);
+        await TestLimit.UntilAsync(() => _sut.IsWaiting);
 
         await SendAsync("abc");
 
@@ -206,7 +204,7 @@ public sealed class HandlerInputTests
         await _sut.AsStream(leaveOpen: true).DisposeAsync();
         Assert.False(_sut.TryRead(out _));
 
-        await Create(_pipe.Reader, InputKind.Transport).Handler.AsStream().DisposeAsync();
+        await Create(_pipe.Reader, InputKind.Transport).AsStream().DisposeAsync();
 
         await _sut.CompleteAsync();
         await _sut.CompleteAsync();
@@ -219,7 +217,7 @@ public sealed class HandlerInputTests
     {
         using var inner = new ScriptedReader { BlocksCancellation = true };
         var pump = Create(inner, InputKind.Tls);
-        var read = pump.Handler.ReadAsync();
+        var read = pump.ReadAsync();
         pump.Close();
         inner.Block();
 

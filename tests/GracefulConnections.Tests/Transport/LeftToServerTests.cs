@@ -85,11 +85,11 @@ public class LeftToServerTests
 
         var transport = ConnectionTransport.Create(connection, new RecordingEvents(), new Activity(TimeProvider.System), TimeProvider.System);
 
-        Assert.Equal((true, LeftToServerReason.Wrapped), (transport.IsLeftToServer, transport.Reason));
+        Assert.Equal(LeftToServerReason.Wrapped, transport.ReasonAtStart);
         Assert.IsType<PipeOutput>(transport.Output);
         await transport.Output.WriteAsync(new byte[3]);
         Assert.Equal(0, pair.Peer.Available);
-        Assert.Equal(0, SocketQueue.GetSendLength(pair.Own));
+        Assert.Equal(0, KernelQueue.GetSendLength(pair.Own));
     }
 
     [Fact]
@@ -99,7 +99,7 @@ public class LeftToServerTests
 
         var transport = ConnectionTransport.Create(connection, new RecordingEvents(), new Activity(TimeProvider.System), TimeProvider.System);
 
-        Assert.False(transport.IsLeftToServer);
+        Assert.Equal(LeftToServerReason.None, transport.ReasonAtStart);
         Assert.True(transport.Output.CanHalfClose);
     }
 

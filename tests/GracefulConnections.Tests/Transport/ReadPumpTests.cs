@@ -24,12 +24,12 @@ public sealed class ReadPumpTests : IAsyncDisposable
     {
         _peer.Send("abc");
 
-        var read = _sut.Handler.ReadAsync();
+        var read = _sut.ReadAsync();
 
         Assert.True(read.IsCompletedSuccessfully);
         var result = await read;
         Assert.Equal(("abc", false, false), (Text(result), result.IsCompleted, result.IsCanceled));
-        _sut.Handler.AdvanceTo(result.Buffer.End);
+        _sut.AdvanceTo(result.Buffer.End);
         Assert.Equal(3, _sut.ReceivedBytes);
         Assert.Equal(0, _sut.DiscardedBytes);
         Assert.Empty(_events.Told);
@@ -38,7 +38,7 @@ public sealed class ReadPumpTests : IAsyncDisposable
     [Fact]
     public async Task ReadAsync_BytesArriveLater_ReturnsThem()
     {
-        var read = _sut.Handler.ReadAsync();
+        var read = _sut.ReadAsync();
         Assert.False(read.IsCompleted);
 
         _peer.Send("abc");
@@ -52,10 +52,10 @@ public sealed class ReadPumpTests : IAsyncDisposable
         _peer.Send("abc");
         _peer.HalfClose();
 
-        var result = await _sut.Handler.ReadAsync();
+        var result = await _sut.ReadAsync();
         Assert.Equal(("abc", true), (Text(result), result.IsCompleted));
-        _sut.Handler.AdvanceTo(result.Buffer.End);
-        result = await _sut.Handler.ReadAsync();
+        _sut.AdvanceTo(result.Buffer.End);
+        result = await _sut.ReadAsync();
 
         Assert.Equal(("", true), (Text(result), result.IsCompleted));
         Assert.Empty(_events.Told); // The handler was told.
@@ -67,8 +67,8 @@ public sealed class ReadPumpTests : IAsyncDisposable
         for (var i = 0; i < 100; i++)
         {
             _peer.Send("abcd");
-            var result = await _sut.Handler.ReadAsync();
-            _sut.Handler.AdvanceTo(result.Buffer.GetPosition(1), result.Buffer.End); // One of four, so that three are left over each time.
+            var result = await _sut.ReadAsync();
+            _sut.AdvanceTo(result.Buffer.GetPosition(1), result.Buffer.End); // One of four, so that three are left over each time.
         }
 
         Assert.Equal(400, _sut.ReceivedBytes);
@@ -80,9 +80,9 @@ public sealed class ReadPumpTests : IAsyncDisposable
     [Fact]
     public async Task ReadAsync_SecondWhileOneIsPending_Throws()
     {
-        var read = _sut.Handler.ReadAsync();
+        var read = _sut.ReadAsync();
 
-        await Assert.ThrowsAsync<InvalidOperationException>(() => _sut.Handler.ReadAsync().WithinLimit());
+        await Assert.ThrowsAsync<InvalidOperationException>(() => _sut.ReadAsync().WithinLimit());
 
         _peer.Send("abc");
         Assert.Equal("abc", Text(await read.WithinLimit()));
@@ -92,34 +92,34 @@ public sealed class ReadPumpTests : IAsyncDisposable
     public async Task ReadAsync_CancelledByItsOwnToken_ThrowsAndTheNextReadWorks()
     {
         using var cancellation = new CancellationTokenSource();
-        var read = _sut.Handler.ReadAsync(cancellation.Token);
+        var read = _sut.ReadAsync(cancellation.Token);
 
         await cancellation.CancelAsync();
 
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => read.WithinLimit());
         _peer.Send("abc");
-        Assert.Equal("abc", Text(await _sut.Handler.ReadAsync()));
+        Assert.Equal("abc", Text(await _sut.ReadAsync()));
     }
 
     [Fact]
     public async Task ReadAsync_TokenCancelledBefore_Throws()
     {
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => _sut.Handler.ReadAsync(new CancellationToken(canceled: true)).WithinLimit());
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => _sut.ReadAsync(new CancellationToken(canceled: true)).WithinLimit());
 
         _peer.Send("abc");
-        Assert.Equal("abc", Text(await _sut.Handler.ReadAsync()));
+        Assert.Equal("abc", Text(await _sut.ReadAsync()));
     }
 
     [Fact]
     public async Task ReadAsync_PeerResets_ThrowsAndIsRemembered()
     {
-        var read = _sut.Handler.ReadAsync();
-        Assert.False(_sut.ResetSeen);
+        var read = _sut.ReadAsync();
+        Assert.False(_sut.End.ResetSeen);
 
         _peer.Reset();
 
         await Assert.ThrowsAsync<ConnectionResetException>(() => read.WithinLimit());
-        Assert.True(_sut.ResetSeen);
+        Assert.True(_sut.End.ResetSeen);
     }
 
     [Fact]
@@ -127,50 +127,50 @@ public sealed class ReadPumpTests : IAsyncDisposable
     {
         _peer.Reset();
 
-        await Assert.ThrowsAsync<ConnectionResetException>(() => _sut.Handler.ReadAsync().WithinLimit());
-        Assert.True(_sut.ResetSeen);
+        await Assert.ThrowsAsync<ConnectionResetException>(() => _sut.ReadAsync().WithinLimit());
+        Assert.True(_sut.End.ResetSeen);
     }
 
     [Fact]
     public async Task CancelPendingRead_ReadPending_ReturnsCanceled()
     {
-        var read = _sut.Handler.ReadAsync();
+        var read = _sut.ReadAsync();
 
-        _sut.Handler.CancelPendingRead();
+        _sut.CancelPendingRead();
 
         var result = await read.WithinLimit();
         Assert.True(result.IsCanceled);
-        _sut.Handler.AdvanceTo(result.Buffer.End);
+        _sut.AdvanceTo(result.Buffer.End);
         _peer.Send("abc");
-        Assert.Equal("abc", Text(await _sut.Handler.ReadAsync()));
+        Assert.Equal("abc", Text(await _sut.ReadAsync()));
     }
 
     [Fact]
     public async Task CancelPendingRead_NonePending_CancelsTheNext()
     {
-        _sut.Handler.CancelPendingRead();
+        _sut.CancelPendingRead();
 
-        Assert.True((await _sut.Handler.ReadAsync().WithinLimit()).IsCanceled);
+        Assert.True((await _sut.ReadAsync().WithinLimit()).IsCanceled);
     }
 
     [Fact]
     public async Task CancelPendingRead_PartOfAMessageBuffered_ReturnsItAndCountsItOnce()
     {
         await HoldPartAsync("abc", consumed: 1);
-        var read = _sut.Handler.ReadAsync();
+        var read = _sut.ReadAsync();
 
-        _sut.Handler.CancelPendingRead();
+        _sut.CancelPendingRead();
 
         var result = await read.WithinLimit();
         Assert.Equal(("bc", true), (Text(result), result.IsCanceled));
-        _sut.Handler.AdvanceTo(result.Buffer.End);
+        _sut.AdvanceTo(result.Buffer.End);
         Assert.Equal(3, _sut.ReceivedBytes);
     }
 
     [Fact]
     public void TryRead_NothingThere_IsFalse()
     {
-        Assert.False(_sut.Handler.TryRead(out _));
+        Assert.False(_sut.TryRead(out _));
 
         Assert.Equal(0, _sut.ReceivedBytes);
     }
@@ -180,20 +180,20 @@ public sealed class ReadPumpTests : IAsyncDisposable
     {
         _peer.Send("abc");
 
-        Assert.True(_sut.Handler.TryRead(out var result));
+        Assert.True(_sut.TryRead(out var result));
 
         Assert.Equal("abc", Text(result));
-        _sut.Handler.AdvanceTo(result.Buffer.GetPosition(2));
-        Assert.True(_sut.Handler.TryRead(out result));
+        _sut.AdvanceTo(result.Buffer.GetPosition(2));
+        Assert.True(_sut.TryRead(out result));
         Assert.Equal("c", Text(result));
-        _sut.Handler.AdvanceTo(result.Buffer.End);
+        _sut.AdvanceTo(result.Buffer.End);
         Assert.Equal(3, _sut.ReceivedBytes);
     }
 
     [Fact]
     public async Task ReadAtLeastAsync_BytesComeInPieces_WaitsForEnough()
     {
-        var read = _sut.Handler.ReadAtLeastAsync(5);
+        var read = _sut.ReadAtLeastAsync(5);
         _peer.Send("ab");
         _peer.Send("cd");
         Assert.False(read.IsCompleted);
@@ -202,14 +202,14 @@ public sealed class ReadPumpTests : IAsyncDisposable
 
         var result = await read.WithinLimit();
         Assert.Equal("abcdef", Text(result));
-        _sut.Handler.AdvanceTo(result.Buffer.End);
+        _sut.AdvanceTo(result.Buffer.End);
         Assert.Equal(6, _sut.ReceivedBytes);
     }
 
     [Fact]
     public async Task ReadAtLeastAsync_PeersFinBeforeEnough_ReturnsWhatThereIs()
     {
-        var read = _sut.Handler.ReadAtLeastAsync(5);
+        var read = _sut.ReadAtLeastAsync(5);
         _peer.Send("ab");
 
         _peer.HalfClose();
@@ -222,7 +222,7 @@ public sealed class ReadPumpTests : IAsyncDisposable
     public void Complete_BytesThere_DiscardsThemAtOnceAndWhatComesLater()
     {
         _peer.Send("abc");
-        _sut.Handler.Complete();
+        _sut.Complete();
         _peer.Send("de");
 
         Assert.Equal((5L, 5L), (_sut.DiscardedBytes, _sut.ReceivedBytes));
@@ -235,7 +235,7 @@ public sealed class ReadPumpTests : IAsyncDisposable
     {
         await HoldPartAsync("abcdef", consumed: 2);
 
-        _sut.Handler.Complete();
+        _sut.Complete();
 
         Assert.Equal((4L, 6L), (_sut.DiscardedBytes, _sut.ReceivedBytes));
     }
@@ -244,9 +244,9 @@ public sealed class ReadPumpTests : IAsyncDisposable
     public async Task Complete_BufferInHand_DiscardsAllOfItAndGivesItBack()
     {
         _peer.Send("abc");
-        await _sut.Handler.ReadAsync();
+        await _sut.ReadAsync();
 
-        _sut.Handler.Complete();
+        _sut.Complete();
         _peer.Send("de");
 
         Assert.Equal((5L, 5L), (_sut.DiscardedBytes, _sut.ReceivedBytes));
@@ -255,24 +255,24 @@ public sealed class ReadPumpTests : IAsyncDisposable
     [Fact]
     public async Task Complete_UsedAfterwards_ThrowsInvalidOperationException()
     {
-        _sut.Handler.Complete();
+        _sut.Complete();
 
-        var exception = await Assert.ThrowsAsync<InvalidOperationException>(() => _sut.Handler.ReadAsync().WithinLimit());
+        var exception = await Assert.ThrowsAsync<InvalidOperationException>(() => _sut.ReadAsync().WithinLimit());
         Assert.IsNotType<ObjectDisposedException>(exception);
         Assert.Contains("The input was completed", exception.Message, StringComparison.Ordinal);
-        Assert.Throws<InvalidOperationException>(() => _sut.Handler.TryRead(out _));
-        Assert.Throws<InvalidOperationException>(() => _sut.Handler.AdvanceTo(default));
-        _sut.Handler.CancelPendingRead(); // Nothing to cancel.
-        _sut.Handler.Complete();
+        Assert.Throws<InvalidOperationException>(() => _sut.TryRead(out _));
+        Assert.Throws<InvalidOperationException>(() => _sut.AdvanceTo(default));
+        _sut.CancelPendingRead(); // Nothing to cancel.
+        _sut.Complete();
         Assert.Equal(0, _sut.DiscardedBytes);
     }
 
     [Fact]
     public async Task Complete_ReadPending_CancelsItAndDiscards()
     {
-        var read = _sut.Handler.ReadAsync();
+        var read = _sut.ReadAsync();
 
-        _sut.Handler.Complete();
+        _sut.Complete();
 
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => read.WithinLimit());
         _peer.Send("abc");
@@ -284,19 +284,19 @@ public sealed class ReadPumpTests : IAsyncDisposable
     {
         _sut.Close();
 
-        var exception = await Assert.ThrowsAsync<ObjectDisposedException>(() => _sut.Handler.ReadAsync().WithinLimit());
+        var exception = await Assert.ThrowsAsync<ObjectDisposedException>(() => _sut.ReadAsync().WithinLimit());
         Assert.Contains("its handler returned", exception.Message, StringComparison.Ordinal);
-        Assert.Throws<ObjectDisposedException>(() => _sut.Handler.TryRead(out _));
-        Assert.Throws<ObjectDisposedException>(() => _sut.Handler.AdvanceTo(default));
-        Assert.Throws<ObjectDisposedException>(() => _sut.Handler.AdvanceTo(default, default));
-        _sut.Handler.CancelPendingRead();
-        _sut.Handler.Complete();
+        Assert.Throws<ObjectDisposedException>(() => _sut.TryRead(out _));
+        Assert.Throws<ObjectDisposedException>(() => _sut.AdvanceTo(default));
+        Assert.Throws<ObjectDisposedException>(() => _sut.AdvanceTo(default, default));
+        _sut.CancelPendingRead();
+        _sut.Complete();
     }
 
     [Fact]
     public async Task Close_ReadLeftPending_CancelsIt()
     {
-        var read = _sut.Handler.ReadAsync();
+        var read = _sut.ReadAsync();
 
         _sut.Close();
 
@@ -309,7 +309,7 @@ public sealed class ReadPumpTests : IAsyncDisposable
     public async Task Close_ReadLeftPendingWithAPartBuffered_DiscardsThePartOnce()
     {
         await HoldPartAsync("abcdef", consumed: 2);
-        var read = _sut.Handler.ReadAsync();
+        var read = _sut.ReadAsync();
 
         _sut.Close();
 
@@ -322,7 +322,7 @@ public sealed class ReadPumpTests : IAsyncDisposable
     [Fact]
     public async Task Close_ReadAtLeastLeftPending_CancelsIt()
     {
-        var read = _sut.Handler.ReadAtLeastAsync(10);
+        var read = _sut.ReadAtLeastAsync(10);
         _peer.Send("abc");
 
         _sut.Close();
@@ -335,11 +335,11 @@ public sealed class ReadPumpTests : IAsyncDisposable
     public void Close_AfterComplete_IsTheExceptionThatIsThrownFromThenOn()
     {
         _peer.Send("abc");
-        _sut.Handler.Complete();
+        _sut.Complete();
 
         _sut.Close();
 
-        Assert.Throws<ObjectDisposedException>(() => _sut.Handler.TryRead(out _));
+        Assert.Throws<ObjectDisposedException>(() => _sut.TryRead(out _));
         Assert.Equal(3, _sut.DiscardedBytes);
     }
 
@@ -347,7 +347,7 @@ public sealed class ReadPumpTests : IAsyncDisposable
     public async Task Close_HandlerHadReadThePeersFin_TellsIt()
     {
         _peer.HalfClose();
-        Assert.True((await _sut.Handler.ReadAsync()).IsCompleted);
+        Assert.True((await _sut.ReadAsync()).IsCompleted);
         Assert.Empty(_events.Told);
 
         _sut.Close();
@@ -359,7 +359,7 @@ public sealed class ReadPumpTests : IAsyncDisposable
     public async Task Close_TokenOfThePendingReadIsCancelledLater_DiscardGoesOn()
     {
         using var cancellation = new CancellationTokenSource();
-        var read = _sut.Handler.ReadAsync(cancellation.Token);
+        var read = _sut.ReadAsync(cancellation.Token);
         _sut.Close();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => read.WithinLimit());
 
@@ -398,7 +398,7 @@ public sealed class ReadPumpTests : IAsyncDisposable
         _peer.Reset();
 
         Assert.IsType<ConnectionResetException>(_events.Fault);
-        Assert.False(_sut.ResetSeen); // The handler was gone.
+        Assert.False(_sut.End.ResetSeen); // The handler was gone.
     }
 
     [Fact]
@@ -426,7 +426,7 @@ public sealed class ReadPumpTests : IAsyncDisposable
     private async Task HoldPartAsync(string text, int consumed)
     {
         _peer.Send(text);
-        var result = await _sut.Handler.ReadAsync();
-        _sut.Handler.AdvanceTo(result.Buffer.GetPosition(consumed), result.Buffer.End);
+        var result = await _sut.ReadAsync();
+        _sut.AdvanceTo(result.Buffer.GetPosition(consumed), result.Buffer.End);
     }
 }

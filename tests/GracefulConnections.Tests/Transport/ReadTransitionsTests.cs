@@ -15,7 +15,7 @@ public class ReadTransitionsTests
     [
         // What the handler does.
         new(On.BeginRead, s => s.User is not (InputUser.None or InputUser.Holds), ReadStep.Fail, s => s),
-        new(On.BeginRead, s => MayRead(s) && IsFree(s), ReadStep.Own, s => s.With(InnerUse.Call).With(InputUser.Reads)),
+        new(On.BeginRead, s => MayRead(s) && IsFree(s), ReadStep.Own, s => s.With(InnerUse.Call).With(InputUser.Waits)),
         new(On.BeginRead, s => MayRead(s) && !IsFree(s), ReadStep.Wait, s => s.With(InputUser.Waits)),
         new(On.BeginTryRead, s => s.User is not (InputUser.None or InputUser.Holds), ReadStep.Fail, s => s),
         new(On.BeginTryRead, s => MayRead(s) && IsFree(s), ReadStep.Own, s => s.With(InnerUse.Call).With(InputUser.Reads)),
@@ -51,9 +51,8 @@ public class ReadTransitionsTests
         new(On.Keep, _ => true, ReadStep.None, s => s.Without(ReadFlags.Asked)),
 
         // What the owner does.
-        new(On.Suspend, s => IsCall(s) && !IsLeftAtOnceOrPaused(s), ReadStep.None, s => Parked(s).With(InnerUse.Pend)),
-        new(On.Suspend, s => IsCall(s) && IsLeftAtOnceOrPaused(s), ReadStep.Cancel, s => Parked(s).With(InnerUse.Pend).With(ReadFlags.OurCancel)),
-        new(On.Park, IsCall, ReadStep.Own, Parked),
+        new(On.Suspend, s => IsCall(s) && !IsLeftAtOnceOrPaused(s), ReadStep.None, s => s.With(InnerUse.Pend)),
+        new(On.Suspend, s => IsCall(s) && IsLeftAtOnceOrPaused(s), ReadStep.Cancel, s => s.With(InnerUse.Pend).With(ReadFlags.OurCancel)),
         new(On.ReadCompleted, s => s.Inner == InnerUse.Pend, ReadStep.Own, s => s.With(InnerUse.Call).WithNextEpoch()),
         new(On.HandNews, s => IsCall(s) && s.User >= InputUser.Refused, ReadStep.Discard, s => s),
         new(On.HandNews, s => IsHandable(s) && !GrantsPause(s), ReadStep.Hand, s => s.With(InputUser.Holds).With(InnerUse.Free)),
@@ -215,8 +214,6 @@ public class ReadTransitionsTests
     private static ReadState Granted(ReadState s) =>
         s.With(InnerUse.Free).With(ReadFlags.Paused).Without(ReadFlags.PauseWanted);
 
-    private static ReadState Parked(ReadState s) => s.User == InputUser.Reads ? s.With(InputUser.Waits) : s;
-
     private static ReadState Refused(ReadState s) => s.With(InputUser.Refused).With(ReadFlags.WasRefused | ReadFlags.CutOff);
 
     private static ReadState Completed(ReadState s) =>
@@ -253,14 +250,8 @@ public class ReadTransitionsTests
         public static readonly Event Stop = Outside(ReadTransitions.Stop);
         public static readonly Event Ask = Outside(ReadTransitions.Ask);
         public static readonly Event Keep = Outside(ReadTransitions.Keep);
-        public static readonly Event ReadCompleted = Outside((s, out next) =>
-        {
-            next = ReadTransitions.Complete(s);
-            return ReadStep.Own;
-        });
-
+        public static readonly Event ReadCompleted = Outside(ReadTransitions.Complete);
         public static readonly Event Suspend = Owners(ReadTransitions.Suspend);
-        public static readonly Event Park = Owners(ReadTransitions.Park);
         public static readonly Event HandNews = Owners((s, out next) => ReadTransitions.Hand(s, false, true, out next));
         public static readonly Event HandCancelled = Owners((s, out next) => ReadTransitions.Hand(s, true, false, out next));
         public static readonly Event HandCancelledNews = Owners((s, out next) => ReadTransitions.Hand(s, true, true, out next));

@@ -38,7 +38,7 @@ public sealed class RefusedReadTests : IAsyncDisposable
     public async Task TryRefuse_HandlerWaitsWithEverythingConsumed_CancelsTheReadWithTheToken()
     {
         await ConsumeAsync("request");
-        var read = _sut.Handler.ReadAsync();
+        var read = _sut.ReadAsync();
 
         Refuse();
 
@@ -51,7 +51,7 @@ public sealed class RefusedReadTests : IAsyncDisposable
     [Fact]
     public async Task TryRefuse_NewConnectionWithoutAByte_CancelsTheRead()
     {
-        var read = _sut.Handler.ReadAsync();
+        var read = _sut.ReadAsync();
 
         Refuse();
 
@@ -61,7 +61,7 @@ public sealed class RefusedReadTests : IAsyncDisposable
     [Fact]
     public async Task TryRefuse_ReadAtLeastWithNothingBuffered_CancelsIt()
     {
-        var read = _sut.Handler.ReadAtLeastAsync(5);
+        var read = _sut.ReadAtLeastAsync(5);
 
         Refuse();
 
@@ -71,7 +71,7 @@ public sealed class RefusedReadTests : IAsyncDisposable
     [Fact]
     public async Task TryRefuse_StreamOnTop_ThrowsAndReturnsNoZero()
     {
-        await using var stream = _sut.Handler.AsStream(leaveOpen: true);
+        await using var stream = _sut.AsStream(leaveOpen: true);
         var read = stream.ReadAsync(new byte[10]);
 
         Refuse();
@@ -83,7 +83,7 @@ public sealed class RefusedReadTests : IAsyncDisposable
     public async Task TryRefuse_CopyToOnTop_Throws()
     {
         using var copy = new MemoryStream();
-        var copying = _sut.Handler.CopyToAsync(copy);
+        var copying = _sut.CopyToAsync(copy);
         _peer.Send("part");
         await TestLimit.UntilAsync(() => copy.Length == 4 && _sut.IsWaiting);
 
@@ -96,7 +96,7 @@ public sealed class RefusedReadTests : IAsyncDisposable
     [Fact]
     public async Task TryRefuse_NobodyAsked_LeavesTheReadAlone()
     {
-        var read = _sut.Handler.ReadAsync();
+        var read = _sut.ReadAsync();
 
         Assert.Null(TryRefuse(Scoped));
 
@@ -107,7 +107,7 @@ public sealed class RefusedReadTests : IAsyncDisposable
     [Fact]
     public async Task TryRefuse_TakenBack_LeavesTheReadAlone()
     {
-        var read = _sut.Handler.ReadAsync();
+        var read = _sut.ReadAsync();
         _sut.Ask(_closeRequested.Token);
         _sut.Keep();
 
@@ -122,19 +122,19 @@ public sealed class RefusedReadTests : IAsyncDisposable
     [Fact]
     public async Task Keep_ReadWasCancelled_ComesTooLate()
     {
-        var read = _sut.Handler.ReadAsync();
+        var read = _sut.ReadAsync();
         Refuse();
         _sut.Keep();
 
         await AssertRefusedAsync(read);
-        await AssertRefusedAsync(_sut.Handler.ReadAsync());
+        await AssertRefusedAsync(_sut.ReadAsync());
     }
 
     [Fact]
     public async Task TryRefuse_HandlerHasHalfAMessage_WaitsForTheRest()
     {
         await HoldPartAsync("half", consumed: 0);
-        var read = _sut.Handler.ReadAsync();
+        var read = _sut.ReadAsync();
         _sut.Ask(_closeRequested.Token);
 
         Assert.Null(TryRefuse(Scoped));
@@ -148,13 +148,13 @@ public sealed class RefusedReadTests : IAsyncDisposable
     public async Task TryRefuse_HandlerHoldsABuffer_DoesNotTouchIt()
     {
         _peer.Send("abc");
-        var result = await _sut.Handler.ReadAsync();
+        var result = await _sut.ReadAsync();
         _sut.Ask(_closeRequested.Token);
 
         Assert.Null(TryRefuse(Scoped));
 
         Assert.Equal("abc", Text(result));
-        _sut.Handler.AdvanceTo(result.Buffer.End);
+        _sut.AdvanceTo(result.Buffer.End);
         Assert.False(_sut.IsRefused);
     }
 
@@ -165,7 +165,7 @@ public sealed class RefusedReadTests : IAsyncDisposable
         Assert.Null(TryRefuse(Scoped)); // It does not wait: nothing to cancel, and no time to come back at.
         Assert.DoesNotContain(nameof(ITransportEvents.OnWaiting), _events.Told);
 
-        var read = _sut.Handler.ReadAsync();
+        var read = _sut.ReadAsync();
         Assert.Single(_events.Told, nameof(ITransportEvents.OnWaiting));
         TryRefuse(Scoped);
         TryRefuse(Scoped);
@@ -177,7 +177,7 @@ public sealed class RefusedReadTests : IAsyncDisposable
     [Fact]
     public async Task TryRefuse_KernelDoesNotTellWhenItReceived_LooksTwice()
     {
-        var read = _sut.Handler.ReadAsync().AsTask();
+        var read = _sut.ReadAsync().AsTask();
         _sut.Ask(_closeRequested.Token);
 
         var second = TryRefuse(Scoped);
@@ -187,8 +187,8 @@ public sealed class RefusedReadTests : IAsyncDisposable
 
         var result = await read.WithinLimit();
         Assert.Equal("abc", Text(result));
-        _sut.Handler.AdvanceTo(result.Buffer.End);
-        read = _sut.Handler.ReadAsync().AsTask();
+        _sut.AdvanceTo(result.Buffer.End);
+        read = _sut.ReadAsync().AsTask();
         Assert.Equal(second, TryRefuse(Scoped)); // Another read, another two looks.
         Assert.Null(TryRefuse(Scoped));
         await AssertRefusedAsync(new ValueTask<ReadResult>(read));
@@ -199,7 +199,7 @@ public sealed class RefusedReadTests : IAsyncDisposable
     {
         await ConsumeAsync("request");
         _activity.OnFlushed();
-        var read = _sut.Handler.ReadAsync().AsTask();
+        var read = _sut.ReadAsync().AsTask();
         _sut.Ask(_closeRequested.Token);
         _time.Advance(Limits.QuietTime - Tick);
 
@@ -217,7 +217,7 @@ public sealed class RefusedReadTests : IAsyncDisposable
     public async Task TryRefuse_NotAnswered_IsCutOffAfterTheMessageGap()
     {
         await ConsumeAsync("head");
-        var read = _sut.Handler.ReadAsync().AsTask();
+        var read = _sut.ReadAsync().AsTask();
         _sut.Ask(_closeRequested.Token);
         _time.Advance(Limits.MessageGap - Tick);
 
@@ -233,16 +233,16 @@ public sealed class RefusedReadTests : IAsyncDisposable
     [Fact]
     public async Task ReadAsync_AfterTheRefusedOne_ThrowsTwiceAtOnceAndThenAfterASecond()
     {
-        var read = _sut.Handler.ReadAsync();
+        var read = _sut.ReadAsync();
         Refuse();
         await AssertRefusedAsync(read);
 
-        Assert.True(_sut.Handler.ReadAsync().AsTask().IsCanceled);
-        Assert.True(_sut.Handler.ReadAsync().AsTask().IsCanceled);
+        Assert.True(_sut.ReadAsync().AsTask().IsCanceled);
+        Assert.True(_sut.ReadAsync().AsTask().IsCanceled);
         for (var i = 0; i < 3; i++)
         {
-            var late = _sut.Handler.ReadAsync().AsTask();
-            _time.Advance(HandlerInput.RefusalDelay - TimeSpan.FromMilliseconds(1));
+            var late = _sut.ReadAsync().AsTask();
+            _time.Advance(ReadPump.RefusalDelay - TimeSpan.FromMilliseconds(1));
             Assert.False(late.IsCompleted);
             _time.Advance(TimeSpan.FromMilliseconds(1));
             await AssertRefusedAsync(new ValueTask<ReadResult>(late));
@@ -252,27 +252,27 @@ public sealed class RefusedReadTests : IAsyncDisposable
     [Fact]
     public async Task AfterTheRefusedRead_TryReadThrowsAndTheRestDoesNothing()
     {
-        var read = _sut.Handler.ReadAsync();
+        var read = _sut.ReadAsync();
         Refuse();
         await AssertRefusedAsync(read);
 
-        var exception = Assert.ThrowsAny<OperationCanceledException>(() => _sut.Handler.TryRead(out _));
+        var exception = Assert.ThrowsAny<OperationCanceledException>(() => _sut.TryRead(out _));
         Assert.Equal(_closeRequested.Token, exception.CancellationToken);
-        _sut.Handler.AdvanceTo(default);
-        _sut.Handler.AdvanceTo(default, default);
-        _sut.Handler.CancelPendingRead();
-        await AssertRefusedAsync(_sut.Handler.ReadAsync());
+        _sut.AdvanceTo(default);
+        _sut.AdvanceTo(default, default);
+        _sut.CancelPendingRead();
+        await AssertRefusedAsync(_sut.ReadAsync());
     }
 
     [Fact]
     public async Task AfterTheRefusedRead_PeerSends_IsDiscardedAndCounted()
     {
-        var read = _sut.Handler.ReadAsync();
+        var read = _sut.ReadAsync();
         Refuse();
         await AssertRefusedAsync(read);
 
         _peer.Send("late");
-        await AssertRefusedAsync(_sut.Handler.ReadAsync());
+        await AssertRefusedAsync(_sut.ReadAsync());
         _peer.HalfClose();
 
         Assert.Equal([nameof(ITransportEvents.OnBytesDiscarded), nameof(ITransportEvents.OnPeerFin)], _events.Told);
@@ -283,7 +283,7 @@ public sealed class RefusedReadTests : IAsyncDisposable
     public async Task AfterTheRefusedRead_ItsTokenIsCancelled_DiscardGoesOn()
     {
         using var cancellation = new CancellationTokenSource();
-        var read = _sut.Handler.ReadAsync(cancellation.Token);
+        var read = _sut.ReadAsync(cancellation.Token);
         Refuse();
         await AssertRefusedAsync(read);
 
@@ -298,14 +298,14 @@ public sealed class RefusedReadTests : IAsyncDisposable
     [Fact]
     public async Task AfterTheRefusedRead_CompleteAndClose_ChangeTheExceptionAndNothingElse()
     {
-        var read = _sut.Handler.ReadAsync();
+        var read = _sut.ReadAsync();
         Refuse();
         await AssertRefusedAsync(read);
 
-        _sut.Handler.Complete();
-        await Assert.ThrowsAsync<InvalidOperationException>(() => _sut.Handler.ReadAsync().WithinLimit());
+        _sut.Complete();
+        await Assert.ThrowsAsync<InvalidOperationException>(() => _sut.ReadAsync().WithinLimit());
         _sut.Close();
-        await Assert.ThrowsAsync<ObjectDisposedException>(() => _sut.Handler.ReadAsync().WithinLimit());
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => _sut.ReadAsync().WithinLimit());
         _peer.Send("late");
 
         Assert.Equal(4, _sut.DiscardedBytes);
@@ -327,15 +327,15 @@ public sealed class RefusedReadTests : IAsyncDisposable
     private async Task ConsumeAsync(string text)
     {
         _peer.Send(text);
-        var result = await _sut.Handler.ReadAsync();
-        _sut.Handler.AdvanceTo(result.Buffer.End);
+        var result = await _sut.ReadAsync();
+        _sut.AdvanceTo(result.Buffer.End);
     }
 
     private async Task HoldPartAsync(string text, int consumed)
     {
         _peer.Send(text);
-        var result = await _sut.Handler.ReadAsync();
-        _sut.Handler.AdvanceTo(result.Buffer.GetPosition(consumed), result.Buffer.End);
+        var result = await _sut.ReadAsync();
+        _sut.AdvanceTo(result.Buffer.GetPosition(consumed), result.Buffer.End);
     }
 
     private async Task AssertRefusedAsync<T>(ValueTask<T> read)

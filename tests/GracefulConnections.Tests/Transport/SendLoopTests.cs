@@ -157,6 +157,84 @@ public sealed class SendLoopTests : IAsyncLifetime
         Assert.NotEqual(_pool.Rented, _pool.Returned);
     }
 
+    // Both would write to the block at the head, and the peer would get a mixture.
+    [Theory]
+    [InlineData(0)]
+    [InlineData(3)]
+    public async Task Goodbye_AWriterStillFillsABlock_ArrivesWholeAndNothingOfThatWriter(int before)
+    {
+        const int full = 8_000_000; // More than the kernels take, so that everything behind it waits here.
+        var first = _sut.WriteAsync(Ones(full));
+        Assert.False(first.IsCompleted);
+        Advance(before);
+        var memory = _sut.GetMemory(100); // By a writer that goes on while the goodbye is said.
+        await SayGoodbyeAsync();
+
+        Assert.Throws<ObjectDisposedException>(() => _sut.Advance(100)); // It is too late for them.
+        _sut.Seal(LeftOver.Send);
+
+        await ReadOnesAsync(full + before + 8000);
+        await ReadFinAsync();
+        await first.WithinLimit();
+        await TestLimit.UntilAsync(() => _sut.GetDelivery().IsDelivered);
+        Assert.Equal((full + before + 8000, full + before + 8000), (_sut.WrittenBytes, _sut.SentBytes));
+
+        async Task SayGoodbyeAsync()
+        {
+            await Task.Yield();
+            _sut.BeginGoodbye(); // Holds for this method alone, as for the goodbye's own code.
+            for (var i = 0; i < 2; i++)
+            {
+                Advance(2000);
+                var flush = _sut.FlushAsync();
+                memory.Span.Fill(7);
+                var write = _sut.WriteAsync(Ones(2000));
+                memory.Span.Fill(7);
+                Assert.False(flush.IsCompleted || write.IsCompleted); // One of the three is awaited, and that is the first.
+            }
+        }
+    }
+
+    [Fact]
+    public async Task Goodbye_AWriterBeginsAMessageMeanwhile_ArrivesWholeAndSoDoesTheMessage()
+    {
+        await SayGoodbyeAsync();
+        _sut.Seal(LeftOver.Send);
+
+        var received = new byte[8];
+        for (var count = 0; count < received.Length;)
+        {
+            count += await _pair.Peer.ReceiveAsync(received.AsMemory(count)).WithinLimit();
+        }
+
+        Assert.Equal([7, 7, 7, 7, 1, 1, 1, 1], received);
+        await ReadFinAsync();
+
+        async Task SayGoodbyeAsync()
+        {
+            var goesOn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            var began = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            var writer = WriteAsync(); // Started before the goodbye began: it is not part of it.
+            _sut.BeginGoodbye();
+            goesOn.SetResult();
+            await began.Task.WithinLimit();
+            Advance(4);
+            await writer.WithinLimit();
+            await _sut.FlushAsync();
+
+            async Task WriteAsync()
+            {
+                await goesOn.Task.WithinLimit();
+                var memory = _sut.GetMemory(4);
+                began.SetResult();
+                await Task.Yield();
+                memory.Span[..4].Fill(7);
+                _sut.Advance(4);
+                await _sut.FlushAsync();
+            }
+        }
+    }
+
     [Fact]
     public async Task OnReaderCompleted_NothingIsSentAnyMore_IsCalled()
     {
@@ -352,7 +430,7 @@ public sealed class SendLoopTests : IAsyncLifetime
 
     private SendLoop Create(ITransportEvents events) => new(
         new Pipe(new PipeOptions(_pool, pauseWriterThreshold: 65536, resumeWriterThreshold: 32768, useSynchronizationContext: false)),
-        new SocketQueue(_pair.Own),
+        new KernelQueue(_pair.Own),
         events,
         new Activity(TimeProvider.System));
 

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Net.Security;
 using System.Runtime.CompilerServices;
 
 namespace GracefulConnections.Transport.Tls;
@@ -21,10 +22,29 @@ internal sealed class TlsSink(Stream stream, Func<Task> sendCloseNotify, Wrapped
     // Has no timer: nothing to dispose.
     private CancellationTokenSource Cancellation { get; } = new();
 
+    /// <summary>Makes the sink of a connection whose input is read by <paramref name="input"/>.</summary>
+    public static TlsSink Create(SslStream tls, ReadPump input, WrappedDelivery? delivery)
+    {
+        return new TlsSink(tls, SendCloseNotifyAsync, delivery);
+
+        // Takes as long as the transport takes to accept it. An abort of the connection ends it.
+        async Task SendCloseNotifyAsync()
+        {
+            var sending = new TaskCompletionSource<Task>(TaskCreationOptions.RunContinuationsAsynchronously);
+
+            // The stream does not guard its end against a read that decrypts at the same moment on another thread.
+            input.RunBetweenReads(() => sending.SetResult(StartAsync()));
+            await (await sending.Task.ConfigureAwait(false)).ConfigureAwait(false);
+        }
+
+        async Task StartAsync() => await tls.ShutdownAsync().ConfigureAwait(false);
+    }
+
     public ValueTask<long> SendAsync(in ReadOnlySequence<byte> buffer)
     {
         delivery?.Start();
-        return SendAsync(buffer.First, isLast: buffer.IsSingleSegment);
+        var segment = ISendSink.FirstOf(buffer);
+        return SendAsync(segment, isLast: segment.Length == buffer.Length);
     }
 
     public async ValueTask EndAsync(long writtenBytes, long sentBytes)

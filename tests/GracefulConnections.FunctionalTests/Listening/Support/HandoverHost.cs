@@ -96,9 +96,7 @@ internal sealed class HandoverHost : IAsyncDisposable
     }
 
     /// <summary>What an endpoint does.</summary>
-    public void Serve(ListenOptions endpoint) => endpoint
-        .UseGracefulShutdown(TestServer.BecomeQuietSoon)
-        .Run(ServeAsync);
+    public void Serve(ListenOptions endpoint) => endpoint.UseGracefulShutdown().Run(ServeAsync);
 
     /// <summary>Lets those go on that were sent "w".</summary>
     public void EndWork() => _work.TrySetResult();

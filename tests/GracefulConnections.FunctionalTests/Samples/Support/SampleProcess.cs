@@ -121,6 +121,9 @@ internal sealed partial class SampleProcess : IAsyncDisposable
     /// <summary>Waits until the process has ended, although a child of it may go on and hold its output.</summary>
     public Task ProcessExitsAsync() => _process.WaitForExitAsync().InTimeAsync();
 
+    /// <summary>Asks the sample's process group to end, as Ctrl+C does on a terminal.</summary>
+    public void InterruptGroup() => Signal.InterruptGroup(_process);
+
     /// <summary>Lets the sample stand still, as a paused machine does.</summary>
     public void Freeze() => Signal.Stop(_process);
 

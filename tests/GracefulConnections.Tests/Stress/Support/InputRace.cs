@@ -79,7 +79,7 @@ internal sealed class InputRace
 
     private async Task<int> HandleAsync(Random random)
     {
-        var input = _pump.Handler;
+        var input = _pump;
         try
         {
             for (var i = 0; i < _patience; i++)
@@ -115,23 +115,23 @@ internal sealed class InputRace
     {
         if (!held.Buffer.IsEmpty || held.IsCanceled || held.IsCompleted)
         {
-            _pump.Handler.AdvanceTo(held.Buffer.Start);
+            _pump.AdvanceTo(held.Buffer.Start);
         }
 
         if (random.Next(3) > 0)
         {
-            return random.Next(4) == 0 ? await _pump.Handler.ReadAtLeastAsync(random.Next(60)) : await _pump.Handler.ReadAsync();
+            return random.Next(4) == 0 ? await _pump.ReadAtLeastAsync(random.Next(60)) : await _pump.ReadAsync();
         }
 
         using var cancellation = new CancellationTokenSource();
         var cancelling = Task.Run(cancellation.Cancel);
         try
         {
-            return await _pump.Handler.ReadAsync(cancellation.Token);
+            return await _pump.ReadAsync(cancellation.Token);
         }
         catch (OperationCanceledException exception) when (exception.CancellationToken == cancellation.Token)
         {
-            return await _pump.Handler.ReadAsync();
+            return await _pump.ReadAsync();
         }
         finally
         {
@@ -152,7 +152,7 @@ internal sealed class InputRace
         var consumed = random.Next(3) == 0 ? random.Next((int)length + 1) : length;
         _consumed += consumed;
         var position = result.Buffer.GetPosition(consumed);
-        _pump.Handler.AdvanceTo(position, random.Next(2) == 0 ? position : result.Buffer.End);
+        _pump.AdvanceTo(position, random.Next(2) == 0 ? position : result.Buffer.End);
         return true;
     }
 
@@ -180,7 +180,7 @@ internal sealed class InputRace
     {
         for (var i = random.Next(4); i > 0; i--)
         {
-            _pump.Handler.CancelPendingRead();
+            _pump.CancelPendingRead();
             await YieldAsync(random);
         }
 

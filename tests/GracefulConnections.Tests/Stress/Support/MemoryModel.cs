@@ -81,7 +81,7 @@ internal sealed class MemoryModel : IAsyncDisposable
 
     public ValueTask DisposeAsync() => _connection.DisposeAsync();
 
-    private ReadPump Reader => ((HandlerInput)_transport.Input).Pump;
+    private ReadPump Reader => (ReadPump)_transport.Input;
 
     private bool IsRefused => Reader.IsRefused;
 
@@ -207,7 +207,7 @@ internal sealed class MemoryModel : IAsyncDisposable
                 {
                     // Behind the peer's FIN, and behind a refused read with nothing unanswered, it is an end like any other.
                     var input = Reader;
-                    var isEnd = input.EndHanded
+                    var isEnd = input.End.EndHanded
                         || (input.IsRefused && !input.IsCutOff)
                         || ((input.IsRefused || _inputCompleted) && _connection.PeerSentFin);
                     _outputCompleted = true;

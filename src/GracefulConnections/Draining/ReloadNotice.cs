@@ -1,0 +1,43 @@
+using GracefulConnections.Diagnostics;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using Microsoft.Extensions.Primitives;
+
+namespace GracefulConnections.Draining;
+
+/// <summary>
+/// Says once that a reload of the configuration changes no options. It does not read them again, because bad values
+/// would throw into whoever reloads.
+/// </summary>
+internal sealed class ReloadNotice : IDisposable
+{
+    private readonly List<IDisposable> _registrations = [];
+    private readonly ILogger _logger;
+    private int _isSaid;
+
+    public ReloadNotice(IServiceProvider services, ILogger logger)
+    {
+        _logger = logger;
+        Watch<ServerDrainOptions>(services);
+        Watch<GracefulCloseOptions>(services);
+    }
+
+    public void Dispose() => _registrations.ForEach(static registration => registration.Dispose());
+
+    private void Watch<T>(IServiceProvider services)
+    {
+        foreach (var source in services.GetServices<IOptionsChangeTokenSource<T>>())
+        {
+            _registrations.Add(ChangeToken.OnChange(source.GetChangeToken, Say, typeof(T).Name));
+        }
+    }
+
+    private void Say(string options)
+    {
+        if (Interlocked.Exchange(ref _isSaid, 1) == 0)
+        {
+            Log.ConfigurationReloaded(_logger, options);
+        }
+    }
+}

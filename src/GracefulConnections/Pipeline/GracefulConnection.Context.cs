@@ -1,0 +1,72 @@
+using System.IO.Pipelines;
+using System.Net;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Http.Features;
+
+namespace GracefulConnections.Pipeline;
+
+/// <content>
+/// The connection as everything behind the middleware sees it: the server's own in all but two ways, which are below.
+/// </content>
+internal sealed partial class GracefulConnection
+{
+    public override string ConnectionId
+    {
+        get => _connection.ConnectionId;
+        set => _connection.ConnectionId = value;
+    }
+
+    public override IFeatureCollection Features => _connection.Features;
+
+    public override IDictionary<object, object?> Items
+    {
+        get => _connection.Items;
+        set => _connection.Items = value;
+    }
+
+    public override IDuplexPipe Transport
+    {
+        get => _connection.Transport;
+        set => _connection.Transport = value;
+    }
+
+    public override CancellationToken ConnectionClosed
+    {
+        get => _connection.ConnectionClosed;
+        set => _connection.ConnectionClosed = value;
+    }
+
+    public override EndPoint? LocalEndPoint
+    {
+        get => _connection.LocalEndPoint;
+        set => _connection.LocalEndPoint = value;
+    }
+
+    public override EndPoint? RemoteEndPoint
+    {
+        get => _connection.RemoteEndPoint;
+        set => _connection.RemoteEndPoint = value;
+    }
+
+    public override void Abort() => _connection.Abort();
+
+    // Abort(null) is the server's own close by FIN, and no abort.
+    public override void Abort(ConnectionAbortedException abortReason)
+    {
+        if (abortReason is null)
+        {
+            Closer.OnClosingByServer();
+        }
+
+        _connection.Abort(abortReason!);
+    }
+
+    // A handler that disposes its connection ends it as one that returns.
+    public override ValueTask DisposeAsync()
+    {
+        _disposal ??= CloseAsync(CloseReason.HandlerCompleted, EndKind(isFault: false), null).AsTask();
+        return base.DisposeAsync();
+    }
+
+    public override string ToString() => _connection.ToString() ?? string.Empty;
+}
