@@ -33,7 +33,9 @@ internal readonly record struct DescriptorMessage(string Text, Descriptor? Descr
                     Descriptor.DangerousAddRef(ref isHeld);
                     *(ControlHeader*)control = new ControlHeader
                     {
-                        Length = (nuint)(sizeof(ControlHeader) + sizeof(int)), Level = SocketLevel, Type = Rights,
+                        Length = (nuint)(sizeof(ControlHeader) + sizeof(int)),
+                        Level = SocketLevel,
+                        Type = Rights,
                     };
                     *(int*)(control + sizeof(ControlHeader)) = Descriptor.Value;
                     header.Control = control;
