@@ -7,6 +7,8 @@ namespace GracefulConnections.Tests.Listening;
 [UnsupportedOSPlatform("windows")]
 public sealed class DescriptorChannelTests : IAsyncDisposable
 {
+    private const int CloseOnExec = 0x80000; // O_CLOEXEC.
+
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("graceful-");
     private DescriptorChannel _one = null!;
     private DescriptorChannel _other = null!;
@@ -37,7 +39,7 @@ public sealed class DescriptorChannelTests : IAsyncDisposable
         Assert.NotEqual(sent.Value, received.Value);
         using var view = received.View();
         Assert.Equal(path, $"{view.LocalEndPoint}");
-        Assert.Contains("flags:\t02", ReadFlags(received)); // O_CLOEXEC, 02000000: no child inherits it.
+        Assert.True((ReadFlags(received) & CloseOnExec) != 0, "A child process would inherit it.");
         var last = await _other.ReceiveAsync(TestContext.Current.CancellationToken);
         Assert.Equal(("end", null), (last!.Value.Text, last.Value.Descriptor));
     }
@@ -72,7 +74,11 @@ public sealed class DescriptorChannelTests : IAsyncDisposable
         Assert.True(_one.IsTrusted);
     }
 
-    private static string ReadFlags(Descriptor descriptor) => File.ReadAllText($"/proc/self/fdinfo/{descriptor.Value}");
+    private static int ReadFlags(Descriptor descriptor)
+    {
+        var line = File.ReadLines($"/proc/self/fdinfo/{descriptor.Value}").Single(static line => line.StartsWith("flags:", StringComparison.Ordinal));
+        return Convert.ToInt32(line["flags:".Length..].Trim(), fromBase: 8);
+    }
 
     private async Task ConnectAsync()
     {
