@@ -46,17 +46,6 @@ public sealed class ListenerTests : IDisposable
     }
 
     [Fact]
-    public async Task Unbind_StockKestrel_SpoilsASharedSocket()
-    {
-        await using var server = await TestServer.StartAsync(EndPoint, static (_, endpoint) => endpoint.Run(static _ => Task.CompletedTask));
-        using var held = HeldSocket.OnPort(_port);
-
-        await server.StopAsync();
-
-        Assert.True(held.Lingers || !held.IsListening);
-    }
-
-    [Fact]
     public async Task HandOver_SharedSocket_IsAsItWas()
     {
         await using var predecessor = await HandoverHost.StartAsync('a', SocketPath, _port);
