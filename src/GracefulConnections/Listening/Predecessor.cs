@@ -1,6 +1,6 @@
 using System.Net.Sockets;
-using Microsoft.Extensions.Logging;
 using GracefulConnections.Diagnostics;
+using Microsoft.Extensions.Logging;
 
 namespace GracefulConnections.Listening;
 
