@@ -42,7 +42,7 @@ public class GracefulConnectionContextExtensionsTests
         peer.HalfClose();
         var ran = false;
 
-        await Assert.ThrowsAsync<InvalidOperationException>(() => new TestEndpoint().RunAsync(peer, connection => connection.RunGracefullyAsync(_ =>
+        await Assert.ThrowsAsync<InvalidOperationException>(() => new TestEndpoint().RunAsync(peer, connection => connection.RunGracefullyAsync((_, _) =>
         {
             ran = true;
             return Task.CompletedTask;
@@ -90,11 +90,11 @@ public class GracefulConnectionContextExtensionsTests
         var peer = new InMemoryConnection();
         peer.HalfClose();
 
-        var exception = await Assert.ThrowsAsync<InvalidTimeZoneException>(() => peer.RunGracefullyAsync(async connection =>
+        var exception = await Assert.ThrowsAsync<InvalidTimeZoneException>(() => peer.RunGracefullyAsync(async (connection, _) =>
         {
             if (!synchronously)
             {
-                await WriteAsync(connection);
+                await WriteAsync(connection, CancellationToken.None);
             }
 
             throw new InvalidTimeZoneException("mine");
@@ -110,7 +110,7 @@ public class GracefulConnectionContextExtensionsTests
     public async Task RunGracefullyAsync_PeerResets_ReturnsPeerResetAndThrowsNothing()
     {
         var peer = new InMemoryConnection();
-        var running = peer.RunGracefullyAsync(async connection => await connection.Transport.Input.ReadAsync());
+        var running = peer.RunGracefullyAsync(async (connection, _) => await connection.Transport.Input.ReadAsync(CancellationToken.None));
 
         peer.Reset();
 
@@ -122,7 +122,7 @@ public class GracefulConnectionContextExtensionsTests
     public async Task RunGracefullyAsync_CloseIsRequested_EndsTheInput()
     {
         var peer = new InMemoryConnection();
-        var running = peer.RunGracefullyAsync(connection => connection.Transport.Input.CopyToAsync(connection.Transport.Output));
+        var running = peer.RunGracefullyAsync((connection, _) => connection.Transport.Input.CopyToAsync(connection.Transport.Output, CancellationToken.None));
 
         peer.Features.Get<IGracefulCloseFeature>()!.RequestClose(CloseReason.MaxConnectionAge);
 
@@ -186,5 +186,5 @@ public class GracefulConnectionContextExtensionsTests
         Assert.Equal(CloseOutcome.LingerLimitExceeded, (await running.WithinLimit()).Outcome);
     }
 
-    private static async Task WriteAsync(ConnectionContext connection) => await connection.Transport.Output.WriteAsync("request"u8.ToArray());
+    private static async Task WriteAsync(ConnectionContext connection, CancellationToken closeRequested) => await connection.Transport.Output.WriteAsync("request"u8.ToArray(), closeRequested);
 }

@@ -107,6 +107,11 @@ internal readonly record struct ConnectionTransport(
     // with it. A byte of ours below TLS would be plaintext on the wire, and below another middleware not what the peer
     // expects. A TLS that shows itself by its handshake only is no exception.
     private static bool OwnsSocket(ConnectionContext connection, IDuplexPipe transport) =>
+        connection is ISocketOwner owner
+            ? ReferenceEquals(transport, owner.OwnTransport)
+            : IsKestrelsOwn(connection, transport);
+
+    private static bool IsKestrelsOwn(ConnectionContext connection, IDuplexPipe transport) =>
         connection.Features.Get<ITlsHandshakeFeature>() is null
         && ReferenceEquals(connection.Features.Get<IConnectionSocketFeature>(), connection)
         && connection.GetType().FullName == SocketConnection

@@ -8,6 +8,11 @@ internal static class HandlerSteps
 {
     public static IGracefulCloseFeature Graceful(this ConnectionContext connection) => connection.Features.Get<IGracefulCloseFeature>()!;
 
+    /// <summary>Runs a handler that looks at no token on a connection that no endpoint accepted.</summary>
+    public static Task<CloseResult> RunHandlerAsync(
+        this ConnectionContext connection, Func<ConnectionContext, Task> handler, GracefulCloseOptions? options = null) =>
+        connection.RunGracefullyAsync((connection, _) => handler(connection), options, null, CancellationToken.None);
+
     /// <summary>Writes so many bytes with one flush.</summary>
     public static async Task<FlushResult> SendAsync(this ConnectionContext connection, int count) => await connection.Transport.Output.WriteAsync(new byte[count]);
 

@@ -108,6 +108,7 @@ public sealed class ForeignReaderTests : IDisposable
             await TestLimit.UntilAsync(() => _inner.Reads == reads);
             Assert.Equal(i, runs);
             _inner.Complete(Result(bytes: 1));
+            await TestLimit.UntilAsync(() => _inner.Reads == reads + 1); // The handler's next, perhaps on another thread.
         }
 
         _inner.Complete(Result(isCompleted: true));

@@ -2,22 +2,18 @@ using System.Net;
 using System.Net.Sockets;
 using GracefulConnections.FunctionalTests.Support;
 using Microsoft.AspNetCore.Connections;
-using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
-using Microsoft.Extensions.Logging.Abstractions;
 
-namespace GracefulConnections.FunctionalTests;
+namespace GracefulConnections.FunctionalTests.Outgoing;
 
-/// <summary><c>RunGracefullyAsync</c> on a connection that we made, against a plain socket server.</summary>
-public sealed class OutgoingConnectionTests : IDisposable
+/// <summary><c>RunGracefullyAsync</c> on a connection that was made, against a plain socket server.</summary>
+public abstract class OutgoingConnectionTests : IDisposable
 {
     private const int RequestBytes = 1_500_000;
     private const long UploadBytes = 20_000_000;
 
     private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-    private readonly SocketConnectionContextFactory _factory =
-        new(new SocketConnectionFactoryOptions(), NullLogger.Instance);
 
-    public OutgoingConnectionTests()
+    protected OutgoingConnectionTests()
     {
         _listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         _listener.Listen();
@@ -25,8 +21,8 @@ public sealed class OutgoingConnectionTests : IDisposable
 
     public void Dispose()
     {
-        _listener.Dispose();
-        _factory.Dispose();
+        Dispose(isDisposing: true);
+        GC.SuppressFinalize(this);
     }
 
     [Fact]
@@ -35,7 +31,7 @@ public sealed class OutgoingConnectionTests : IDisposable
         await using var connection = await ConnectAsync();
         await using var peer = await AcceptAsync();
 
-        var running = connection.RunGracefullyAsync(connection => connection.SendAsync(RequestBytes));
+        var running = connection.RunHandlerAsync(static connection => connection.SendAsync(RequestBytes));
 
         Assert.Equal((RequestBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
         Assert.False(running.IsCompleted); // The peer's FIN is missing.
@@ -54,7 +50,7 @@ public sealed class OutgoingConnectionTests : IDisposable
         await using var peer = await AcceptAsync();
         var upload = peer.SendAsync(new byte[UploadBytes]);
 
-        var running = connection.RunGracefullyAsync(connection => connection.SendAsync(RequestBytes));
+        var running = connection.RunHandlerAsync(static connection => connection.SendAsync(RequestBytes));
 
         Assert.Equal((RequestBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
         await upload;
@@ -73,7 +69,7 @@ public sealed class OutgoingConnectionTests : IDisposable
         await using var peer = await AcceptAsync();
         var reply = 0L;
 
-        var running = connection.RunGracefullyAsync(
+        var running = connection.RunHandlerAsync(
             async connection =>
             {
                 await connection.SendAsync(RequestBytes);
@@ -95,7 +91,7 @@ public sealed class OutgoingConnectionTests : IDisposable
         await using var connection = await ConnectAsync();
         await using var peer = await AcceptAsync();
 
-        var running = connection.RunGracefullyAsync(_ => throw new InvalidTimeZoneException());
+        var running = connection.RunHandlerAsync(_ => throw new InvalidTimeZoneException());
 
         Assert.Equal((0, PeerSaw.Eof), await peer.ReadToEndAsync());
         peer.HalfClose();
@@ -108,7 +104,7 @@ public sealed class OutgoingConnectionTests : IDisposable
         await using var connection = await ConnectAsync();
         await using var peer = await AcceptAsync();
 
-        var running = connection.RunGracefullyAsync(
+        var running = connection.RunHandlerAsync(
             _ => throw new InvalidTimeZoneException(), new GracefulCloseOptions { AbortOnHandlerFault = true });
 
         await Assert.ThrowsAsync<InvalidTimeZoneException>(() => running.InTimeAsync());
@@ -120,7 +116,7 @@ public sealed class OutgoingConnectionTests : IDisposable
     {
         await using var connection = await ConnectAsync();
         await using var peer = await AcceptAsync();
-        var running = connection.RunGracefullyAsync(connection => connection.ReadToEndAsync());
+        var running = connection.RunHandlerAsync(static connection => connection.ReadToEndAsync());
 
         peer.Reset();
 
@@ -133,8 +129,8 @@ public sealed class OutgoingConnectionTests : IDisposable
     {
         await using var connection = await ConnectAsync();
         await using var peer = await AcceptAsync();
-        var running = connection.RunGracefullyAsync(
-            connection => connection.SendAsync(RequestBytes),
+        var running = connection.RunHandlerAsync(
+            static connection => connection.SendAsync(RequestBytes),
             new GracefulCloseOptions { LingerIdleTimeout = TimeSpan.FromMilliseconds(200) });
 
         Assert.Equal((RequestBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
@@ -144,12 +140,11 @@ public sealed class OutgoingConnectionTests : IDisposable
         await peer.SendUntilResetAsync();
     }
 
-    private async Task<ConnectionContext> ConnectAsync()
-    {
-        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        await socket.ConnectAsync(_listener.LocalEndPoint!).InTimeAsync();
-        return _factory.Create(socket);
-    }
+    protected abstract Task<ConnectionContext> ConnectAsync(EndPoint endPoint);
 
-    private async Task<ScriptedPeer> AcceptAsync() => new(await _listener.AcceptAsync().InTimeAsync());
+    protected virtual void Dispose(bool isDisposing) => _listener.Dispose();
+
+    private Task<ConnectionContext> ConnectAsync() => ConnectAsync(_listener.LocalEndPoint!);
+
+    private async Task<ScriptedPeer> AcceptAsync() => new(await _listener.AcceptAsync(CancellationToken.None).AsTask().InTimeAsync());
 }

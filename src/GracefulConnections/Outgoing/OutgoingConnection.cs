@@ -1,0 +1,197 @@
+using System.Buffers;
+using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
+using System.IO.Pipelines;
+using System.Net;
+using System.Net.Sockets;
+using GracefulConnections.Closing;
+using GracefulConnections.Pipeline;
+using GracefulConnections.Transport;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
+
+namespace GracefulConnections.Outgoing;
+
+/// <summary>
+/// A connection that was made. It reads from its socket when the caller reads, and has no task of its own, so an idle
+/// one costs no more than its socket. Its disposal closes it gracefully, unless <c>RunGracefullyAsync</c> has.
+/// </summary>
+internal sealed class OutgoingConnection
+    : DefaultConnectionContext, IConnectionSocketFeature, IMemoryPoolFeature, ISocketOwner
+{
+    private static long _lastId = TimeProvider.System.GetTimestamp();
+
+    private readonly CloseScope _scope;
+    private TaskCompletionSource? _disposal;
+    private int _isOver;
+    private volatile ConnectionAbortedException? _abortReason;
+    private volatile Exception? _fault;
+
+    /// <param name="socket">The socket, which is connected.</param>
+    /// <param name="remote">
+    /// Where to. The socket itself does not know any more, if the peer has reset the connection by now.
+    /// </param>
+    /// <param name="options">How to read.</param>
+    /// <param name="scope">How to close.</param>
+    public OutgoingConnection(Socket socket, EndPoint remote, OutgoingConnectionOptions options, CloseScope scope)
+        : base(Interlocked.Increment(ref _lastId).ToString("X", CultureInfo.InvariantCulture))
+    {
+        _scope = scope;
+        Socket = socket;
+        LocalEndPoint = socket.LocalEndPoint;
+        RemoteEndPoint = remote;
+        var reading = new StreamPipeReaderOptions(
+            MemoryPool,
+            options.ReadBlockSize,
+            OutgoingConnectionOptionsValidator.LeastBlock,
+            leaveOpen: true,
+            useZeroByteReads: options.WaitForDataBeforeAllocatingBuffer);
+        OwnTransport = new SocketTransport(
+            PipeReader.Create(new SocketStream(this, socket, isOutput: false), reading),
+            PipeWriter.Create(new SocketStream(this, socket, isOutput: true), new StreamPipeWriterOptions(MemoryPool)));
+        Transport = OwnTransport;
+        Features.Set<IConnectionSocketFeature>(this);
+        Features.Set<IMemoryPoolFeature>(this);
+    }
+
+    public Socket Socket { get; }
+
+    public MemoryPool<byte> MemoryPool => MemoryPool<byte>.Shared;
+
+    public IDuplexPipe OwnTransport { get; }
+
+    public override void Abort(ConnectionAbortedException abortReason)
+    {
+        _abortReason ??= abortReason ?? new ConnectionAbortedException();
+        CloseSocket(resets: true);
+        OnInputEnded();
+    }
+
+    [SuppressMessage(
+        "Usage",
+        "CA2215:Dispose methods should call base class dispose",
+        Justification = "The base disposes of the token's source, which the pool's thread may be about to cancel.")]
+    public override async ValueTask DisposeAsync()
+    {
+        var disposal = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        if (Interlocked.CompareExchange(ref _disposal, disposal, null) is { } begun)
+        {
+            await begun.Task.ConfigureAwait(false);
+            return;
+        }
+
+        try
+        {
+            await EndAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            disposal.SetResult();
+        }
+    }
+
+    /// <summary>Nothing more is received. As on Kestrel's own, the token <c>ConnectionClosed</c> says so.</summary>
+    public void OnInputEnded()
+    {
+        if (Interlocked.Exchange(ref _isOver, 1) == 0)
+        {
+            base.Abort(new ConnectionAbortedException("The input has ended.")); // Fires the token, on the thread pool.
+        }
+    }
+
+    /// <summary>
+    /// Throws once a read or a write has failed: the kernel tells of a reset once, and what is read after that would
+    /// look like the end of the stream.
+    /// </summary>
+    public void ThrowIfFailed()
+    {
+        if (_fault is { } fault)
+        {
+            throw Explain(fault);
+        }
+    }
+
+    /// <summary>Returns what Kestrel's transport would throw. The token says that the connection is over.</summary>
+    public Exception Explain(Exception exception)
+    {
+        _fault ??= exception;
+        OnInputEnded();
+        return _abortReason is { } reason ? new ConnectionAbortedException(reason.Message, reason) : exception switch
+        {
+            // A send behind a reset that nobody was told of is told of a broken pipe.
+            SocketException { SocketErrorCode: SocketError.ConnectionReset or SocketError.Shutdown } =>
+                new ConnectionResetException(exception.Message, exception),
+            SocketException { SocketErrorCode: SocketError.ConnectionAborted or SocketError.OperationAborted }
+                or ObjectDisposedException =>
+                new ConnectionAbortedException("The connection was closed.", exception),
+            _ => new IOException(exception.Message, exception),
+        };
+    }
+
+    private async Task EndAsync()
+    {
+        switch (Features.Get<IGracefulCloseFeature>())
+        {
+            case null when _abortReason is null:
+                await CloseGracefullyAsync().ConfigureAwait(false);
+                break;
+            case { State: not (CloseState.Closed or CloseState.Aborted) }:
+                Abort(new ConnectionAbortedException("The connection was disposed while it was in use."));
+                break;
+        }
+
+        OnInputEnded();
+        CloseSocket(resets: false);
+    }
+
+    // As if a handler had returned at once.
+    private async Task CloseGracefullyAsync()
+    {
+        try
+        {
+            using var limit = new CancellationTokenSource(_scope.Options.CloseTimeout, _scope.Time);
+            await OwnTransport.Output.FlushAsync(limit.Token).ConfigureAwait(false);
+        }
+        catch (Exception exception) when (
+            exception is OperationCanceledException or IOException or ConnectionAbortedException
+                or InvalidOperationException)
+        {
+            if (exception is not InvalidOperationException) // Completed by its user: FIN was sent behind everything.
+            {
+                Abort(new ConnectionAbortedException("What was written could not be sent.", exception));
+                return;
+            }
+        }
+
+        // A reader of its own, because the one that the user had may be in the middle of a read.
+        OwnTransport.Input.CancelPendingRead();
+        ((SocketTransport)OwnTransport).Input = PipeReader.Create(new SocketStream(this, Socket, isOutput: false));
+        Transport = OwnTransport;
+        await GracefulShutdownMiddleware.RunAsync(this, _scope, static (_, _) => Task.CompletedTask)
+            .ConfigureAwait(false);
+    }
+
+    private void CloseSocket(bool resets)
+    {
+        try
+        {
+            if (resets)
+            {
+                Socket.LingerState = new LingerOption(true, 0);
+            }
+        }
+        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+        {
+            // Closed already.
+        }
+
+        Socket.Dispose();
+    }
+
+    private sealed class SocketTransport(PipeReader input, PipeWriter output) : IDuplexPipe
+    {
+        public PipeReader Input { get; set; } = input;
+
+        public PipeWriter Output => output;
+    }
+}

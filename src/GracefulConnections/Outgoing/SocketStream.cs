@@ -1,0 +1,106 @@
+using System.Net.Sockets;
+
+namespace GracefulConnections.Outgoing;
+
+/// <summary>
+/// One direction of a socket. What goes wrong is told by the exceptions of Kestrel's transport, so that code for one
+/// kind of connection holds for the other.
+/// </summary>
+internal sealed class SocketStream(OutgoingConnection connection, Socket socket, bool isOutput) : Stream
+{
+    public override bool CanRead => !isOutput;
+
+    public override bool CanWrite => isOutput;
+
+    public override bool CanSeek => false;
+
+    public override long Length => throw new NotSupportedException();
+
+    public override long Position
+    {
+        get => throw new NotSupportedException();
+        set => throw new NotSupportedException();
+    }
+
+    public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        connection.ThrowIfFailed();
+        try
+        {
+            var received = await socket.ReceiveAsync(buffer, SocketFlags.None, cancellationToken).ConfigureAwait(false);
+            if (received == 0 && !buffer.IsEmpty)
+            {
+                connection.OnInputEnded();
+            }
+
+            return received;
+        }
+        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+        {
+            throw connection.Explain(exception);
+        }
+    }
+
+    public override async ValueTask WriteAsync(
+        ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        try
+        {
+            while (!buffer.IsEmpty)
+            {
+                var sent = await socket.SendAsync(buffer, SocketFlags.None, cancellationToken).ConfigureAwait(false);
+                buffer = buffer[sent..];
+            }
+        }
+        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+        {
+            throw connection.Explain(exception);
+        }
+    }
+
+    public override void Flush()
+    {
+    }
+
+    public override Task FlushAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    // A pipe's writer that is completed with bytes in it writes them so.
+    public override void Write(byte[] buffer, int offset, int count)
+    {
+        try
+        {
+            for (var sent = 0; sent < count;)
+            {
+                sent += socket.Send(buffer, offset + sent, count - sent, SocketFlags.None);
+            }
+        }
+        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+        {
+            throw connection.Explain(exception);
+        }
+    }
+
+    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+    public override void SetLength(long value) => throw new NotSupportedException();
+
+    // The writer was completed: FIN, behind everything that was written.
+    protected override void Dispose(bool disposing)
+    {
+        if (isOutput)
+        {
+            try
+            {
+                socket.Shutdown(SocketShutdown.Send);
+            }
+            catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+            {
+                // The connection is gone already, and with it the direction.
+            }
+        }
+
+        base.Dispose(disposing);
+    }
+}
