@@ -1,7 +1,10 @@
+using System.Globalization;
+using GracefulConnections;
+
 namespace TcpProxy;
 
 /// <summary>Shows the counters: as one live line on a terminal, else in the log whenever they have changed.</summary>
-internal sealed partial class CounterLine(Counters counters, Settings settings, TimeProvider time, ILogger<CounterLine> logger) : BackgroundService
+internal sealed partial class CounterLine(RelayCounters counters, Settings settings, TimeProvider time, ILogger<CounterLine> logger) : BackgroundService
 {
     private static readonly TimeSpan LiveInterval = TimeSpan.FromSeconds(1);
 
@@ -10,19 +13,21 @@ internal sealed partial class CounterLine(Counters counters, Settings settings, 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         using var timer = new PeriodicTimer(_isTerminal ? LiveInterval : settings.ReportInterval, time);
-        var shown = default(CounterValues);
+        var shown = "";
         while (await timer.WaitForNextTickAsync(stoppingToken))
         {
             shown = Show(shown);
         }
     }
 
-    private CounterValues Show(CounterValues shown)
+    private string Show(string shown)
     {
-        var values = counters.Read();
+        var values = string.Create(
+            CultureInfo.InvariantCulture,
+            $"{counters.Active:N0} connections now, {counters.Total:N0} in total; {counters.BytesToUpstream:N0} bytes to the upstream, {counters.BytesFromUpstream:N0} back; {counters.Resets:N0} resets");
         if (_isTerminal)
         {
-            ShowLive(values.ToString());
+            ShowLive(values);
         }
         else if (values != shown)
         {
@@ -43,6 +48,6 @@ internal sealed partial class CounterLine(Counters counters, Settings settings, 
     private static partial class Log
     {
         [LoggerMessage(1, LogLevel.Information, "{Counters}.", EventName = nameof(Counted))]
-        public static partial void Counted(ILogger logger, CounterValues counters);
+        public static partial void Counted(ILogger logger, string counters);
     }
 }

@@ -1,8 +1,9 @@
+using System.Buffers;
 using GracefulConnections;
 using Microsoft.AspNetCore.Connections;
 using TcpProxy;
 
-// Relays any protocol over TCP: dotnet run --project samples/TcpProxy -- --Proxy:Listen 127.0.0.1:7100 --Proxy:Connect 127.0.0.1:6380
+// Relays any protocol over TCP: dotnet run --project samples/TcpProxy -- --Proxy:Connect 127.0.0.1:6380
 var builder = WebApplication.CreateSlimBuilder(args);
 var errors = new List<string>();
 var settings = Settings.Read(builder.Configuration, errors);
@@ -15,17 +16,27 @@ if (errors.Count > 0)
 builder.Logging.AddSimpleConsole(console => console.SingleLine = true);
 builder.Services.AddSingleton(settings);
 builder.Services.AddSingleton(TimeProvider.System);
-builder.Services.AddSingleton<Counters>();
-builder.Services.AddSingleton<UpstreamConnector>();
+builder.Services.AddSingleton<RelayCounters>();
 builder.Services.AddHostedService<CounterLine>();
 builder.Services.AddOptions<ServerDrainOptions>()
     .BindConfiguration("Drain", static binder => binder.ErrorOnUnknownConfiguration = true); // --Drain:DrainTimeout 0:01:00
 builder.Services.AddGracefulShutdown();
+builder.Services.AddGracefulConnectionFactory(outgoing =>
+{
+    outgoing.ConnectTimeout = settings.ConnectTimeout;
+    outgoing.WaitForDataBeforeAllocatingBuffer = false;
+});
 
-// A relay reads all the time: without the question whether there is something to read, each read is one system call and not two. An idle connection holds a block of 4 KiB for it.
+// A relay reads all the time: without the question whether there is something to read, each read is one system call and
+// not two. An idle pair of connections holds a block of 64 KiB for each of the two.
+builder.Services.AddSingleton<IMemoryPoolFactory<byte>, LargeBlocks>();
 builder.WebHost.UseSockets(sockets => sockets.WaitForDataBeforeAllocatingBuffer = false);
-builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(settings.Listen, endpoint =>
-    endpoint.UseGracefulShutdown(settings.Downstream.Apply).UseConnectionHandler<RelayHandler>()));
+builder.WebHost.ConfigureKestrel(kestrel =>
+{
+    kestrel.Limits.MaxConcurrentConnections = settings.MaxConnections;
+    kestrel.Listen(settings.Listen, endpoint =>
+        endpoint.UseGracefulShutdown(settings.Downstream.Apply).UseConnectionHandler<RelayHandler>());
+});
 
 builder.Build().Run();
 return 0;

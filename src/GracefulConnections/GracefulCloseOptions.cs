@@ -193,4 +193,15 @@ public class GracefulCloseOptions
     /// </summary>
     /// <value>A positive, finite time.</value>
     public TimeSpan GoodbyeTimeout { get; set; } = TimeSpan.FromSeconds(1);
+
+    internal GracefulCloseOptions ForUpstream()
+    {
+        var options = (GracefulCloseOptions)MemberwiseClone();
+        options.AllowHalfOpen = true;
+        options.CancelReadOnCloseRequest = false;
+        options.IdleTimeout = null;
+        options.MaxConnectionAge = null;
+        options.Goodbye = null; // It is for peers of the endpoint.
+        return options;
+    }
 }

@@ -34,7 +34,7 @@ public abstract class GracefulConnectionHandler : ConnectionHandler
             GracefulShutdownMiddleware.RunAsync(
                 connection,
                 scope,
-                connection => RunAsync(connection, connection.Features.Get<IGracefulCloseFeature>()!));
+                (connection, _) => RunAsync(connection, connection.Features.Get<IGracefulCloseFeature>()!));
     }
 
     /// <summary>Serves the connection. Its return begins the close.</summary>

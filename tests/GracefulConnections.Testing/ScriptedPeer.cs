@@ -77,6 +77,27 @@ public sealed class ScriptedPeer(Socket socket) : IAsyncDisposable
         }
     }
 
+    /// <summary>
+    /// Sends until nothing more is taken for a while: every buffer on the way is full. From here on the socket does not
+    /// block.
+    /// </summary>
+    public Task SendUntilBlockedAsync()
+    {
+        Socket.Blocking = false;
+        var bytes = new byte[UploadChunkBytes];
+        var quietLooks = 0;
+        return Eventually.IsTrueAsync(() =>
+        {
+            quietLooks++;
+            while (Socket.Send(bytes, SocketFlags.None, out var error) > 0 && error == SocketError.Success)
+            {
+                quietLooks = 0;
+            }
+
+            return quietLooks > 20;
+        });
+    }
+
     /// <summary>Sends a few bytes at a time, as a slow link or a slow program does.</summary>
     /// <param name="bytes">What to send in all.</param>
     /// <param name="chunkBytes">How much to send at a time.</param>

@@ -14,6 +14,8 @@ internal sealed class CloseScope
     private static readonly ConditionalWeakTable<object, CloseScope> Shared = [];
     private static readonly Lazy<CloseScope> LazyDefault = new(static () => Create(null, static _ => { }));
 
+    private CloseScope? _upstream; // Two of them at the same time do no harm.
+
     public CloseScope(GracefulCloseOptions options, TimeProvider time, ILogger logger, GracefulMetrics metrics)
     {
         Options = options;
@@ -43,6 +45,12 @@ internal sealed class CloseScope
 
     public LingeringQueue? Lingering { get; }
 
+    /// <summary>
+    /// Gets the scope of connections that are made for connections of this one, to relay between the two: the same
+    /// limits, but for those that ask a connection to close, because the relay passes a close request on by itself.
+    /// </summary>
+    public CloseScope Upstream => _upstream ??= new CloseScope(Options.ForUpstream(), Time, Logger, Metrics);
+
     /// <summary>Makes a scope of what the service container has; everything in it is optional.</summary>
     /// <exception cref="OptionsValidationException">An option is out of range.</exception>
     public static CloseScope Create(
@@ -55,12 +63,13 @@ internal sealed class CloseScope
     }
 
     /// <summary>
-    /// Returns the scope that all connections share which are closed by the same options, or, without any, by those of
-    /// the same service container.
+    /// Returns the scope that all connections share which are closed by the same options, or, without any, by those
+    /// that the service container has at this time.
     /// </summary>
     /// <exception cref="OptionsValidationException">An option is out of range.</exception>
     public static CloseScope Get(IServiceProvider? services, GracefulCloseOptions? options) =>
-        options is not null ? Shared.GetValue(options, _ => Create(services, options, endpoint: null))
+        (options ?? services?.GetService<IOptionsMonitor<GracefulCloseOptions>>()?.CurrentValue) is { } current
+            ? Shared.GetValue(current, _ => Create(services, current, endpoint: null))
         : services is not null ? Shared.GetValue(services, _ => Create(services, static _ => { }))
         : Default;
 

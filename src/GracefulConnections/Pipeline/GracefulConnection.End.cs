@@ -64,6 +64,18 @@ internal sealed partial class GracefulConnection
     }
 
     /// <summary>
+    /// Notices the peer's reset where no read and no send is under way that would be told. Then the connection ends.
+    /// </summary>
+    public void NoticeReset()
+    {
+        if (Input.HasUnnoticedReset)
+        {
+            Closer.OnFaulted(
+                new ConnectionResetException("The peer reset the connection while nothing was read or sent."));
+        }
+    }
+
+    /// <summary>
     /// Returns whether <paramref name="exception"/> is how the handler was told that its connection has ended. Then it
     /// is no fault of the handler's, but as good as a return.
     /// </summary>

@@ -57,16 +57,22 @@ internal sealed class GracefulShutdownMiddleware(
     /// <summary>Runs a handler on a connection that no endpoint's middleware closes.</summary>
     /// <exception cref="InvalidOperationException">One does, and there is no TLS between.</exception>
     public static async Task<CloseResult> RunAsync(
-        ConnectionContext connection, CloseScope scope, Func<ConnectionContext, Task> handler)
+        ConnectionContext connection,
+        CloseScope scope,
+        Func<ConnectionContext, CancellationToken, Task> handler,
+        CancellationToken requestsClose = default)
     {
         Task<CloseResult>? closed = null;
         await new GracefulShutdownMiddleware(Run, scope).OnConnectionAsync(connection).ConfigureAwait(false);
         return await closed!.ConfigureAwait(false);
 
-        Task Run(ConnectionContext connection)
+        async Task Run(ConnectionContext connection)
         {
-            closed = connection.Features.Get<IGracefulCloseFeature>()!.Closed;
-            return handler(connection);
+            var graceful = connection.Features.Get<IGracefulCloseFeature>()!;
+            closed = graceful.Closed;
+            await using var registration = requestsClose.UnsafeRegister(
+                static graceful => ((IGracefulCloseFeature)graceful!).RequestClose(), graceful).ConfigureAwait(false);
+            await handler(connection, graceful.CloseRequested).ConfigureAwait(false);
         }
     }
 

@@ -48,6 +48,9 @@ internal sealed partial class ReadPump(
     /// <summary>Gets whether something of the peer's, perhaps its FIN, waits in the kernel for us to read it.</summary>
     public bool IsBehind => queue?.IsBehind() == true;
 
+    /// <inheritdoc cref="KernelQueue.HasUnnoticedReset"/>
+    public bool HasUnnoticedReset => queue?.HasUnnoticedReset() == true;
+
     /// <summary>Gets whether the kernel has given the connection up, as after a reset.</summary>
     public bool IsConnectionOver => queue?.IsOver(finSent: false) == true;
 

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Diagnostics;
 using System.IO.Pipelines;
 using GracefulConnections.Diagnostics;
@@ -9,7 +10,7 @@ namespace GracefulConnections.Transport;
 /// goes back to the pool when it was sent, and when nobody sends it and nobody can write to it any more. Whoever
 /// flushes sends: there is no reader to wake up and no task for each connection.
 /// </summary>
-internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents events, Activity activity)
+internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents events, Activity activity)
     : TransportOutput(pipe.Writer, events, activity)
 {
     // Nobody waits for the kernel, and most connections end there.
@@ -26,7 +27,8 @@ internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents event
 
     public override bool IsFinInKernel => sink.IsKernel;
 
-    public override bool IsWriteBlocked => _work?.Guard?.IsPending == true;
+    public override bool IsWriteBlocked =>
+        _work is { } work && (work.Guard?.IsPending == true || work.Lent?.IsDue == true);
 
     public override long SentBytes => Volatile.Read(ref _sentBytes);
 
@@ -46,6 +48,24 @@ internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents event
         _state.Set(SendFlags.Aborted);
         sink.Abort(resets);
         Signal();
+    }
+
+    public override bool TryLend(LentSend lent, in ReadOnlySequence<byte> bytes)
+    {
+        if (!sink.IsKernel || _work is not { } work || !TryBeginLending(bytes.Length))
+        {
+            return false;
+        }
+
+        work.Lent = lent;
+        lent.Begin(bytes);
+        Signal();
+        if (_state.Has(SendFlags.Finished))
+        {
+            lent.End(isOver: true); // Whoever sent may have looked before.
+        }
+
+        return true;
     }
 
     protected override ValueTask<FlushResult> FlushCore(CancellationToken cancellationToken) =>
@@ -172,6 +192,12 @@ internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents event
             work.Reader.AdvanceTo(work.Buffer.Start, work.Buffer.End);
         }
 
+        if (work.Lent is { IsDue: true } lent)
+        {
+            work.Buffer = default;
+            return TryTake(work, sink.SendAsync(lent.Unsent));
+        }
+
         if (Goodbye?.PeekApart() is { IsEmpty: false } apart)
         {
             work.Buffer = default;
@@ -208,7 +234,19 @@ internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents event
         var work = _work!;
         if (work.Buffer.IsEmpty)
         {
-            Goodbye!.TakeApart(bytes);
+            if (work.Lent is not { IsDue: true } lent)
+            {
+                Goodbye!.TakeApart(bytes);
+            }
+            else if (lent.Unsent.Length == bytes)
+            {
+                lent.End(isOver: false);
+            }
+            else
+            {
+                lent.Unsent = lent.Unsent.Slice(bytes);
+            }
+
             return;
         }
 
@@ -221,75 +259,6 @@ internal sealed class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents event
         else
         {
             work.Reader.AdvanceTo(position);
-        }
-    }
-
-    private async Task SendEndAsync()
-    {
-        try
-        {
-            if (_state.Has(SendFlags.EndsByReset))
-            {
-                Finish(SendFlags.AllSent);
-                Events.OnAllSent();
-                return;
-            }
-
-            Events.OnFinSending();
-            await sink.EndAsync(WrittenBytes, SentBytes).ConfigureAwait(false);
-            Finish(SendFlags.FinSent);
-            Events.OnFinSent();
-        }
-        catch (Exception exception)
-        {
-            Fail(exception); // As in Run.
-        }
-    }
-
-    // How a send ends that was aborted is nobody's matter.
-    private void Fail(Exception exception)
-    {
-        if (!_state.Has(SendFlags.Aborted))
-        {
-            TellFault(exception); // First: the flush that returns next ends the handler, and the first cause wins.
-        }
-
-        Finish();
-    }
-
-    /// <summary>Nothing is sent any more. A blocked flush returns, and what was not sent is thrown away.</summary>
-    /// <param name="how">How it ended well.</param>
-    private void Finish(SendFlags how = SendFlags.None)
-    {
-        Debug.Assert(_state.IsOwned, "Only the one who sends may end the sending.");
-        if (!_state.Has(SendFlags.Finished))
-        {
-            _state.Set(how); // First: the flush that returns next may ask.
-            _work!.Reader.Complete();
-            _state.Set(SendFlags.Finished);
-            ReleaseMemory();
-            _ended?.TrySetResult();
-        }
-    }
-
-    // Whichever of the two ends comes last gives the memory back. Never while a send reads from it, or while a writer
-    // may still write to it: then the garbage collector has it.
-    private void ReleaseMemory()
-    {
-        if (!_state.Has(SendFlags.Ending) || !_state.Has(SendFlags.Finished))
-        {
-            return;
-        }
-
-        if (!_state.Has(SendFlags.KeepsMemory))
-        {
-            Writer.Complete();
-        }
-
-        if (IsSealed)
-        {
-            _work = null; // Whoever sends has ended.
-            ReleaseWriter();
         }
     }
 }

@@ -7,6 +7,7 @@ namespace GracefulConnections.Transport;
 internal sealed class SendWork(PipeReader reader)
 {
     public FlushGuard? Guard;
+    public LentSend? Lent;
     public Action? Resume;
     public ValueTask<long> Sending;
     public ReadOnlySequence<byte> Buffer;

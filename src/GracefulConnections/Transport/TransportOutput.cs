@@ -99,6 +99,13 @@ internal abstract partial class TransportOutput(PipeWriter writer, ITransportEve
     /// <param name="resets">Whether the close of the socket is to send RST, whatever was set on it.</param>
     public abstract void Abort(bool resets);
 
+    /// <summary>
+    /// Sends memory of the caller's behind everything that was flushed, without a copy. Nothing may be written
+    /// meanwhile, and <see cref="LentSend.WaitAsync"/> tells when it is over.
+    /// </summary>
+    /// <returns><see langword="false"/> where only what is written can be sent.</returns>
+    public virtual bool TryLend(LentSend lent, in ReadOnlySequence<byte> bytes) => false;
+
     public override Memory<byte> GetMemory(int sizeHint = 0) => Lend().GetMemory(sizeHint);
 
     public override Span<byte> GetSpan(int sizeHint = 0) => Lend().GetSpan(sizeHint);
@@ -193,6 +200,21 @@ internal abstract partial class TransportOutput(PipeWriter writer, ITransportEve
             // A writer that failed did so in the middle of something: what it had not flushed is left out.
             End(sendsFin ? LeftOver.Send : LeftOver.SendThenReset, flushedOnly: exception is not null);
         }
+    }
+
+    /// <summary>Counts bytes that are to be sent beside what is written.</summary>
+    /// <returns><see langword="false"/> when the output has ended, or is busy with something else.</returns>
+    protected bool TryBeginLending(long bytes)
+    {
+        if (_sealed || _completed || _goodbye is not null || Writer.UnflushedBytes > 0)
+        {
+            return false;
+        }
+
+        Volatile.Write(ref _writtenBytes, _writtenBytes + bytes);
+        _flushedBytes = _writtenBytes;
+        activity.OnFlushed();
+        return true;
     }
 
     protected abstract ValueTask<FlushResult> FlushCore(CancellationToken cancellationToken);

@@ -20,7 +20,7 @@ public sealed class TcpProxyConnectTests
             Assert.Equal((0, PeerSaw.Reset), await ConnectAndReadToEndAsync(proxy.Port));
         }
 
-        await proxy.Sample.LogContainsAsync($"is reset: cannot connect to {upstream.LocalEndPoint}");
+        await proxy.Sample.LogContainsAsync($"is reset: no upstream can be reached. Cannot connect to {upstream.LocalEndPoint}: ");
 
         upstream.Listen();
         await using var peer = await SampleProcess.ConnectAsync(proxy.Port);
@@ -43,7 +43,7 @@ public sealed class TcpProxyConnectTests
         await peer.SendAsync(new byte[1]);
 
         Assert.Equal((0, PeerSaw.Reset), await peer.ReadToEndAsync());
-        await proxy.Sample.LogContainsAsync("No answer within 00:00:00.5");
+        await proxy.Sample.LogContainsAsync("ConnectTimeout (00:00:00.5000000) is over");
     }
 
     [Fact]

@@ -88,7 +88,7 @@ public sealed class TcpProxyResetTests : IAsyncLifetime
         var (one, other) = await _proxy.ConnectPairAsync(isOneDownstream);
         await using var _ = one;
         await using var __ = other;
-        await SendUntilBlockedAsync(other);
+        await other.SendUntilBlockedAsync();
 
         one.Reset();
 
@@ -127,7 +127,7 @@ public sealed class TcpProxyResetTests : IAsyncLifetime
             Assert.Equal((0, PeerSaw.Eof), await one.ReadToEndAsync());
         }
 
-        await SendUntilBlockedAsync(one);
+        await one.SendUntilBlockedAsync();
 
         one.Reset();
 
@@ -199,24 +199,6 @@ public sealed class TcpProxyResetTests : IAsyncLifetime
         });
         Assert.True(exception.SocketErrorCode is SocketError.ConnectionReset or SocketError.Shutdown, $"The send ended with {exception.SocketErrorCode}.");
         Assert.Equal(0, peer.KernelReceivedBytes); // Not by the error: the runtime keeps a reset for itself that comes in the middle of a send, and the next one is told of EPIPE.
-    }
-
-    // Blocked for good: nothing moves, here and in the proxy, until the peer's peer reads.
-    private static async Task SendUntilBlockedAsync(ScriptedPeer peer)
-    {
-        peer.Socket.Blocking = false;
-        var bytes = new byte[BlockBytes];
-        var quietLooks = 0;
-        await Eventually.IsTrueAsync(() =>
-        {
-            quietLooks++;
-            while (peer.Socket.Send(bytes, SocketFlags.None, out var error) > 0 && error == SocketError.Success)
-            {
-                quietLooks = 0;
-            }
-
-            return quietLooks > 20;
-        });
     }
 
     // Counts what the proxy has sent and the peer has not read.

@@ -1,0 +1,214 @@
+using GracefulConnections.Closing;
+using GracefulConnections.Pipeline;
+using Microsoft.AspNetCore.Connections;
+
+namespace GracefulConnections.Outgoing;
+
+/// <summary>
+/// Relays between two connections, each direction on its own. What happens on one happens on the other: FIN becomes
+/// FIN, behind everything that was relayed, and a reset becomes a reset.
+/// </summary>
+internal sealed class Relay : WheelTarget
+{
+    // How often a send that is held up makes us look whether the sender is still there.
+    private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(250);
+
+    private readonly RelayLeg _peer;
+    private readonly RelayLeg _upstream;
+    private readonly RelayOptions _options;
+    private readonly CloseScope _scope;
+    private long _bytesToUpstream;
+    private long _bytesFromUpstream;
+    private (long ToUpstream, long FromUpstream) _heldUp;
+    private volatile bool _isUnanswered; // The last bytes that were relayed went to the upstream.
+    private volatile bool _isOver;
+    private int _outcome;
+
+    private Relay(RelayLeg peer, RelayLeg upstream, RelayOptions options)
+    {
+        (_peer, _upstream, _options) = (peer, upstream, options);
+        _scope = peer.Graceful.Scope;
+    }
+
+    /// <summary>Relays, and closes those of the two gracefully that nobody else closes so.</summary>
+    public static async Task<RelayResult> RunAsync(
+        ConnectionContext connection,
+        ConnectionContext upstream,
+        RelayOptions options,
+        CancellationToken cancellationToken)
+    {
+        var feature = connection.Features.Get<IGracefulCloseFeature>();
+        var scope = (feature as GracefulConnection)?.Scope ?? CloseScope.Default;
+        RelayResult result = default;
+        await WithLegAsync(connection, scope, peer => WithLegAsync(upstream, scope.Upstream, async up =>
+            result = await new Relay(peer, up, options).RunAsync(cancellationToken).ConfigureAwait(false)))
+            .ConfigureAwait(false);
+        return result;
+    }
+
+    public override TimeSpan? Look(TimeSpan now)
+    {
+        if (_isOver)
+        {
+            return null;
+        }
+
+        var heldUp = (_upstream.HeldUpSend, _peer.HeldUpSend);
+        NoticeReset(_peer, heldUp.Item1, _heldUp.ToUpstream);
+        NoticeReset(_upstream, heldUp.Item2, _heldUp.FromUpstream);
+        _heldUp = heldUp;
+        return now + LookInterval;
+    }
+
+    public override void OnLookFailed(Exception exception) => Reset(_upstream, RelayOutcome.Aborted);
+
+    private static async Task WithLegAsync(ConnectionContext connection, CloseScope scope, Func<RelayLeg, Task> use)
+    {
+        if (connection.Features.Get<IGracefulCloseFeature>() is GracefulConnection graceful)
+        {
+            await use(new RelayLeg(connection, graceful)).ConfigureAwait(false);
+            return;
+        }
+
+        await GracefulShutdownMiddleware.RunAsync(
+            connection,
+            scope,
+            (inside, _) => use(new RelayLeg(
+                inside, (GracefulConnection)inside.Features.Get<IGracefulCloseFeature>()!))).ConfigureAwait(false);
+    }
+
+    // While the receiver does not take what was sent, nothing is read from the sender, so that nothing tells of its
+    // reset.
+    private static void NoticeReset(RelayLeg sender, long heldUp, long heldUpBefore)
+    {
+        if (heldUp != 0 && heldUp == heldUpBefore)
+        {
+            sender.Graceful.NoticeReset();
+        }
+    }
+
+    private async Task<RelayResult> RunAsync(CancellationToken cancellationToken)
+    {
+        var began = _scope.Time.GetTimestamp();
+        _options.Counters?.Start();
+
+        // A limit of the upstream's connection, its IdleTimeout for example, is for both.
+        await using var limit = _upstream.Graceful.CloseRequested.UnsafeRegister(
+            static relay => ((Relay)relay!)._peer.Graceful.RequestClose(), this).ConfigureAwait(false);
+        await using var request = cancellationToken.UnsafeRegister(
+            static relay => ((Relay)relay!)._peer.Graceful.RequestClose(), this).ConfigureAwait(false);
+
+        // A direction that waits for one side hears nothing of the other's end. It may be FIN, with bytes before it
+        // that still go through, or a reset: the next read tells.
+        await using var peerOver = _peer.InputOver.UnsafeRegister(
+            static relay => ((Relay)relay!)._upstream.Interrupt(), this).ConfigureAwait(false);
+        await using var upstreamOver = _upstream.InputOver.UnsafeRegister(
+            static relay => ((Relay)relay!)._peer.Interrupt(), this).ConfigureAwait(false);
+        _ = NoticeEndAsync(_peer, _upstream, RelayOutcome.PeerReset);
+        _ = NoticeEndAsync(_upstream, _peer, RelayOutcome.UpstreamReset);
+        _scope.Wheel.Watch(this, _scope.Wheel.Now + LookInterval);
+        try
+        {
+            await Task.WhenAll(
+                RelayAsync(_peer, _upstream, toUpstream: true),
+                RelayAsync(_upstream, _peer, toUpstream: false)).ConfigureAwait(false);
+        }
+        finally
+        {
+            _isOver = true;
+            _scope.Wheel.Unwatch(this);
+            Decide(RelayOutcome.Completed);
+            _options.Counters?.End(_outcome is not ((int)RelayOutcome.Completed or (int)RelayOutcome.CloseRequested));
+        }
+
+        return new RelayResult
+        {
+            Outcome = (RelayOutcome)_outcome,
+            BytesToUpstream = _bytesToUpstream,
+            BytesFromUpstream = _bytesFromUpstream,
+            Duration = _scope.Time.GetElapsedTime(began),
+        };
+    }
+
+    private async Task RelayAsync(RelayLeg from, RelayLeg to, bool toUpstream)
+    {
+        try
+        {
+            while (await RelayOnceAsync(from, to, toUpstream).ConfigureAwait(false))
+            {
+            }
+        }
+        catch (Exception exception) when (exception is IOException or ConnectionAbortedException)
+        {
+            Reset(to, exception is ConnectionAbortedException ? RelayOutcome.Aborted : ResetOf(from));
+        }
+        catch (OperationCanceledException) when (from.Graceful.IsCloseRequested)
+        {
+            // A close request cancelled the read. That is no FIN of this side's, which may be in the middle of a
+            // message: the other side gets one only if nothing is left to be answered.
+            if (_isUnanswered)
+            {
+                Reset(to, RelayOutcome.CutOff);
+            }
+            else
+            {
+                Decide(RelayOutcome.CloseRequested);
+                to.HalfClose();
+            }
+        }
+    }
+
+    /// <returns>Whether there may be more.</returns>
+    private async ValueTask<bool> RelayOnceAsync(RelayLeg from, RelayLeg to, bool toUpstream)
+    {
+        var read = await from.Input.ReadAsync().ConfigureAwait(false);
+        var bytes = read.Buffer.Length > _options.MaxBufferedBytes
+            ? read.Buffer.Slice(0, _options.MaxBufferedBytes)
+            : read.Buffer;
+        if (bytes.IsEmpty)
+        {
+            from.Input.AdvanceTo(bytes.End);
+            if (!read.IsCompleted)
+            {
+                return true; // Somebody cancelled the read.
+            }
+
+            to.HalfClose();
+            return false;
+        }
+
+        _isUnanswered = toUpstream;
+        var length = bytes.Length;
+        if (!await to.SendAsync(bytes, from).ConfigureAwait(false))
+        {
+            Reset(from, ResetOf(to));
+            return false;
+        }
+
+        ref var count = ref toUpstream ? ref _bytesToUpstream : ref _bytesFromUpstream;
+        Volatile.Write(ref count, count + length);
+        _options.Counters?.Add(toUpstream, length);
+        return true;
+    }
+
+    private async Task NoticeEndAsync(RelayLeg leg, RelayLeg other, RelayOutcome reset)
+    {
+        var result = await leg.Graceful.Closed.ConfigureAwait(false);
+        if (!_isOver)
+        {
+            Reset(other, result.Outcome == CloseOutcome.PeerReset ? reset : RelayOutcome.Aborted);
+        }
+    }
+
+    private RelayOutcome ResetOf(RelayLeg leg) =>
+        leg == _peer ? RelayOutcome.PeerReset : RelayOutcome.UpstreamReset;
+
+    private void Reset(RelayLeg leg, RelayOutcome outcome)
+    {
+        Decide(outcome);
+        leg.Reset();
+    }
+
+    private void Decide(RelayOutcome outcome) =>
+        Interlocked.CompareExchange(ref _outcome, (int)outcome, (int)RelayOutcome.None);
+}

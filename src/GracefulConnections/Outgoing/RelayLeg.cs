@@ -1,0 +1,118 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using GracefulConnections.Pipeline;
+using GracefulConnections.Transport;
+using Microsoft.AspNetCore.Connections;
+
+namespace GracefulConnections.Outgoing;
+
+/// <summary>One of a relay's two connections.</summary>
+internal sealed class RelayLeg(ConnectionContext connection, GracefulConnection graceful)
+{
+    private readonly LentSend _lent = new();
+    private volatile bool _isLending;
+    private int _pending; // Sends, of which there is one at most.
+    private long _sends;
+
+    public PipeReader Input => connection.Transport.Input;
+
+    public PipeWriter Output => connection.Transport.Output;
+
+    public GracefulConnection Graceful => graceful;
+
+    /// <summary>Gets a number that stays the same for as long as one send is held up; 0 where none is.</summary>
+    public long HeldUpSend => Volatile.Read(ref _pending) == 0 ? 0 : Volatile.Read(ref _sends);
+
+    /// <summary>Gets a token that is cancelled when nothing more is received, or the connection is over.</summary>
+    public CancellationToken InputOver => connection.ConnectionClosed;
+
+    /// <summary>
+    /// Sends what was read from the other leg, gives it back there, and waits until the connection takes more.
+    /// </summary>
+    /// <param name="bytes">What was read.</param>
+    /// <param name="from">Where it was read. A reset there is noticed meanwhile.</param>
+    /// <returns><see langword="false"/> when the connection takes nothing any more.</returns>
+    public async ValueTask<bool> SendAsync(ReadOnlySequence<byte> bytes, RelayLeg from)
+    {
+        var isLent = Output is TransportOutput output && output.TryLend(_lent, bytes);
+        _isLending = isLent;
+        Volatile.Write(ref _sends, _sends + 1);
+        Volatile.Write(ref _pending, 1);
+        if (!isLent)
+        {
+            foreach (var segment in bytes)
+            {
+                Output.Write(segment.Span);
+            }
+
+            from.Input.AdvanceTo(bytes.End);
+        }
+
+        FlushResult flush;
+        while ((flush = await FlushAsync(isLent).ConfigureAwait(false)).IsCanceled)
+        {
+            await LookForResetAsync(from, isLent ? bytes.Start : null).ConfigureAwait(false);
+        }
+
+        Volatile.Write(ref _pending, 0);
+        if (isLent)
+        {
+            from.Input.AdvanceTo(bytes.End);
+        }
+
+        return !flush.IsCompleted;
+    }
+
+    /// <summary>Has a send that is pending look whether its sender was reset.</summary>
+    public void Interrupt()
+    {
+        _lent.Interrupt();
+        if (!_isLending)
+        {
+            Output.CancelPendingFlush();
+        }
+    }
+
+    /// <summary>Sends FIN behind everything that was relayed. The other direction goes on.</summary>
+    public void HalfClose() => Output.Complete();
+
+    /// <summary>Sends RST, unless the connection is over already.</summary>
+    public void Reset()
+    {
+        if (graceful.State is not (CloseState.Closed or CloseState.Aborted))
+        {
+            connection.Abort(new ConnectionAbortedException("The other connection of the relay was reset."));
+        }
+    }
+
+    private ValueTask<FlushResult> FlushAsync(bool isLent) => isLent ? _lent.WaitAsync() : Output.FlushAsync();
+
+    /// <summary>Throws if the sender was reset.</summary>
+    /// <param name="from">The sender.</param>
+    /// <param name="held">Where what it sent last begins, if that is lent: it stays where it is.</param>
+    private async ValueTask LookForResetAsync(RelayLeg from, SequencePosition? held)
+    {
+        try
+        {
+            if (held is { } start)
+            {
+                from.Input.AdvanceTo(start, start); // Nothing of it counts as seen, so that the next read returns it.
+            }
+
+            if (from.Input.TryRead(out var read) && held is null)
+            {
+                from.Input.AdvanceTo(read.Buffer.Start);
+            }
+        }
+        catch (Exception exception) when (held is not null && exception is IOException or ConnectionAbortedException)
+        {
+            Reset();
+            while ((await _lent.WaitAsync().ConfigureAwait(false)).IsCanceled)
+            {
+                // The memory is the sender's, whose end gives it back: not before the socket is done with it.
+            }
+
+            throw;
+        }
+    }
+}

@@ -1,0 +1,231 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Security.Cryptography;
+using GracefulConnections.FunctionalTests.Support;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace GracefulConnections.FunctionalTests.Outgoing;
+
+/// <summary><c>RelayAsync</c> between a peer of Kestrel's and a plain socket, on memory that is poisoned when it is given back.</summary>
+public sealed class RelayAsyncTests : IDisposable
+{
+    private const int VolumeBytes = 20_000_000;
+
+    private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+    private readonly TaskCompletionSource<RelayResult> _relayed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly RelayCounters _counters = new();
+
+    public RelayAsyncTests()
+    {
+        _listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        _listener.Listen();
+    }
+
+    public void Dispose() => _listener.Dispose();
+
+    [Fact]
+    public async Task BothWaysAtOnce_ArriveAsTheyWereSent()
+    {
+        await using var server = await StartAsync();
+        var (peer, upstream) = await ConnectAsync(server);
+
+        var sent = await Task.WhenAll(SendAsync(peer, 1), SendAsync(upstream, 2), HashAsync(upstream), HashAsync(peer)).InTimeAsync();
+
+        Assert.Equal((sent[0], sent[1]), (sent[2], sent[3]));
+        var result = await _relayed.Task.InTimeAsync();
+        Assert.Equal(
+            (RelayOutcome.Completed, VolumeBytes, VolumeBytes),
+            (result.Outcome, result.BytesToUpstream, result.BytesFromUpstream));
+        Assert.Equal(
+            (0L, 1L, (long)VolumeBytes, (long)VolumeBytes, 0L),
+            (_counters.Active, _counters.Total, _counters.BytesToUpstream, _counters.BytesFromUpstream, _counters.Resets));
+        peer.Dispose();
+        upstream.Dispose();
+    }
+
+    [Fact]
+    public async Task MaxBufferedBytes_SmallerThanWhatWasRead_ArrivesAsItWasSent()
+    {
+        await using var server = await StartAsync(new RelayOptions { MaxBufferedBytes = 4096 });
+        var (peer, upstream) = await ConnectAsync(server);
+        upstream.Shutdown(SocketShutdown.Send);
+
+        var sent = await Task.WhenAll(SendAsync(peer, 1), HashAsync(upstream), HashAsync(peer)).InTimeAsync();
+
+        Assert.Equal(sent[0], sent[1]);
+        Assert.Equal(RelayOutcome.Completed, (await _relayed.Task.InTimeAsync()).Outcome);
+        peer.Dispose();
+        upstream.Dispose();
+    }
+
+    [Fact]
+    public async Task PeerResets_UpstreamIsReset()
+    {
+        await using var server = await StartAsync();
+        var (socket, accepted) = await ConnectAsync(server);
+        await using var peer = new ScriptedPeer(socket);
+        await using var upstream = new ScriptedPeer(accepted);
+        await peer.SendAsync(new byte[1]);
+        await upstream.ReadExactlyAsync(1);
+
+        peer.Reset();
+
+        Assert.Equal((0, PeerSaw.Reset), await upstream.ReadToEndAsync());
+        Assert.Equal(RelayOutcome.PeerReset, (await _relayed.Task.InTimeAsync()).Outcome);
+        Assert.Equal(1, _counters.Resets);
+    }
+
+    [Fact]
+    public async Task UpstreamResets_PeerIsReset()
+    {
+        await using var server = await StartAsync();
+        var (socket, accepted) = await ConnectAsync(server);
+        await using var peer = new ScriptedPeer(socket);
+        await using var upstream = new ScriptedPeer(accepted);
+
+        await peer.SendAsync(new byte[1]); // Else the reset may come while the server still connects.
+        await upstream.ReadExactlyAsync(1);
+
+        upstream.Reset();
+
+        var saw = await peer.ReadToEndAsync();
+        Assert.Equal(RelayOutcome.UpstreamReset, (await _relayed.Task.InTimeAsync()).Outcome);
+        Assert.Equal((0, PeerSaw.Reset), saw);
+    }
+
+    // The upstream stores what ends by FIN. A part of an upload must not look like that.
+    [Fact]
+    public async Task CloseRequested_RequestIsUnanswered_UpstreamIsReset()
+    {
+        await using var server = await StartAsync();
+        var (socket, accepted) = await ConnectAsync(server);
+        await using var peer = new ScriptedPeer(socket);
+        await using var upstream = new ScriptedPeer(accepted);
+        await peer.SendAsync(new byte[1000]);
+        await upstream.ReadExactlyAsync(1000);
+
+        await server.StopAsync();
+
+        Assert.Equal((0, PeerSaw.Reset), await upstream.ReadToEndAsync());
+        Assert.Equal(RelayOutcome.CutOff, (await _relayed.Task.InTimeAsync()).Outcome);
+    }
+
+    [Fact]
+    public async Task CloseRequested_RequestWasAnswered_UpstreamGetsFinAndItsLastBytesGoThrough()
+    {
+        await using var server = await StartAsync();
+        var (socket, accepted) = await ConnectAsync(server);
+        await using var peer = new ScriptedPeer(socket);
+        await using var upstream = new ScriptedPeer(accepted);
+        await peer.SendAsync(new byte[1000]);
+        await upstream.ReadExactlyAsync(1000);
+        await upstream.SendAsync(new byte[2000]);
+        await peer.ReadExactlyAsync(2000);
+
+        var stopping = server.StopAsync();
+
+        Assert.Equal((0, PeerSaw.Eof), await upstream.ReadToEndAsync());
+        await upstream.SendAsync(new byte[3000]);
+        upstream.HalfClose();
+        Assert.Equal((3000, PeerSaw.Eof), await peer.ReadToEndAsync());
+        peer.HalfClose();
+        Assert.Equal(RelayOutcome.CloseRequested, (await _relayed.Task.InTimeAsync()).Outcome);
+        await stopping.InTimeAsync();
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task ReceiverTakesNothing_SenderIsHeldUpAndItsResetIsPassedOn(bool fromPeer)
+    {
+        await using var server = await StartAsync();
+        var (socket, accepted) = await ConnectAsync(server);
+        await using var peer = new ScriptedPeer(socket);
+        await using var upstream = new ScriptedPeer(accepted);
+        var (sender, receiver) = fromPeer ? (peer, upstream) : (upstream, peer);
+        await sender.SendUntilBlockedAsync();
+
+        sender.Reset();
+
+        await receiver.SendUntilResetAsync();
+        Assert.Equal(
+            fromPeer ? RelayOutcome.PeerReset : RelayOutcome.UpstreamReset,
+            (await _relayed.Task.InTimeAsync()).Outcome);
+    }
+
+    [Fact]
+    public async Task MaxBufferedBytes_OutOfRange_NamesTheRule()
+    {
+        await using var connection = new DefaultConnectionContext();
+
+        var exception = await Assert.ThrowsAsync<ArgumentOutOfRangeException>(
+            "options", () => connection.RelayAsync(connection, new RelayOptions { MaxBufferedBytes = 4095 }, CancellationToken.None));
+
+        Assert.Contains("RelayOptions: MaxBufferedBytes must be at least 4096 bytes.", exception.Message, StringComparison.Ordinal);
+        Assert.Equal(4095, exception.ActualValue);
+    }
+
+    private Task<TestServer> StartAsync(RelayOptions? options = null)
+    {
+        options ??= new RelayOptions();
+        options.Counters = _counters;
+        IConnectionFactory? factory = null;
+        return TestServer.StartAsync(
+            async connection =>
+            {
+                try
+                {
+                    await using var upstream = await factory!.ConnectAsync(_listener.LocalEndPoint!, CancellationToken.None);
+                    _relayed.SetResult(await connection.RelayAsync(upstream, options, CancellationToken.None));
+                }
+                catch (Exception exception)
+                {
+                    _relayed.TrySetException(exception); // Else the test would only learn that nothing came.
+                    throw;
+                }
+            },
+            close => close.MessageGap = TimeSpan.FromMilliseconds(100),
+            builder => builder.Services.AddGracefulConnectionFactory())
+            .ContinueWith(
+                started =>
+                {
+                    factory = started.Result.Services.GetRequiredService<IConnectionFactory>();
+                    return started.Result;
+                },
+                TaskScheduler.Default);
+    }
+
+    private async Task<(Socket Peer, Socket Upstream)> ConnectAsync(TestServer server)
+    {
+        var peer = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        await peer.ConnectAsync(server.EndPoint, CancellationToken.None).AsTask().InTimeAsync();
+        return (peer, await _listener.AcceptAsync(CancellationToken.None).AsTask().InTimeAsync());
+    }
+
+    private static async Task<string> SendAsync(Socket socket, int seed)
+    {
+        var bytes = new byte[VolumeBytes];
+        new Random(seed).NextBytes(bytes);
+        for (var sent = 0; sent < bytes.Length;)
+        {
+            sent += await socket.SendAsync(bytes.AsMemory(sent), SocketFlags.None, CancellationToken.None);
+        }
+
+        socket.Shutdown(SocketShutdown.Send);
+        return Convert.ToHexString(SHA256.HashData(bytes));
+    }
+
+    // Not by a NetworkStream, which takes no socket that has sent FIN.
+    private static async Task<string> HashAsync(Socket socket)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        var buffer = new byte[65536];
+        while (await socket.ReceiveAsync(buffer, SocketFlags.None, CancellationToken.None) is var count and > 0)
+        {
+            hash.AppendData(buffer, 0, count);
+        }
+
+        return Convert.ToHexString(hash.GetHashAndReset());
+    }
+}
