@@ -31,12 +31,8 @@ builder.Services.AddGracefulConnectionFactory(outgoing =>
 // not two. An idle pair of connections holds a block of 64 KiB for each of the two.
 builder.Services.AddSingleton<IMemoryPoolFactory<byte>, LargeBlocks>();
 builder.WebHost.UseSockets(sockets => sockets.WaitForDataBeforeAllocatingBuffer = false);
-builder.WebHost.ConfigureKestrel(kestrel =>
-{
-    kestrel.Limits.MaxConcurrentConnections = settings.MaxConnections;
-    kestrel.Listen(settings.Listen, endpoint =>
-        endpoint.UseGracefulShutdown(settings.Downstream.Apply).UseConnectionHandler<RelayHandler>());
-});
+builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(settings.Listen, endpoint =>
+    endpoint.UseGracefulShutdown(settings.Downstream.Apply).UseConnectionHandler<RelayHandler>()));
 
 builder.Build().Run();
 return 0;

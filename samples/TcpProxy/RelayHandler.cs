@@ -20,8 +20,28 @@ internal sealed partial class RelayHandler(
     private readonly GracefulCloseOptions _upstreamOptions = CreateOptions(settings.Upstream);
     private readonly RelayOptions _relayOptions = new() { Counters = counters };
     private uint _next;
+    private long _served;
 
     public override async Task OnConnectedAsync(ConnectionContext connection)
+    {
+        try
+        {
+            if (Interlocked.Increment(ref _served) <= (settings.MaxConnections ?? long.MaxValue))
+            {
+                await ServeAsync(connection);
+                return;
+            }
+
+            Log.Full(logger, connection.ConnectionId, connection.RemoteEndPoint, settings.MaxConnections);
+            connection.Abort(new ConnectionAbortedException("There are as many connections as may be."));
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _served);
+        }
+    }
+
+    private async Task ServeAsync(ConnectionContext connection)
     {
         await using var upstream = await TryConnectAsync(connection);
         if (upstream is null)
@@ -85,6 +105,9 @@ internal sealed partial class RelayHandler(
 
         [LoggerMessage(2, LogLevel.Debug, @"Connection id ""{ConnectionId}"" was relayed; upstream id ""{UpstreamId}"" ended {Outcome}. {Result}", EventName = nameof(Relayed))]
         public static partial void Relayed(ILogger logger, string connectionId, string upstreamId, CloseOutcome outcome, RelayResult result);
+
+        [LoggerMessage(4, LogLevel.Warning, @"Connection id ""{ConnectionId}"" of {Peer} is reset: {MaxConnections} others are served, which is Proxy:MaxConnections.", EventName = nameof(Full))]
+        public static partial void Full(ILogger logger, string connectionId, System.Net.EndPoint? peer, long? maxConnections);
 
         [LoggerMessage(3, LogLevel.Debug, @"Connection id ""{ConnectionId}"" tries the next upstream. {Error}", EventName = nameof(ConnectFailed))]
         public static partial void ConnectFailed(ILogger logger, string connectionId, string error);

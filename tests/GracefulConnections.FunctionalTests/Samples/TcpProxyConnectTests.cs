@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Text;
 using GracefulConnections.FunctionalTests.Samples.Support;
 using GracefulConnections.FunctionalTests.Support;
 
@@ -63,6 +64,85 @@ public sealed class TcpProxyConnectTests
         Assert.Equal((200, PeerSaw.Eof), await downstream.ReadToEndAsync());
         Assert.Equal((CloseOutcome.Graceful, CloseOutcome.Graceful), await proxy.OutcomesAsync());
     }
+
+    // Each peer begins with the next of them.
+    [Fact]
+    public async Task Connect_OneOfTwoUpstreamsRefuses_EveryPeerIsServed()
+    {
+        using var refusing = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        refusing.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        using var upstream = Listen();
+        await using var proxy = await TcpProxy.StartInFrontOfAsync(
+            PortOf(upstream), "--Proxy:Connect", $"{refusing.LocalEndPoint}, {upstream.LocalEndPoint}");
+        for (var i = 0; i < 3; i++)
+        {
+            await using var peer = await SampleProcess.ConnectAsync(proxy.Port);
+            await peer.SendAsync(new byte[1]);
+            await using var accepted = await AcceptAsync(upstream);
+            await accepted.ReadExactlyAsync(1);
+        }
+
+        await proxy.Sample.LogContainsAsync("tries the next upstream.");
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public async Task Connect_ProxyHeader_TellsTheUpstreamWhoThePeerIs(int version)
+    {
+        using var upstream = Listen();
+        await using var proxy = await TcpProxy.StartInFrontOfAsync(PortOf(upstream), "--Proxy:ProxyHeader", $"{version}");
+        await using var peer = await SampleProcess.ConnectAsync(proxy.Port);
+        await peer.SendAsync("hello"u8.ToArray());
+        await using var accepted = await AcceptAsync(upstream);
+
+        var port = PortOf(peer.Socket);
+        byte[] expected = version == 1
+            ? Encoding.ASCII.GetBytes($"PROXY TCP4 127.0.0.1 127.0.0.1 {port} {proxy.Port}\r\nhello")
+            : [
+                .. "\r\n\r\n\0\r\nQUIT\n"u8, 0x21, 0x11, 0, 12, 127, 0, 0, 1, 127, 0, 0, 1,
+                (byte)(port >> 8), (byte)port, (byte)(proxy.Port >> 8), (byte)proxy.Port, .. "hello"u8,
+            ];
+        var received = new byte[expected.Length];
+        for (var count = 0; count < received.Length;)
+        {
+            count += await accepted.Socket
+                .ReceiveAsync(received.AsMemory(count), SocketFlags.None, TestContext.Current.CancellationToken)
+                .AsTask()
+                .InTimeAsync();
+        }
+
+        Assert.Equal(expected, received);
+    }
+
+    [Fact]
+    public async Task Connect_MoreThanMaxConnections_AreReset()
+    {
+        using var upstream = Listen();
+        await using var proxy = await TcpProxy.StartInFrontOfAsync(PortOf(upstream), "--Proxy:MaxConnections", "1");
+        await using var peer = await SampleProcess.ConnectAsync(proxy.Port);
+        await peer.SendAsync(new byte[1]);
+        await using var accepted = await AcceptAsync(upstream);
+        await accepted.ReadExactlyAsync(1);
+
+        Assert.Equal((0, PeerSaw.Reset), await ConnectAndReadToEndAsync(proxy.Port));
+
+        await accepted.SendAsync(new byte[2]); // The first one goes on.
+        await peer.ReadExactlyAsync(2);
+    }
+
+    private static Socket Listen()
+    {
+        var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen();
+        return listener;
+    }
+
+    private static int PortOf(Socket socket) => ((IPEndPoint)socket.LocalEndPoint!).Port;
+
+    private static async Task<ScriptedPeer> AcceptAsync(Socket listener) =>
+        new(await listener.AcceptAsync(TestContext.Current.CancellationToken).AsTask().InTimeAsync());
 
     // The reset may be there before the connect has told that it succeeded.
     private static async Task<(long Bytes, PeerSaw End)> ConnectAndReadToEndAsync(int port)

@@ -81,6 +81,9 @@ public sealed class TcpProxyLimitTests
     [InlineData(
         "Proxy:ConnectTimeout must be a time of more than 0 and at most a day, such as 0:00:05, but was \"-0:00:01\".",
         "--Proxy:ConnectTimeout", "-0:00:01")]
+    [InlineData("but was \"127.0.0.1:7101,\".", "--Proxy:Connect", "127.0.0.1:7101,")]
+    [InlineData("Proxy:MaxConnections must be a number of at least 1, but was \"0\".", "--Proxy:MaxConnections", "0")]
+    [InlineData("Proxy:ProxyHeader must be 0 for none, 1 or 2, but was \"3\".", "--Proxy:ProxyHeader", "3")]
     [InlineData("Proxy:Listn is unknown. Use Proxy:Listen, ", "--Proxy:Listn", "127.0.0.1:7100")]
     [InlineData(
         "GracefulCloseOptions of the endpoint Proxy:Upstream: CloseTimeout must be positive and finite, but was 00:00:00.",

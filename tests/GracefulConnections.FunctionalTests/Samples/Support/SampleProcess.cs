@@ -71,10 +71,10 @@ internal sealed partial class SampleProcess : IAsyncDisposable
         start.RedirectStandardError = true;
         if (OperatingSystem.IsLinux())
         {
-            // A shell has its background jobs ignore SIGINT and SIGQUIT, their children inherit that, and .NET leaves a
-            // signal alone that was ignored before.
+            // A shell has its background jobs ignore SIGINT and SIGQUIT, and nohup has them ignore SIGHUP. Their children
+            // inherit that, and .NET leaves a signal alone that was ignored before.
             start.ArgumentList.Insert(0, start.FileName);
-            start.ArgumentList.Insert(0, "--default-signal=INT,QUIT");
+            start.ArgumentList.Insert(0, "--default-signal=HUP,INT,QUIT");
             start.FileName = "env";
         }
 
