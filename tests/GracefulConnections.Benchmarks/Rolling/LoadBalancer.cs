@@ -1,8 +1,9 @@
 using System.Diagnostics;
-using System.Net;
 using System.Net.Sockets;
+using System.Net;
 using System.Text;
 using GracefulConnections.FunctionalTests.Support;
+using GracefulConnections.Testing;
 
 namespace GracefulConnections.Benchmarks.Rolling;
 

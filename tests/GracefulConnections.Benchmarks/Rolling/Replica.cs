@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using GracefulConnections.FunctionalTests.Support;
+using GracefulConnections.Testing;
 
 namespace GracefulConnections.Benchmarks.Rolling;
 

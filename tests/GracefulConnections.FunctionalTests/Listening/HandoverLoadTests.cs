@@ -18,7 +18,7 @@ public sealed class HandoverLoadTests(ITestOutputHelper output) : IDisposable
     private static readonly byte[] Id = "id\n"u8.ToArray();
 
     private readonly TemporaryDirectory _directory = new();
-    private readonly IPEndPoint _endPoint = new(IPAddress.Loopback, HandoverHost.FreePort());
+    private readonly IPEndPoint _endPoint = new(IPAddress.Loopback, FreePort.Find());
 
     public void Dispose() => _directory.Dispose();
 

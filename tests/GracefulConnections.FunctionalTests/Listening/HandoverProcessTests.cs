@@ -15,7 +15,7 @@ public sealed partial class HandoverProcessTests : IDisposable
     private static readonly byte[] Quit = "quit\n"u8.ToArray();
 
     private readonly TemporaryDirectory _directory = new();
-    private readonly IPEndPoint _endPoint = new(IPAddress.Loopback, HandoverHost.FreePort());
+    private readonly IPEndPoint _endPoint = new(IPAddress.Loopback, FreePort.Find());
 
     private string SocketPath => _directory["handover.sock"];
 
@@ -113,7 +113,7 @@ public sealed partial class HandoverProcessTests : IDisposable
     {
         var activate = RequiredProgram.Find("systemd-socket-activate", "systemd");
         var port = _endPoint.Port;
-        await using var server = SampleProcess.Start(HandoverServer.Command(activate, Arguments(), "-l", $"127.0.0.1:{port}", "-l", $"127.0.0.1:{HandoverHost.FreePort()}"));
+        await using var server = SampleProcess.Start(HandoverServer.Command(activate, Arguments(), "-l", $"127.0.0.1:{port}", "-l", $"127.0.0.1:{FreePort.Find()}"));
 
         await server.LogContainsAsync(" as 4."); // It listens on both.
         var id = await WhoServesAsync(); // The connect starts it.

@@ -25,7 +25,7 @@ public sealed class HandoverTests : IDisposable
     private const int Times = 50;
 
     private readonly TemporaryDirectory _directory = new();
-    private readonly int _port = HandoverHost.FreePort();
+    private readonly int _port = FreePort.Find();
 
     private string SocketPath => _directory["handover.sock"];
 
@@ -66,7 +66,7 @@ public sealed class HandoverTests : IDisposable
     [Fact]
     public async Task Start_EndpointsOfEveryKind_AreAllHandedOver()
     {
-        var (any, secure, unix) = (HandoverHost.FreePort(), HandoverHost.FreePort(), _directory["server.sock"]);
+        var (any, secure, unix) = (FreePort.Find(), FreePort.Find(), _directory["server.sock"]);
         Task<HandoverHost> StartAsync(char name) => HandoverHost.StartAsync(name, SocketPath, (host, kestrel) =>
         {
             kestrel.Listen(IPAddress.Loopback, _port, host.Serve);
@@ -92,7 +92,7 @@ public sealed class HandoverTests : IDisposable
     [Fact]
     public async Task Start_PortChanged_ClosesTheOldSocketAndBindsTheNew()
     {
-        var newPort = HandoverHost.FreePort();
+        var newPort = FreePort.Find();
         await using var predecessor = await HandoverHost.StartAsync('a', SocketPath, _port);
 
         await using var successor = await HandoverHost.StartAsync('b', SocketPath, newPort);

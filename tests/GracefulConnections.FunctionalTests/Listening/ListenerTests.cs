@@ -23,7 +23,7 @@ public sealed class ListenerTests : IDisposable
     private const int IdleCount = 2000;
 
     private readonly TemporaryDirectory _directory = new();
-    private readonly int _port = HandoverHost.FreePort();
+    private readonly int _port = FreePort.Find();
 
     private string SocketPath => _directory["handover.sock"];
 
@@ -89,7 +89,7 @@ public sealed class ListenerTests : IDisposable
     [Fact]
     public async Task Reload_EndpointComesAndGoes_IsHandedOverWhileItIsThere()
     {
-        var (removed, added) = (HandoverHost.FreePort(), HandoverHost.FreePort());
+        var (removed, added) = (FreePort.Find(), FreePort.Find());
         var configuration = new ReloadableConfiguration();
         configuration.Set("Endpoints:Removed:Url", $"http://127.0.0.1:{removed}");
         await using var host = await HandoverHost.StartAsync('a', SocketPath, (_, kestrel) => kestrel.Configure(new ConfigurationBuilder().Add(configuration).Build(), reloadOnChange: true));

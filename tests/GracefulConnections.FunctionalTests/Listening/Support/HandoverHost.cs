@@ -70,14 +70,6 @@ internal sealed class HandoverHost : IAsyncDisposable
         return host;
     }
 
-    /// <summary>Returns a port that nobody has.</summary>
-    public static int FreePort()
-    {
-        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        return ((IPEndPoint)socket.LocalEndPoint!).Port;
-    }
-
     /// <summary>Connects and asks who serves.</summary>
     public static Task<char> WhoServesAsync(int port) => WhoServesAsync(new IPEndPoint(IPAddress.Loopback, port));
 

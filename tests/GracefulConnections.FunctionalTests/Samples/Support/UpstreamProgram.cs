@@ -1,5 +1,3 @@
-using System.Net;
-using System.Net.Sockets;
 using GracefulConnections.FunctionalTests.RealClients;
 using GracefulConnections.FunctionalTests.Support;
 
@@ -8,10 +6,6 @@ namespace GracefulConnections.FunctionalTests.Samples.Support;
 /// <summary>A server that is not ours, on a free port of this machine.</summary>
 internal sealed class UpstreamProgram : IAsyncDisposable
 {
-    // Below the ports that the kernel gives to connections: what is free now will not be taken by one of them.
-    private const int LowestPort = 20_000;
-    private const int HighestPort = 32_000;
-
     private readonly ChildProcess _process;
 
     private UpstreamProgram(ChildProcess process, int port) => (_process, Port) = (process, port);
@@ -21,7 +15,7 @@ internal sealed class UpstreamProgram : IAsyncDisposable
     /// <summary>Starts a program, and returns once it listens.</summary>
     public static async Task<UpstreamProgram> StartAsync(string path, Func<int, IEnumerable<string>> arguments)
     {
-        var port = FindFreePort();
+        var port = FreePort.Find();
         var program = new UpstreamProgram(ChildProcess.Start(path, arguments(port)), port);
         try
         {
@@ -37,22 +31,4 @@ internal sealed class UpstreamProgram : IAsyncDisposable
     }
 
     public ValueTask DisposeAsync() => _process.DisposeAsync();
-
-    private static int FindFreePort()
-    {
-        while (true)
-        {
-            using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-            var port = Random.Shared.Next(LowestPort, HighestPort);
-            try
-            {
-                socket.Bind(new IPEndPoint(IPAddress.Loopback, port));
-                return port;
-            }
-            catch (SocketException exception) when (exception.SocketErrorCode == SocketError.AddressAlreadyInUse)
-            {
-                // The next one.
-            }
-        }
-    }
 }
