@@ -4,6 +4,8 @@ using Microsoft.AspNetCore.Connections;
 using TcpProxy;
 
 // Relays any protocol over TCP: dotnet run --project samples/TcpProxy -- --Proxy:Connect 127.0.0.1:6380
+// A relay never blocks a thread, so what a socket is ready for may be done on the thread that learns of it.
+Environment.SetEnvironmentVariable("DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS", "1");
 var builder = WebApplication.CreateSlimBuilder(args);
 var errors = new List<string>();
 var settings = Settings.Read(builder.Configuration, errors);
@@ -30,7 +32,11 @@ builder.Services.AddGracefulConnectionFactory(outgoing =>
 // A relay reads all the time: without the question whether there is something to read, each read is one system call and
 // not two. An idle pair of connections holds a block of 64 KiB for each of the two.
 builder.Services.AddSingleton<IMemoryPoolFactory<byte>, LargeBlocks>();
-builder.WebHost.UseSockets(sockets => sockets.WaitForDataBeforeAllocatingBuffer = false);
+builder.WebHost.UseSockets(sockets =>
+{
+    sockets.WaitForDataBeforeAllocatingBuffer = false;
+    sockets.UnsafePreferInlineScheduling = true;
+});
 builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(settings.Listen, endpoint =>
     endpoint.UseGracefulShutdown(settings.Downstream.Apply).UseConnectionHandler<RelayHandler>()));
 

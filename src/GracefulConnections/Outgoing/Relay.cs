@@ -134,8 +134,33 @@ internal sealed class Relay : WheelTarget
     {
         try
         {
-            while (await RelayOnceAsync(from, to, toUpstream).ConfigureAwait(false))
+            while (true)
             {
+                var read = await from.Input.ReadAsync().ConfigureAwait(false);
+                var bytes = read.Buffer.Length > _options.MaxBufferedBytes
+                    ? read.Buffer.Slice(0, _options.MaxBufferedBytes)
+                    : read.Buffer;
+                if (bytes.IsEmpty)
+                {
+                    from.Input.AdvanceTo(bytes.End);
+                    if (read.IsCompleted)
+                    {
+                        to.HalfClose();
+                        return;
+                    }
+
+                    continue; // Somebody cancelled the read.
+                }
+
+                _isUnanswered = toUpstream;
+                var length = bytes.Length;
+                if (!await to.SendAsync(bytes, from).ConfigureAwait(false))
+                {
+                    Reset(from, ResetOf(to));
+                    return;
+                }
+
+                Count(toUpstream, length);
             }
         }
         catch (Exception exception) when (exception is IOException or ConnectionAbortedException)
@@ -158,37 +183,11 @@ internal sealed class Relay : WheelTarget
         }
     }
 
-    /// <returns>Whether there may be more.</returns>
-    private async ValueTask<bool> RelayOnceAsync(RelayLeg from, RelayLeg to, bool toUpstream)
+    private void Count(bool toUpstream, long bytes)
     {
-        var read = await from.Input.ReadAsync().ConfigureAwait(false);
-        var bytes = read.Buffer.Length > _options.MaxBufferedBytes
-            ? read.Buffer.Slice(0, _options.MaxBufferedBytes)
-            : read.Buffer;
-        if (bytes.IsEmpty)
-        {
-            from.Input.AdvanceTo(bytes.End);
-            if (!read.IsCompleted)
-            {
-                return true; // Somebody cancelled the read.
-            }
-
-            to.HalfClose();
-            return false;
-        }
-
-        _isUnanswered = toUpstream;
-        var length = bytes.Length;
-        if (!await to.SendAsync(bytes, from).ConfigureAwait(false))
-        {
-            Reset(from, ResetOf(to));
-            return false;
-        }
-
         ref var count = ref toUpstream ? ref _bytesToUpstream : ref _bytesFromUpstream;
-        Volatile.Write(ref count, count + length);
-        _options.Counters?.Add(toUpstream, length);
-        return true;
+        Volatile.Write(ref count, count + bytes);
+        _options.Counters?.Add(toUpstream, bytes);
     }
 
     private async Task NoticeEndAsync(RelayLeg leg, RelayLeg other, RelayOutcome reset)

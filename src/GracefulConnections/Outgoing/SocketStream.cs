@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using System.Runtime.CompilerServices;
 
 namespace GracefulConnections.Outgoing;
 
@@ -22,6 +23,7 @@ internal sealed class SocketStream(OutgoingConnection connection, Socket socket,
         set => throw new NotSupportedException();
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
         connection.ThrowIfFailed();
