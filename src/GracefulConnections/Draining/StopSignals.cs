@@ -12,7 +12,7 @@ internal sealed class StopSignals(DrainCoordinator coordinator, DrainContext con
     private static readonly TimeSpan SameRequestTime = TimeSpan.FromMilliseconds(500);
 
     private readonly Lock _lock = new();
-    private readonly List<IDisposable> _registrations = [];
+    private PosixSignalRegistration[] _registrations = [];
     private TimeSpan? _first;
 
     internal enum Effect
@@ -51,19 +51,13 @@ internal sealed class StopSignals(DrainCoordinator coordinator, DrainContext con
     /// Begins to listen. The host's own handlers are registered before, so they run after this one: all handlers of a
     /// signal run on one thread, the latest registered first.
     /// </summary>
-    public void Listen()
-    {
-        foreach (var signal in new[] { PosixSignal.SIGTERM, PosixSignal.SIGINT, PosixSignal.SIGQUIT })
-        {
-            _registrations.Add(PosixSignalRegistration.Create(signal, OnSignal));
-        }
-    }
+    public void Listen() => _registrations = Array.ConvertAll(
+        [PosixSignal.SIGTERM, PosixSignal.SIGINT, PosixSignal.SIGQUIT],
+        signal => PosixSignalRegistration.Create(signal, OnSignal));
 
-    public void Dispose()
-    {
-        _registrations.ForEach(static registration => registration.Dispose());
-        _registrations.Clear();
-    }
+    // Two threads may stop one host, such as the program itself and the test that made it.
+    public void Dispose() =>
+        Array.ForEach(Interlocked.Exchange(ref _registrations, []), static registration => registration.Dispose());
 
     private void OnSignal(PosixSignalContext signal)
     {

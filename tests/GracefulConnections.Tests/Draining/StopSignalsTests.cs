@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using GracefulConnections.Draining;
+using GracefulConnections.Tests.Support;
 using Effect = GracefulConnections.Draining.StopSignals.Effect;
 
 namespace GracefulConnections.Tests.Draining;
@@ -24,6 +25,26 @@ public class StopSignalsTests
         var result = StopSignals.On(Time(first), Time(began), signal, TimeSpan.FromMilliseconds(now));
 
         Assert.Equal(((Effect)effect, TimeSpan.FromMilliseconds(firstAfter)), result);
+    }
+
+    [Fact]
+    public void Dispose_TwoThreadsAtOnce_BothReturn()
+    {
+        var drain = new TestDrain();
+        using var together = new Barrier(2);
+        for (var i = 0; i < 1000; i++)
+        {
+            using var sut = new StopSignals(drain.Coordinator, drain.Coordinator.Context);
+            sut.Listen();
+
+            Parallel.Invoke(Dispose, Dispose);
+
+            void Dispose()
+            {
+                together.SignalAndWait(TestLimit.Longest);
+                sut.Dispose();
+            }
+        }
     }
 
     private static TimeSpan? Time(int milliseconds) => milliseconds < 0 ? null : TimeSpan.FromMilliseconds(milliseconds);
