@@ -140,6 +140,7 @@ internal sealed partial class Batch
             _abortsRunning += aborted.Length > 0 ? 1 : 0;
         }
 
+        _context.Reports.Run(); // First: what a handler logs when it is asked comes behind "Draining".
         Array.ForEach(asked, connection => connection.Ask(_reason, _context.Options.LingerIdleTimeout));
         Array.ForEach(aborted, connection => connection.Abort(_reason, this));
         _context.Reports.Run();
