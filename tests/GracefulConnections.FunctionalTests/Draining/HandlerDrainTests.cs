@@ -353,7 +353,8 @@ public class HandlerDrainTests
     private static void AssertAbandoned(CapturedLog log, DrainReport report) => Assert.Single(log.Entries, entry =>
         entry.Level == LogLevel.Warning
             && entry.Message.Contains($"\"{report.Aborted[0].ConnectionId}\"", StringComparison.Ordinal)
-            && entry.Message.Contains("The host stops without it.", StringComparison.Ordinal));
+            && entry.Message.EndsWith(
+                "The host stops without it. Look for a call in it that blocks or ignores CloseRequested.", StringComparison.Ordinal));
 
     private static async Task AssertResultAsync(TestServer server, CloseOutcome outcome)
     {

@@ -146,6 +146,6 @@ public class LiveDrainTests
         return (result.Reason, result.Outcome);
     }
 
-    private static void AssertWarning(CapturedLog log, TrackedConnectionInfo connection, string what) => Assert.Single(log.Entries, entry =>
-        entry.Level == LogLevel.Warning && entry.Message.Contains($"\"{connection.ConnectionId}\"", StringComparison.Ordinal) && entry.Message.Contains(what, StringComparison.Ordinal));
+    private static void AssertWarning(CapturedLog log, TrackedConnectionInfo connection, string end) => Assert.Single(log.Entries, entry =>
+        entry.Level == LogLevel.Warning && entry.Message.Contains($"\"{connection.ConnectionId}\"", StringComparison.Ordinal) && entry.Message.EndsWith($"{end} Look for a call in it that blocks or ignores CloseRequested.", StringComparison.Ordinal));
 }
