@@ -20,27 +20,38 @@ internal sealed class CommandLineOptions
         DefaultValueFactory = static _ => "echo",
     };
 
-    public Option<string?> Send { get; } = Text("--send", "A request in place of the profile's: text with \\r \\n \\xHH, or @FILE.");
+    public Option<string?> Send { get; } = Text("--send",
+        "A request in place of the profile's: text with \\r \\n \\xHH, or @FILE.");
 
-    public Option<string?> Expect { get; } = Text("--expect", "The reply to it: text with \\r \\n \\xHH, or /REGEX/. Default: as many bytes as came at first.");
+    public Option<string?> Expect { get; } = Text("--expect",
+        "The reply to it: text with \\r \\n \\xHH, or /REGEX/. " +
+        "Default: as many bytes as came at first.");
 
-    public Option<string?> End { get; } = Text("--end", "A message behind which the server itself ends the connection: text or @FILE.");
+    public Option<string?> End { get; } = Text("--end",
+        "A message behind which the server itself ends the connection: text or @FILE.");
 
-    public Option<bool> Tls { get; } = new("--tls") { Description = "Speaks TLS, and runs the scenarios of section 4 too." };
+    public Option<bool> Tls { get; } = new("--tls")
+        { Description = "Speaks TLS, and runs the scenarios of section 4 too." };
 
-    public Option<string?> TlsName { get; } = Text("--tls-name", "The name that the server's certificate must have. Default: HOST.");
+    public Option<string?> TlsName { get; } = Text("--tls-name",
+        "The name that the server's certificate must have. Default: HOST.");
 
-    public Option<string?> TlsCa { get; } = Text("--tls-ca", "A PEM file with the certificate to trust in place of the machine's.");
+    public Option<string?> TlsCa { get; } = Text("--tls-ca",
+        "A PEM file with the certificate to trust in place of the machine's.");
 
-    public Option<string?> TlsVersion { get; } = Text("--tls-version", "The only version to offer: 1.2 or 1.3. Default: the best of both sides.");
+    public Option<string?> TlsVersion { get; } = Text("--tls-version",
+        "The only version to offer: 1.2 or 1.3. Default: the best of both sides.");
 
     public Option<bool> Insecure { get; } = new("--insecure") { Description = "Accepts any certificate." };
 
-    public Option<int?> Pid { get; } = new("--pid") { Description = "The server's process: sends it SIGTERM at the end, and judges the stop." };
+    public Option<int?> Pid { get; } = new("--pid")
+        { Description = "The server's process: sends it SIGTERM at the end, and judges the stop." };
 
-    public Option<string?> StopCommand { get; } = Text("--stop-command", "A shell command that stops the server, in place of SIGTERM.");
+    public Option<string?> StopCommand { get; } = Text("--stop-command",
+        "A shell command that stops the server, in place of SIGTERM.");
 
-    public Option<string?> RestartCommand { get; } = Text("--restart-command", "A shell command that restarts the server: judges the restart.");
+    public Option<string?> RestartCommand { get; } = Text("--restart-command",
+        "A shell command that restarts the server: judges the restart.");
 
     public Option<int> Connections { get; } = new("--connections")
     {
@@ -54,7 +65,8 @@ internal sealed class CommandLineOptions
         DefaultValueFactory = static _ => 10,
     };
 
-    public Option<bool> Serial { get; } = new("--serial") { Description = "Runs one scenario after the other, for servers that serve one peer at a time." };
+    public Option<bool> Serial { get; } = new("--serial")
+        { Description = "Runs one scenario after the other, for servers that serve one peer at a time." };
 
     public Option<string[]> Only { get; } = new("--only")
     {
@@ -68,17 +80,20 @@ internal sealed class CommandLineOptions
         DefaultValueFactory = static _ => "fail",
     };
 
-    public Option<string?> Json { get; } = Text("--json", "Writes the report as JSON to a file; - is standard output, in place of the text.");
+    public Option<string?> Json { get; } = Text("--json",
+        "Writes the report as JSON to a file; - is standard output, in place of the text.");
 
     public Option<string?> JUnit { get; } = Text("--junit", "Writes the report as JUnit XML to a file.");
 
     public Option<string?> Html { get; } = Text("--html", "Writes the report with pictures to one HTML file.");
 
-    public Option<bool> AllowRemote { get; } = new("--allow-remote") { Description = "Allows an address that is not of this machine." };
+    public Option<bool> AllowRemote { get; } = new("--allow-remote")
+        { Description = "Allows an address that is not of this machine." };
 
     public Option<bool> List { get; } = new("--list") { Description = "Lists the scenarios.", Recursive = true };
 
-    public Option<string?> Explain { get; } = new("--explain") { Description = "Explains a scenario.", HelpName = "SCENARIO", Recursive = true };
+    public Option<string?> Explain { get; } = new("--explain")
+        { Description = "Explains a scenario.", HelpName = "SCENARIO", Recursive = true };
 
     public List<Option> RunOptions =>
     [

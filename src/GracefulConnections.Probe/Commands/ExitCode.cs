@@ -7,6 +7,8 @@ internal static class ExitCode
     public const int Failed = 1;
     public const int Usage = 2;
 
-    /// <summary>The server could not be reached, does not speak the profile, or stopped to serve in the middle.</summary>
+    /// <summary>
+    /// The server could not be reached, does not speak the profile, or stopped to serve in the middle.
+    /// </summary>
     public const int Unreachable = 3;
 }

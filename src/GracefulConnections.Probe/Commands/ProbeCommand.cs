@@ -20,7 +20,8 @@ internal static class ProbeCommand
         root.Options.Add(options.Explain);
         run.SetAction((parsed, cancellationToken) => RunAsync(parsed, options, output, error, cancellationToken));
         root.SetAction((parsed, _) => Task.FromResult(Tell(parsed, options, output)
-            ?? throw new ProbeFailedException(ExitCode.Usage, "Nothing to do. Say what to probe: graceful-probe run HOST:PORT.")));
+            ?? throw new ProbeFailedException(ExitCode.Usage,
+                "Nothing to do. Say what to probe: graceful-probe run HOST:PORT.")));
         var result = root.Parse(args);
         if (result.Errors.Count > 0)
         {
@@ -50,7 +51,8 @@ internal static class ProbeCommand
     }
 
     private static async Task<int> RunAsync(
-        ParseResult parsed, CommandLineOptions options, TextWriter output, TextWriter error, CancellationToken cancellationToken)
+        ParseResult parsed, CommandLineOptions options, TextWriter output, TextWriter error,
+            CancellationToken cancellationToken)
     {
         if (Tell(parsed, options, output) is { } told)
         {
@@ -70,7 +72,8 @@ internal static class ProbeCommand
 
     private static int Exit(RunReport report, FailOn failOn, RunOptions run, TextWriter error)
     {
-        if (report.Scenarios.Count > 0 && report.Grade is null && report.Scenarios.Any(one => one.Verdict == Verdict.Error))
+        if (report.Scenarios.Count > 0 && report.Grade is null &&
+            report.Scenarios.Any(one => one.Verdict == Verdict.Error))
         {
             error.WriteLine($"{run.Target} could be judged in no scenario. The reasons stand in the report.");
             return ExitCode.Unreachable;

@@ -11,7 +11,9 @@ using GracefulConnections.Probe.Wire;
 
 namespace GracefulConnections.Probe.Commands;
 
-/// <summary>Turns a command line into what a run needs. What is wrong is one line and the exit code for usage.</summary>
+/// <summary>
+/// Turns a command line into what a run needs. What is wrong is one line and the exit code for usage.
+/// </summary>
 internal sealed class RunOptionsReader(ParseResult parsed, CommandLineOptions options)
 {
     /// <exception cref="ProbeFailedException">Something on the command line is wrong.</exception>
@@ -44,12 +46,15 @@ internal sealed class RunOptionsReader(ParseResult parsed, CommandLineOptions op
             IsSerial = parsed.GetValue(options.Serial),
             Only = only,
             Restart = parsed.GetValue(options.RestartCommand) is { } restart ? new StopAction(null, restart) : null,
-            Stop = pid is null && stopCommand is null ? null : new StopAction(stopCommand is null ? pid : null, stopCommand),
+            Stop = pid is null && stopCommand is null
+                ? null
+                : new StopAction(stopCommand is null ? pid : null, stopCommand),
         };
     }
 
     public FailOn ReadFailOn() => FailOn.TryParse(parsed.GetValue(options.FailOn) ?? "")
-        ?? throw Usage($"--fail-on must be fail, error, skipped, B, C, D or F, but was \"{parsed.GetValue(options.FailOn)}\".");
+        ?? throw Usage($"--fail-on must be fail, error, skipped, B, C, D or F, " +
+            $"but was \"{parsed.GetValue(options.FailOn)}\".");
 
     public ReportFiles ReadReportFiles() =>
         new(parsed.GetValue(options.Json), parsed.GetValue(options.JUnit), parsed.GetValue(options.Html));
@@ -86,7 +91,8 @@ internal sealed class RunOptionsReader(ParseResult parsed, CommandLineOptions op
         var profile = name == "custom" ? new Profile { Name = name, Request = [], Reply = new UnknownReply() }
             : name.EndsWith(".json", StringComparison.OrdinalIgnoreCase) ? ProfileFile.Read(name)
             : BuiltInProfiles.Find(name, target[..Math.Max(target.LastIndexOf(':'), 0)])
-            ?? throw Usage($"--profile must be one of {string.Join(", ", BuiltInProfiles.Names)} or a file *.json, but was \"{name}\".");
+            ?? throw Usage($"--profile must be one of {string.Join(", ", BuiltInProfiles.Names)} " +
+                $"or a file *.json, but was \"{name}\".");
         if (send is not null)
         {
             // The form of the built-in reply belongs to the built-in request, but for those that fit any.
@@ -99,7 +105,8 @@ internal sealed class RunOptionsReader(ParseResult parsed, CommandLineOptions op
             };
         }
 
-        return profile with { Reply = expect is null ? profile.Reply : ReadReply(expect), Ending = end ?? profile.Ending };
+        return profile with { Reply = expect is null ? profile.Reply : ReadReply(expect),
+            Ending = end ?? profile.Ending };
     }
 
     private static ReplyForm ReadReply(string expect)
@@ -150,7 +157,8 @@ internal sealed class RunOptionsReader(ParseResult parsed, CommandLineOptions op
             var name = parsed.GetValue(options.TlsName) ?? target.Host;
             return new TlsSettings(name, authority, parsed.GetValue(options.Insecure), version);
         }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or CryptographicException)
+        catch (Exception exception)
+            when (exception is IOException or UnauthorizedAccessException or CryptographicException)
         {
             throw Usage($"--tls-ca {file}: {exception.Message}");
         }

@@ -16,10 +16,13 @@ internal static class TargetReader
         var colon = text.LastIndexOf(':');
         var host = colon > 0 ? text[..colon].Trim('[', ']') : "";
         if (host.Length == 0 || Uri.CheckHostName(host) == UriHostNameType.Unknown ||
-            !ushort.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var port) || port == 0)
+            !ushort.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture,
+                out var port) || port == 0)
         {
             throw new ProbeFailedException(
-                ExitCode.Usage, $"\"{text}\" is no server. Give a name or an address and a port from 1 to 65535, such as 127.0.0.1:6379 or [::1]:6379.");
+                ExitCode.Usage,
+                    $"\"{text}\" is no server. Give a name or an address and a port from 1 to 65535, " +
+                    "such as 127.0.0.1:6379 or [::1]:6379.");
         }
 
         var target = new Target(host, await ResolveAsync(host, cancellationToken), port);
@@ -27,7 +30,8 @@ internal static class TargetReader
             ? target
             : throw new ProbeFailedException(
                 ExitCode.Usage,
-                $"{target} is not on this machine. The probe opens many connections and resets some. If you may do that there, give --allow-remote.");
+                $"{target} is not on this machine. The probe opens many connections and resets some. " +
+                    "If you may do that there, give --allow-remote.");
     }
 
     private static async Task<IPAddress> ResolveAsync(string host, CancellationToken cancellationToken)
@@ -39,7 +43,8 @@ internal static class TargetReader
 
         try
         {
-            var addresses = await Dns.GetHostAddressesAsync(host, cancellationToken).WaitAsync(NameLimit, cancellationToken);
+            var addresses = await Dns.GetHostAddressesAsync(host, cancellationToken)
+                .WaitAsync(NameLimit, cancellationToken);
             return addresses.OrderBy(one => one.AddressFamily).First(); // IPv4 first: most tutorials listen there only.
         }
         catch (Exception exception) when (exception is SocketException or TimeoutException or InvalidOperationException)

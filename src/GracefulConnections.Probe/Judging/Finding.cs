@@ -18,7 +18,9 @@ internal sealed record Finding(
 
     public static Finding Unsure(string seen, string reason) => new(Verdict.Error, seen, Reason: reason);
 
-    /// <summary>Returns the finding that weighs more: the worse fault, then what is not sure, then what was skipped.</summary>
+    /// <summary>
+    /// Returns the finding that weighs more: the worse fault, then what is not sure, then what was skipped.
+    /// </summary>
     public static Finding Worst(IEnumerable<Finding> findings) =>
         findings.OrderByDescending(finding => finding.Fault).ThenByDescending(finding => finding.Verdict).First();
 }

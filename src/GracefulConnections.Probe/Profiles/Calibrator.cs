@@ -4,7 +4,9 @@ using GracefulConnections.Probe.Wire;
 
 namespace GracefulConnections.Probe.Profiles;
 
-/// <summary>Talks to the server once as a polite peer, to learn whether the profile fits and how long replies are.</summary>
+/// <summary>
+/// Talks to the server once as a polite peer, to learn whether the profile fits and how long replies are.
+/// </summary>
 internal sealed class Calibrator(ConnectionSettings settings, Profile profile)
 {
     private static readonly TimeSpan ReplyPause = TimeSpan.FromMilliseconds(500);
@@ -55,14 +57,16 @@ internal sealed class Calibrator(ConnectionSettings settings, Profile profile)
         catch (SocketException exception)
         {
             throw new ProbeFailedException(
-                ExitCode.Unreachable, $"{settings.Target} cannot be reached: {exception.Message}. Is the server running?");
+                ExitCode.Unreachable,
+                    $"{settings.Target} cannot be reached: {exception.Message}. Is the server running?");
         }
         catch (TlsFailedException exception)
         {
             throw new ProbeFailedException(
                 ExitCode.Unreachable,
                 $"{settings.Target}: the TLS handshake failed: {exception.Message.TrimEnd('.')}. " +
-                "Does the port speak TLS? Give --tls-ca FILE or --insecure for a certificate that is not trusted here.");
+                "Does the port speak TLS? Give --tls-ca FILE or --insecure for " +
+                    "a certificate that is not trusted here.");
         }
     }
 
@@ -98,7 +102,8 @@ internal sealed class Calibrator(ConnectionSettings settings, Profile profile)
             {
                 return isUnknown
                     ? (int)connection.ReceivedBytes
-                    : throw WrongProfile($"to \"{sent}\" the reply should be {profile.Reply}, but {Say(connection, outcome)}");
+                    : throw WrongProfile(
+                        $"to \"{sent}\" the reply should be {profile.Reply}, but {Say(connection, outcome)}");
             }
         }
     }
@@ -115,5 +120,6 @@ internal sealed class Calibrator(ConnectionSettings settings, Profile profile)
 
     private ProbeFailedException WrongProfile(string what) => new(
         ExitCode.Unreachable,
-        $"{settings.Target} does not speak the profile {profile.Name}: {what}. Choose another --profile, or --send and --expect.");
+        $"{settings.Target} does not speak the profile {profile.Name}: {what}. " +
+            "Choose another --profile, or --send and --expect.");
 }

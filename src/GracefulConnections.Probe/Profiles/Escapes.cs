@@ -63,7 +63,8 @@ internal static class Escapes
     {
         value = 0;
         if (i + 2 >= text.Length ||
-            !byte.TryParse(text.AsSpan(i + 1, 2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out value))
+            !byte.TryParse(text.AsSpan(i + 1, 2), NumberStyles.AllowHexSpecifier,
+                CultureInfo.InvariantCulture, out value))
         {
             return false;
         }

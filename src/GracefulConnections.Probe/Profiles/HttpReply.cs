@@ -60,7 +60,8 @@ internal sealed class HttpReply : ReplyForm
     }
 
     private static int ReadStatus(string header) =>
-        header.Length > 12 && int.TryParse(header.AsSpan(9, 3), CultureInfo.InvariantCulture, out var status) ? status : 0;
+        header.Length > 12 && int.TryParse(header.AsSpan(9, 3), CultureInfo.InvariantCulture, out var status)
+            ? status : 0;
 
     private static string? FindField(string header, string name)
     {

@@ -16,14 +16,17 @@ internal sealed record Profile
     /// <summary>Gets the form of the reply to it.</summary>
     public required ReplyForm Reply { get; init; }
 
-    /// <summary>Gets the message after which the server itself ends the connection; <see langword="null"/> if none does.</summary>
+    /// <summary>
+    /// Gets the message after which the server itself ends the connection; <see langword="null"/> if none does.
+    /// </summary>
     public byte[]? Ending { get; init; }
 
     /// <summary>Gets how a reply begins that refuses a message, where <see cref="Reply"/> does not know.</summary>
     public Regex? Refusal { get; init; }
 
     /// <summary>
-    /// Gets how many bytes of <see cref="Request"/> are half a message; <see langword="null"/> if any byte is a whole one.
+    /// Gets how many bytes of <see cref="Request"/> are half a message; <see langword="null"/> if any byte is a whole
+    /// one.
     /// </summary>
     public int? HalfBytes { get; init; }
 

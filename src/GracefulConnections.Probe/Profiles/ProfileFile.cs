@@ -5,7 +5,8 @@ using GracefulConnections.Probe.Commands;
 namespace GracefulConnections.Probe.Profiles;
 
 /// <summary>
-/// Reads a profile from a JSON file: one object of texts and numbers. Every error names the file, the line and the column.
+/// Reads a profile from a JSON file: one object of texts and numbers. Every error names the file, the line and the
+/// column.
 /// </summary>
 internal sealed class ProfileFile
 {
@@ -43,7 +44,8 @@ internal sealed class ProfileFile
 
     private Profile Parse()
     {
-        var reader = new Utf8JsonReader(_json, new JsonReaderOptions { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true });
+        var reader = new Utf8JsonReader(_json,
+            new JsonReaderOptions { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true });
         try
         {
             reader.Read();
@@ -89,11 +91,15 @@ internal sealed class ProfileFile
                 case "reply": _reply = new ExactReply(Escapes.ToBytes(Text(ref reader, name))); break;
                 case "replyPattern": _reply = new PatternReply(Text(ref reader, name)); break;
                 case "end": _end = Escapes.ToBytes(Text(ref reader, name)); break;
-                case "refusalPattern": _refusal = new Regex($@"\A(?:{Text(ref reader, name)})", RegexOptions.CultureInvariant); break;
+                case "refusalPattern":
+                    _refusal = new Regex($@"\A(?:{Text(ref reader, name)})", RegexOptions.CultureInvariant); break;
                 case "halfBytes": _half = Number(ref reader, name); break;
                 case "pipelined": _pipelined = Number(ref reader, name); break;
                 case "everyByteIsAMessage": _hasHalf = reader.TokenType == JsonTokenType.False; break;
-                default: throw Error(nameStart, $"\"{name}\" is unknown. Known are name, greeting, request, reply, replyPattern, end, refusalPattern, halfBytes, everyByteIsAMessage, pipelined");
+                default:
+                    throw Error(nameStart, $"\"{name}\" is unknown. " +
+                    "Known are name, greeting, request, reply, replyPattern, " +
+                    "end, refusalPattern, halfBytes, everyByteIsAMessage, pipelined");
             }
         }
         catch (Exception exception) when (exception is ArgumentException or FormatException)

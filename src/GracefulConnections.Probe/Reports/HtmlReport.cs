@@ -14,6 +14,7 @@ internal static class HtmlReport
     {
         var html = new StringBuilder();
         var title = Text($"{GradeRule.ToText(report.Grade)}: {report.Target}");
+        var tls = report.Tls is null ? "" : $", {report.Tls}";
         html.Append(CultureInfo.InvariantCulture, $"""
             <!DOCTYPE html>
             <html lang="en">
@@ -30,7 +31,7 @@ internal static class HtmlReport
             <header>
             <p class="grade grade-{GradeClass(report.Grade)}">{Text(GradeRule.ToText(report.Grade))}</p>
             <h1>{Text(report.Target)}</h1>
-            <p>How the server ends its TCP connections. Profile {Text(report.Profile)}{Text(report.Tls is null ? "" : $", {report.Tls}")},
+            <p>How the server ends its TCP connections. Profile {Text(report.Profile + tls)},
             {report.StartedAt.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC, {report.Ms / 1000:0.0} s.</p>
             </header>
             <main>
@@ -39,7 +40,8 @@ internal static class HtmlReport
         WriteTable(html, report);
         foreach (var section in report.Scenarios.GroupBy(scenario => scenario.Section[0]))
         {
-            html.Append(CultureInfo.InvariantCulture, $"<h2>{section.Key}. {Text(Catalog.Sections[section.Key])}</h2>\n");
+            html.Append(CultureInfo.InvariantCulture,
+                $"<h2>{section.Key}. {Text(Catalog.Sections[section.Key])}</h2>\n");
             foreach (var scenario in section)
             {
                 Write(html, scenario);
@@ -51,12 +53,14 @@ internal static class HtmlReport
 
     private static void WriteTable(StringBuilder html, RunReport report)
     {
-        html.Append("<table>\n<caption>All scenarios</caption>\n<thead><tr><th scope=\"col\">Scenario</th><th scope=\"col\">Verdict</th>");
+        html.Append("<table>\n<caption>All scenarios</caption>\n" +
+            "<thead><tr><th scope=\"col\">Scenario</th><th scope=\"col\">Verdict</th>");
         html.Append("<th scope=\"col\">Lost bytes</th><th scope=\"col\">Seen</th></tr></thead>\n<tbody>\n");
         foreach (var scenario in report.Scenarios)
         {
             html.Append(CultureInfo.InvariantCulture, $"""
-                <tr><th scope="row"><a href="#{Text(scenario.Name)}">{scenario.Section} {Text(scenario.Name)}</a></th><td>{Badge(scenario)}</td><td class="number">{scenario.LostBytes:N0}</td><td>{Text(scenario.Seen)}</td></tr>
+                <tr><th scope="row"><a href="#{Text(scenario.Name)}">{scenario.Section} {Text(scenario.Name)}</a></th>
+                <td>{Badge(scenario)}</td><td class="number">{scenario.LostBytes:N0}</td><td>{Text(scenario.Seen)}</td></tr>
 
                 """);
         }
@@ -69,7 +73,8 @@ internal static class HtmlReport
         var isOpen = scenario.Verdict == Verdict.Fail ? " open" : "";
         html.Append(CultureInfo.InvariantCulture, $"""
             <details id="{Text(scenario.Name)}"{isOpen}>
-            <summary>{Badge(scenario)} {scenario.Section} {Text(scenario.Name)} <small>{scenario.Ms:N0} ms</small></summary>
+            <summary>{Badge(scenario)} {scenario.Section} {Text(scenario.Name)}
+            <small>{scenario.Ms:N0} ms</small></summary>
             <dl>
             <dt>Expected</dt><dd>{Text(scenario.Expected)}</dd>
             <dt>Seen</dt><dd>{Text(scenario.Seen)}</dd>

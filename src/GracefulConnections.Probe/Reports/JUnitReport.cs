@@ -34,7 +34,8 @@ internal static class JUnitReport
             Verdict.Skipped => Outcome("skipped", message),
             _ => Outcome("error", message),
         };
-        outcome?.Add($"expected: {scenario.Expected}\nseen: {scenario.Seen}\nlost bytes: {scenario.LostBytes}\n{scenario.Reference}");
+        outcome?.Add($"expected: {scenario.Expected}\nseen: {scenario.Seen}\n" +
+            $"lost bytes: {scenario.LostBytes}\n{scenario.Reference}");
         return new XElement(
             "testcase",
             new XAttribute("classname", $"graceful-probe.{report.Profile}"),

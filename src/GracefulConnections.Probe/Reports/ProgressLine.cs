@@ -73,7 +73,9 @@ internal sealed class ProgressLine : IRunObserver, IDisposable
         {
             if (_isLive && _running.Count > 0)
             {
-                var text = $"{TimeProvider.System.GetElapsedTime(_began).TotalSeconds:0} s, {_done} done, running: {string.Join(", ", _running)}";
+                var text =
+                    $"{TimeProvider.System.GetElapsedTime(_began).TotalSeconds:0} s, " +
+                    $"{_done} done, running: {string.Join(", ", _running)}";
                 _error.Write($"\r{(text.Length > Width ? $"{text[..(Width - 3)]}..." : text.PadRight(Width))}");
             }
         }

@@ -43,10 +43,14 @@ internal static class SequencePicture
 
     private static void Write(StringBuilder svg, WireEvent one, int y, bool several)
     {
-        svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{ProbeX - 12}\" y=\"{y + 12}\" text-anchor=\"end\" class=\"soft mono\">{Time(one)}</text>\n");
+        svg.Append(CultureInfo.InvariantCulture,
+            $"<text x=\"{ProbeX - 12}\" y=\"{y + 12}\" text-anchor=\"end\" " +
+            $"class=\"soft mono\">{Time(one)}</text>\n");
         if (one.Kind == WireKind.Note)
         {
-            svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{Width / 2}\" y=\"{y + 12}\" text-anchor=\"middle\" class=\"soft\">{Text(one.Note ?? "")}</text>\n");
+            svg.Append(CultureInfo.InvariantCulture,
+                $"<text x=\"{Width / 2}\" y=\"{y + 12}\" text-anchor=\"middle\" " +
+                $"class=\"soft\">{Text(one.Note ?? "")}</text>\n");
             return;
         }
 

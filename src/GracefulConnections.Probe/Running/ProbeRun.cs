@@ -88,7 +88,8 @@ internal sealed class ProbeRun(RunOptions options, IRunObserver observer, TimePr
         catch (Exception exception) when (exception is SocketException or TlsFailedException)
         {
             throw new ProbeFailedException(
-                ExitCode.Unreachable, $"{options.Target} does not serve any more, so it could not be stopped: {exception.Message}");
+                ExitCode.Unreachable,
+                    $"{options.Target} does not serve any more, so it could not be stopped: {exception.Message}");
         }
     }
 

@@ -7,7 +7,8 @@ namespace GracefulConnections.Probe.Scenarios;
 internal sealed class BytesAfterFin() : Scenario(new ScenarioInfo(
     "1.2",
     "bytes-after-fin",
-    "Asks for replies and for the end, pauses before the last 48 KiB, sends 4 bytes, reads on, sends 4 more behind FIN.",
+    "Asks for replies and for the end, pauses before the last 48 KiB, " +
+        "sends 4 bytes, reads on, sends 4 more behind FIN.",
     "Every reply, then FIN. The late bytes are taken: no RST.",
     "RFC 1122 4.2.2.13, RFC 9112 9.6",
     "A message that crosses with the server's FIN is usual. It must not cost the peer the reply that it has not read."))
@@ -43,7 +44,8 @@ internal sealed class BytesAfterFin() : Scenario(new ScenarioInfo(
 
         var finding = EndJudge.Judge(connection, load, context.Profile, waited);
         return finding.Verdict == Verdict.Pass && !isKnown
-            ? Finding.Unsure(finding.Seen, "Whether the late bytes were taken cannot be seen on this system or network.")
+            ? Finding.Unsure(finding.Seen,
+                "Whether the late bytes were taken cannot be seen on this system or network.")
             : finding;
     }
 

@@ -44,5 +44,6 @@ internal static class Catalog
     ];
 
     public static ScenarioInfo? Find(string name) =>
-        Infos.FirstOrDefault(info => info.Name.Equals(name, StringComparison.OrdinalIgnoreCase) || info.Section == name);
+        Infos.FirstOrDefault(
+            info => info.Name.Equals(name, StringComparison.OrdinalIgnoreCase) || info.Section == name);
 }

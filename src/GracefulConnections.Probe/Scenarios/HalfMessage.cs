@@ -26,13 +26,16 @@ internal static class HalfMessage
 
         return length > 0 && profile.Reply is not LengthReply
             ? Finding.Fail(Fault.ExecutedHalf, $"{seen}; {sent} was answered as if it were whole")
-            : Finding.Unsure(seen, "Something was answered to half a message, and it is neither a reply nor a refusal that the profile knows.");
+            : Finding.Unsure(seen,
+                "Something was answered to half a message, " +
+                "and it is neither a reply nor a refusal that the profile knows.");
     }
 
     private static Finding JudgeSilence(ProbeConnection connection, string seen) => connection.End switch
     {
         ServerEnd.None => Finding.Fail(
-            Fault.LateRelease, seen, $"The server did not end the connection within {Limits.LateRelease.TotalSeconds:0} s."),
+            Fault.LateRelease,
+                seen, $"The server did not end the connection within {Limits.LateRelease.TotalSeconds:0} s."),
         ServerEnd.Unreachable => Finding.Unsure(seen, "The network gave up."),
         _ => Finding.Pass(seen), // RST as well: it says that the message was not taken.
     };

@@ -31,7 +31,8 @@ internal sealed class HalfRequestSilence() : Scenario(new ScenarioInfo(
 
         if (connection.End != ServerEnd.None)
         {
-            return Finding.Pass($"nothing, then {EndJudge.DescribeEnd(connection)}", "The server does not wait for the other half.");
+            return Finding.Pass($"nothing, then {EndJudge.DescribeEnd(connection)}",
+                "The server does not wait for the other half.");
         }
 
         await connection.SendAsync(context.Profile.Request.AsMemory(half), cancellationToken);

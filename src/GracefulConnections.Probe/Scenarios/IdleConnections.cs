@@ -1,4 +1,3 @@
-using System.Globalization;
 using GracefulConnections.Probe.Judging;
 using GracefulConnections.Probe.Wire;
 
@@ -54,9 +53,9 @@ internal sealed class IdleConnections() : Scenario(new ScenarioInfo(
     private static ParallelOptions Options(CancellationToken cancellationToken) =>
         new() { MaxDegreeOfParallelism = AtOnce, CancellationToken = cancellationToken };
 
-    private static Finding Refuse(int count, string message) => Finding.Skip(string.Create(
-        CultureInfo.InvariantCulture,
-        $"Only {count:N0} connections could be made ({message}). The server or this machine has a limit. Give fewer by --connections."));
+    private static Finding Refuse(int count, string message) => Finding.Skip(
+        $"Only {count:N0} connections could be made ({message}). " +
+        "The server or this machine has a limit. Give fewer by --connections.");
 
     private static async Task<Finding> AskAndEndAsync(
         ScenarioContext context, ProbeConnection connection, CancellationToken cancellationToken)
@@ -79,13 +78,16 @@ internal sealed class IdleConnections() : Scenario(new ScenarioInfo(
     {
         var worst = Finding.Worst(findings);
         var same = findings.Count(finding => finding.Verdict == worst.Verdict && finding.Fault == worst.Fault);
-        var seen = worst.Verdict == Verdict.Pass ? $"each of {same:N0}: {worst.Seen}" : $"{same:N0} of {findings.Length:N0}: {worst.Seen}";
+        var seen = worst.Verdict == Verdict.Pass
+            ? $"each of {same:N0}: {worst.Seen}"
+            : $"{same:N0} of {findings.Length:N0}: {worst.Seen}";
         return worst with
         {
             Seen = seen,
             LostBytes = findings.Sum(finding => finding.LostBytes),
             Reason = worst.Verdict == Verdict.Skipped
-                ? $"{same:N0} of {findings.Length:N0} connections were {worst.Reason}. The server has a limit. Give fewer by --connections."
+                ? $"{same:N0} of {findings.Length:N0} connections were {worst.Reason}. " +
+                    "The server has a limit. Give fewer by --connections."
                 : worst.Reason,
         };
     }

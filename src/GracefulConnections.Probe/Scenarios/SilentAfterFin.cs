@@ -7,7 +7,8 @@ namespace GracefulConnections.Probe.Scenarios;
 internal sealed class SilentAfterFin() : Scenario(new ScenarioInfo(
     "1.3",
     "silent-after-fin",
-    "Reads everything up to the server's FIN and never sends its own. Seven connections are tried, each once, after 1, 3, 6, 12, 25, 40 and 61 s.",
+    "Reads everything up to the server's FIN and never sends its own. " +
+        "Seven connections are tried, each once, after 1, 3, 6, 12, 25, 40 and 61 s.",
     "The server lets go of the connection within 60 s: a byte is answered by RST.",
     "RFC 9293 3.6",
     "Peers vanish. A server that waits for their FIN for ever runs out of descriptors."))
@@ -37,7 +38,8 @@ internal sealed class SilentAfterFin() : Scenario(new ScenarioInfo(
 
             if (connections.FirstOrDefault(connection => connection.End != ServerEnd.Fin) is { } other)
             {
-                return Finding.Unsure(EndJudge.DescribeEnd(other), "The server's FIN did not come, so nothing waits for the peer's.");
+                return Finding.Unsure(EndJudge.DescribeEnd(other),
+                    "The server's FIN did not come, so nothing waits for the peer's.");
             }
 
             return await TryEachAsync(context, connections, cancellationToken);

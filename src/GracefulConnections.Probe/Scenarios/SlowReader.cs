@@ -6,7 +6,8 @@ namespace GracefulConnections.Probe.Scenarios;
 internal sealed class SlowReader() : Scenario(new ScenarioInfo(
     "3.1",
     "slow-reader",
-    "Asks for replies and for the end (by FIN, where no message ends the connection), and reads for 12 s, a little at a time.",
+    "Asks for replies and for the end (by FIN, where no message ends the connection), " +
+        "and reads for 12 s, a little at a time.",
     "Every reply, then FIN.",
     "RFC 9293 3.8.6",
     "A server that counts seconds from its close, and not from the last progress, cuts slow peers."))

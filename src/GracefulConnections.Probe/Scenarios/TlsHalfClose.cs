@@ -19,7 +19,8 @@ internal sealed class TlsHalfClose() : Scenario(new ScenarioInfo(
     {
         if (context.Calibration.Tls != "Tls13")
         {
-            return Finding.Skip("Before TLS 1.3, a server had to close at once when close_notify came (RFC 5246, section 7.2.1).");
+            return Finding.Skip(
+                "Before TLS 1.3, a server had to close at once when close_notify came (RFC 5246, section 7.2.1).");
         }
 
         await using var connection = await context.ConnectAsync(cancellationToken);

@@ -22,7 +22,8 @@ internal sealed class UrgentByte() : Scenario(new ScenarioInfo(
         await using var connection = await context.ConnectAsync(cancellationToken);
         if (!await context.ExchangeAsync(connection, cancellationToken))
         {
-            return Finding.Unsure(EndJudge.DescribeEnd(connection), "The request before the urgent byte was not answered.");
+            return Finding.Unsure(EndJudge.DescribeEnd(connection),
+                "The request before the urgent byte was not answered.");
         }
 
         connection.SendUrgent((byte)'!');
@@ -33,6 +34,7 @@ internal sealed class UrgentByte() : Scenario(new ScenarioInfo(
         var finding = EndJudge.Judge(connection, load, context.Profile, waited);
         return finding.Verdict == Verdict.Pass || (isAnswered && finding.Fault != Fault.None)
             ? finding
-            : Finding.Skip($"The server reads urgent bytes as data, which is allowed, or stops at them: {finding.Seen}.");
+            : Finding.Skip(
+                $"The server reads urgent bytes as data, which is allowed, or stops at them: {finding.Seen}.");
     }
 }

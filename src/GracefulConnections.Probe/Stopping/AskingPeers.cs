@@ -36,12 +36,14 @@ internal sealed class AskingPeers(ScenarioContext context, StopMoment stop) : St
             ServerEnd.None => Finding.Fail(Fault.LateRelease, seen, "The server went on serving for more than 60 s."),
             ServerEnd.Unreachable => Finding.Unsure(seen, "The network gave up."),
             _ when cut > 0 || begunBefore => Finding.Fail(
-                connection.End == ServerEnd.Reset || connection.IsTruncated ? Fault.LostBehindReset : Fault.LostBehindEnd,
+                connection.End == ServerEnd.Reset || connection.IsTruncated
+                    ? Fault.LostBehindReset : Fault.LostBehindEnd,
                 seen,
                 cut > 0 ? "A reply was cut." : "A request that was sent before the stop got no reply.",
                 Math.Max(1, Context.Calibration.ReplyBytes - cut)),
             ServerEnd.Reset => Finding.Fail(Fault.UncleanEnd, seen),
-            _ when connection.ResetAfterFin => Finding.Pass(seen, "The last request crossed with FIN, and was answered by RST."),
+            _ when connection.ResetAfterFin => Finding.Pass(seen,
+                "The last request crossed with FIN, and was answered by RST."),
             _ => Finding.Pass(seen),
         };
     }

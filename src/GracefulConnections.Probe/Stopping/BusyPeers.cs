@@ -34,7 +34,8 @@ internal sealed class BusyPeers(ScenarioContext context) : StopPeersOnConnection
 
         var finding = EndJudge.Judge(connection, _load, Context.Profile, StopMoment.Longest);
         return finding.LostBytes > 0 && !_isDelivered
-            ? Finding.Unsure(finding.Seen, "Not all requests had been taken by the server's kernel when the stop began.")
+            ? Finding.Unsure(finding.Seen,
+                "Not all requests had been taken by the server's kernel when the stop began.")
             : finding;
     }
 }

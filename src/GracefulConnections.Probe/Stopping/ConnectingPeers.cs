@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Net.Sockets;
 using GracefulConnections.Probe.Judging;
 using GracefulConnections.Probe.Scenarios;
@@ -31,9 +30,8 @@ internal sealed class ConnectingPeers(ScenarioContext context, StopKind kind, St
     {
         context.Timeline.Note("The stop begins.");
         await _connecting;
-        var seen = string.Create(
-            CultureInfo.InvariantCulture,
-            $"{_served:N0} served, {_refused:N0} connects refused, accepted during the stop and not served: {_endedAfter:N0} by FIN, {_resetAfter:N0} by RST");
+        var seen = $"{_served:N0} served, {_refused:N0} connects refused, " +
+            $"accepted during the stop and not served: {_endedAfter:N0} by FIN, {_resetAfter:N0} by RST";
         return _faults.Count == 0
             ? Finding.Pass(seen)
             : Finding.Worst(_faults) with { Seen = $"{seen}; {_faults.Count:N0}: {Finding.Worst(_faults).Seen}" };

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Globalization;
 using System.Net.Sockets;
 using GracefulConnections.Probe.Commands;
 using GracefulConnections.Probe.Judging;
@@ -34,7 +33,9 @@ internal sealed class StopAct(StopKind kind, StopAction action, Func<ScenarioCon
             var finishing = acting.Select(one => one?.FinishAsync(cancellationToken)).ToList();
 
             // An exit is timed from the beginning. A restart has served again when peers were served for a while.
-            var watching = kind == StopKind.Stop ? WatchServerAsync(stop, peers[^1].Context, command, cancellationToken) : null;
+            var watching = kind == StopKind.Stop
+                ? WatchServerAsync(stop, peers[^1].Context, command, cancellationToken)
+                : null;
             var results = new List<StopPartFinding>();
             for (var i = 0; i < peers.Count; i++)
             {
@@ -42,7 +43,8 @@ internal sealed class StopAct(StopKind kind, StopAction action, Func<ScenarioCon
                 var finding = await (part.Peer == StopPeer.Server
                     ? watching ?? WatchServerAsync(stop, context, command, cancellationToken)
                     : finishing[i] ?? Task.FromResult(Finding.Skip(HalfMessage.NoHalfReason)));
-                results.Add(new StopPartFinding(part, finding, context.Timeline.ToEvents(), stop.Elapsed.TotalMilliseconds));
+                results.Add(
+                    new StopPartFinding(part, finding, context.Timeline.ToEvents(), stop.Elapsed.TotalMilliseconds));
             }
 
             return results;
@@ -78,10 +80,11 @@ internal sealed class StopAct(StopKind kind, StopAction action, Func<ScenarioCon
         {
             if (await IsDoneAsync(context, cancellationToken))
             {
-                var seconds = string.Create(CultureInfo.InvariantCulture, $"{stop.Elapsed.TotalSeconds:0.0} s");
+                var seconds = $"{stop.Elapsed.TotalSeconds:0.0} s";
                 return stop.Elapsed > Limits.LateRelease
                     ? Finding.Fail(Fault.LateRelease, $"it took {seconds}")
-                    : Finding.Pass(kind == StopKind.Stop ? $"exited within {seconds}" : $"served again within {seconds}");
+                    : Finding.Pass(kind == StopKind.Stop
+                        ? $"exited within {seconds}" : $"served again within {seconds}");
             }
 
             await Task.Delay(LookInterval, time, cancellationToken);

@@ -14,7 +14,9 @@ internal sealed partial record StopAction(int? Pid, string? Command)
     /// <summary>Gets whether the process is known, so that its exit can be seen.</summary>
     public bool KnowsProcess => Pid is not null;
 
-    /// <summary>Begins the stop. A command is not waited for, because it may wait for the server's exit itself.</summary>
+    /// <summary>
+    /// Begins the stop. A command is not waited for, because it may wait for the server's exit itself.
+    /// </summary>
     /// <returns>The command's process; <see langword="null"/> for a signal.</returns>
     /// <exception cref="ProbeFailedException">The signal could not be sent, or the command not be started.</exception>
     public Process? Begin()
@@ -24,7 +26,8 @@ internal sealed partial record StopAction(int? Pid, string? Command)
             return Kill(pid, Sigterm) == 0
                 ? null
                 : throw new ProbeFailedException(
-                    ExitCode.Usage, $"SIGTERM could not be sent to --pid {pid}: {Marshal.GetLastPInvokeErrorMessage()}.");
+                    ExitCode.Usage,
+                        $"SIGTERM could not be sent to --pid {pid}: {Marshal.GetLastPInvokeErrorMessage()}.");
         }
 
         // What the command prints belongs to the user, and not into a report on standard output.

@@ -3,7 +3,9 @@ namespace GracefulConnections.Probe.Stopping;
 /// <summary>Knows whether the stop has begun. Peers ask before they send, the act says when.</summary>
 internal sealed class StopMoment(TimeProvider time)
 {
-    /// <summary>How long peers wait for a stop to end their connections: a little longer than the grade rule allows.</summary>
+    /// <summary>
+    /// How long peers wait for a stop to end their connections: a little longer than the grade rule allows.
+    /// </summary>
     public static readonly TimeSpan Longest = TimeSpan.FromSeconds(65);
 
     private long _began;

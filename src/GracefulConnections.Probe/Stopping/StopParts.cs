@@ -14,14 +14,18 @@ internal static class StopParts
         [
             Part(StopPeer.Idle, 1, "idle", "Five peers have asked once and wait.", "FIN, no RST.",
                 "An RST makes clients log errors, and retry what needs no retry."),
-            Part(StopPeer.Busy, 2, "busy", "Three peers have sent requests of 64 KiB in all, and read the replies slowly.",
+            Part(StopPeer.Busy, 2, "busy",
+                "Three peers have sent requests of 64 KiB in all, and read the replies slowly.",
                 "Every reply, then FIN.", "What was asked before the stop is owed."),
             Part(StopPeer.Asking, 3, "asking", "Three peers ask, read and ask again without a pause.",
-                "Replies are whole. FIN comes between two messages, no RST.", "A reply that is cut was executed, and its peer does not know."),
-            Part(StopPeer.HalfWay, 4, "half-way", "Three peers have sent half a request, and send the rest 300 ms later.",
+                "Replies are whole. FIN comes between two messages, no RST.",
+                    "A reply that is cut was executed, and its peer does not know."),
+            Part(StopPeer.HalfWay, 4, "half-way",
+                "Three peers have sent half a request, and send the rest 300 ms later.",
                 "The whole reply or none, then FIN.", "A stop is no message boundary."),
             Part(StopPeer.Connecting, 5, "connecting", "A peer connects, asks and ends by FIN, again and again.",
-                "Whoever was connected before the stop gets the reply. Refused connects are counted, and are no failure.",
+                "Whoever was connected before the stop gets the reply. " +
+                    "Refused connects are counted, and are no failure.",
                 "A peer that was accepted and reset in the same moment cannot know whether it was served."),
             kind == StopKind.Restart
                 ? Part(StopPeer.Server, 6, "serves", "Waits for the first reply after the restart.",

@@ -21,7 +21,8 @@ internal readonly record struct KernelState(bool IsClosed, bool IsDelivered, Tim
     private const byte Close = 7;
 
     /// <summary>Asks the kernel.</summary>
-    /// <returns><see langword="null"/> where the kernel does not tell: other systems than Linux, and some sandboxes.</returns>
+    /// <returns><see langword="null"/> where the kernel does not tell: other systems than Linux, and some
+    /// sandboxes.</returns>
     public static KernelState? TryRead(Socket socket)
     {
         if (!OperatingSystem.IsLinux())

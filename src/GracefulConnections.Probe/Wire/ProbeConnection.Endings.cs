@@ -8,12 +8,16 @@ internal sealed partial class ProbeConnection
     private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan LeastSettling = TimeSpan.FromMilliseconds(200);
 
+    private readonly Lock _endLock = new();
+
     /// <summary>
-    /// Waits until the server's kernel acknowledged what was sent, or reset the connection. An RST comes in place of the
+    /// Waits until the server's kernel acknowledged what was sent, or reset the connection. An RST comes in place of
+    /// the
     /// acknowledgement, or when the server closes with the bytes unread, so this looks once more a moment later.
     /// </summary>
     /// <returns>
-    /// Whether the bytes were taken; <see langword="null"/> where that cannot be known, because the kernel does not tell
+    /// Whether the bytes were taken; <see langword="null"/> where that cannot be known, because the kernel does not
+    /// tell
     /// or the network is too slow.
     /// </returns>
     public async Task<bool?> AwaitDeliveryAsync(CancellationToken cancellationToken)
@@ -118,14 +122,28 @@ internal sealed partial class ProbeConnection
     private void OnTcpEnd()
     {
         // The kernel gives an error to one caller only. When a send took ECONNRESET, the next read returns 0.
-        if (_resetTakenBySend)
+        lock (_endLock)
         {
-            IsResetMasked = true;
-            EndBy(ServerEnd.Reset, "send() reported it. recv() then said end of stream.");
-            return;
+            if (_resetTakenBySend)
+            {
+                MaskReset();
+                return;
+            }
+
+            EndBy(ServerEnd.Fin);
+        }
+    }
+
+    private void MaskReset()
+    {
+        IsResetMasked = true;
+        if (End == ServerEnd.Fin)
+        {
+            _timeline.TakeBackFin(_number);
         }
 
-        EndBy(ServerEnd.Fin);
+        End = ServerEnd.Reset;
+        _timeline.Add(_number, true, WireKind.Reset, note: "send() reported it, recv() said end of stream");
     }
 
     private void OnReadFailed(SocketError error)
@@ -146,14 +164,22 @@ internal sealed partial class ProbeConnection
     private void OnSendFailed(SocketError error)
     {
         // Linux: the first error behind a FIN is EPIPE, without a FIN it is ECONNRESET.
-        switch (error)
+        lock (_endLock)
         {
-            case SocketError.ConnectionReset when !IsResetKnown:
-                _resetTakenBySend = true;
-                break;
-            case SocketError.Shutdown when !IsResetKnown && !_finSent:
-                OnResetAfterFin();
-                break;
+            switch (error)
+            {
+                case SocketError.ConnectionReset when !IsResetKnown:
+                    _resetTakenBySend = true;
+                    if (End == ServerEnd.Fin)
+                    {
+                        MaskReset(); // The read was told first, of an end that was none.
+                    }
+
+                    break;
+                case SocketError.Shutdown when !IsResetKnown && !_finSent:
+                    OnResetAfterFin();
+                    break;
+            }
         }
     }
 

@@ -14,13 +14,17 @@ internal sealed partial class ProbeConnection
     /// <summary>Gets whether the server said by TLS that its direction is complete.</summary>
     public bool SawCloseNotify { get; private set; }
 
-    /// <summary>Gets whether the connection ended inside of TLS without close_notify: what is missing was cut.</summary>
+    /// <summary>
+    /// Gets whether the connection ended inside of TLS without close_notify: what is missing was cut.
+    /// </summary>
     public bool IsTruncated => _tls is not null && End == ServerEnd.Fin && !SawCloseNotify;
 
     /// <summary>Gets the version of TLS, or <see langword="null"/> without TLS.</summary>
     public SslProtocols? TlsVersion => _tls?.SslProtocol;
 
-    /// <summary>Says by TLS that the probe's direction is complete. The TCP stream stays open. Without TLS: nothing.</summary>
+    /// <summary>
+    /// Says by TLS that the probe's direction is complete. The TCP stream stays open. Without TLS: nothing.
+    /// </summary>
     public async Task SendCloseNotifyAsync()
     {
         if (_tls is null || _closeNotifySent || _finSent)

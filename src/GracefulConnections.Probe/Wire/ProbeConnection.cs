@@ -40,7 +40,9 @@ internal sealed partial class ProbeConnection : IAsyncDisposable
     /// <summary>Gets whether an RST came behind the server's FIN.</summary>
     public bool ResetAfterFin { get; private set; }
 
-    /// <summary>Gets whether a program that reads sees a clean end although an RST came: its send took the error.</summary>
+    /// <summary>
+    /// Gets whether a program that reads sees a clean end although an RST came: its send took the error.
+    /// </summary>
     public bool IsResetMasked { get; private set; }
 
     public ReadOnlySpan<byte> Received => _received.WrittenSpan;
@@ -217,7 +219,9 @@ internal sealed partial class ProbeConnection : IAsyncDisposable
         _socket.Close(0);
     }
 
-    /// <summary>Closes as a program does that calls close() and nothing before it. Unread bytes make the kernel reset.</summary>
+    /// <summary>
+    /// Closes as a program does that calls close() and nothing before it. Unread bytes make the kernel reset.
+    /// </summary>
     public void CloseAtOnce()
     {
         _timeline.Note("The probe calls close() with bytes unread.");

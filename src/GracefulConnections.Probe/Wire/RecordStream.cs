@@ -1,7 +1,8 @@
 namespace GracefulConnections.Probe.Wire;
 
 /// <summary>
-/// Stands between TLS and the socket and notes how the socket's stream ended. <see cref="System.Net.Security.SslStream"/>
+/// Stands between TLS and the socket and notes how the socket's stream ended. <see
+/// cref="System.Net.Security.SslStream"/>
 /// returns 0 for close_notify and for a FIN without it. Only here the two can be told apart: at close_notify, this
 /// stream has not ended yet.
 /// </summary>

@@ -41,6 +41,15 @@ internal sealed class Timeline(TimeProvider time)
         }
     }
 
+    /// <summary>Removes the server's FIN, because what looked like one was an RST.</summary>
+    public void TakeBackFin(int connection)
+    {
+        lock (_lock)
+        {
+            _events.RemoveAll(one => one is { FromServer: true, Kind: WireKind.Fin } && one.Connection == connection);
+        }
+    }
+
     public IReadOnlyList<WireEvent> ToEvents()
     {
         lock (_lock)
@@ -49,7 +58,8 @@ internal sealed class Timeline(TimeProvider time)
             if (_leftOut > 0)
             {
                 var last = events.Count == 0 ? 0 : events[^1].UntilMs;
-                events.Add(new WireEvent(last, last, 0, false, WireKind.Note, 0, $"{_leftOut:N0} more events are left out."));
+                events.Add(new WireEvent(last, last, 0, false, WireKind.Note, 0,
+                    $"{_leftOut:N0} more events are left out."));
             }
 
             return events;

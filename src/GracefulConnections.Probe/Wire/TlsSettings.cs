@@ -6,7 +6,8 @@ namespace GracefulConnections.Probe.Wire;
 
 /// <summary>How the probe speaks TLS.</summary>
 /// <param name="ServerName">The name that the certificate must have.</param>
-/// <param name="Authority">A certificate to trust in place of the machine's; <see langword="null"/> for the machine's.</param>
+/// <param name="Authority">A certificate to trust in place of the machine's; <see langword="null"/> for the
+/// machine's.</param>
 /// <param name="IsInsecure">Whether any certificate will do.</param>
 /// <param name="Version">The only version to offer; <see cref="SslProtocols.None"/> leaves it to the machine.</param>
 internal sealed record TlsSettings(
