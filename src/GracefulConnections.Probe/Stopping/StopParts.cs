@@ -17,7 +17,7 @@ internal static class StopParts
             Part(StopPeer.Busy, 2, "busy",
                 "Three peers have sent requests of 64 KiB in all, and read the replies slowly.",
                 "Every reply, then FIN.", "What was asked before the stop is owed."),
-            Part(StopPeer.Asking, 3, "asking", "Three peers ask, read and ask again without a pause.",
+            Part(StopPeer.Asking, 3, "asking", "Three peers ask, read and ask again without a pause, for 3 s more.",
                 "Replies are whole. FIN comes between two messages, no RST.",
                     "A reply that is cut was executed, and its peer does not know."),
             Part(StopPeer.HalfWay, 4, "half-way",

@@ -13,7 +13,8 @@ import time
 
 fault = sys.argv[1]
 port = int(sys.argv[2]) if len(sys.argv) > 2 else 0
-listener = socket.create_server(("127.0.0.1", port), backlog=512, reuse_port=True)
+host = sys.argv[3] if len(sys.argv) > 3 else "127.0.0.1"
+listener = socket.create_server((host, port), backlog=512, reuse_port=True)
 stopping = threading.Event()
 threads = []
 
