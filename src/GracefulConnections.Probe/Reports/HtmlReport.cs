@@ -70,7 +70,7 @@ internal static class HtmlReport
 
     private static void Write(StringBuilder html, ScenarioResult scenario)
     {
-        var isOpen = scenario.Verdict == Verdict.Fail ? " open" : "";
+        var isOpen = scenario.Verdict == Verdict.Fail ? " open=\"open\"" : "";
         html.Append(CultureInfo.InvariantCulture, $"""
             <details id="{Text(scenario.Name)}"{isOpen}>
             <summary>{Badge(scenario)} {scenario.Section} {Text(scenario.Name)}

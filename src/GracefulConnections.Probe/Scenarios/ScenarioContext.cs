@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using GracefulConnections.Probe.Judging;
 using GracefulConnections.Probe.Profiles;
 using GracefulConnections.Probe.Wire;
@@ -102,14 +103,21 @@ internal sealed class ScenarioContext(
     public async Task<Finding> CheckServingAsync(string seen, CancellationToken cancellationToken)
     {
         Timeline.Note("Does a new peer get its reply?");
-        await using var connection = await ConnectAsync(cancellationToken);
-        if (await ExchangeAsync(connection, cancellationToken))
+        try
         {
-            await connection.SendFinAsync();
-            return Finding.Pass($"{seen}, a new peer was served");
-        }
+            await using var connection = await ConnectAsync(cancellationToken);
+            if (await ExchangeAsync(connection, cancellationToken))
+            {
+                await connection.SendFinAsync();
+                return Finding.Pass($"{seen}, a new peer was served");
+            }
 
-        return Finding.Fail(Fault.Died, $"{seen}, a new peer got no reply: {EndJudge.DescribeEnd(connection)}");
+            return Finding.Fail(Fault.Died, $"{seen}, a new peer got no reply: {EndJudge.DescribeEnd(connection)}");
+        }
+        catch (SocketException exception) when (exception.SocketErrorCode == SocketError.ConnectionRefused)
+        {
+            return Finding.Fail(Fault.Died, $"{seen}, a new peer was refused: nobody listens any more");
+        }
     }
 
     private static byte[] Repeat(byte[] message, int bytes)

@@ -32,7 +32,8 @@ internal sealed class UrgentByte() : Scenario(new ScenarioInfo(
         var load = context.CreateLoad(requests: 2, withEnding: false);
         var waited = await context.ReadToEndAsync(connection, load, cancellationToken);
         var finding = EndJudge.Judge(connection, load, context.Profile, waited);
-        return finding.Verdict == Verdict.Pass || (isAnswered && finding.Fault != Fault.None)
+        var isData = connection.ReceivedBytes > load.ReplyBytes; // The urgent byte came back inside of a reply.
+        return (finding.Verdict == Verdict.Pass && !isData) || (isAnswered && finding.Fault != Fault.None)
             ? finding
             : Finding.Skip(
                 $"The server reads urgent bytes as data, which is allowed, or stops at them: {finding.Seen}.");

@@ -34,7 +34,8 @@ internal sealed class AskingPeers(ScenarioContext context, StopMoment stop) : St
         var seen = $"{whole:N0} whole replies, {cut:N0} bytes of another, then {EndJudge.DescribeEnd(connection)}";
         return connection.End switch
         {
-            ServerEnd.None => Finding.Fail(Fault.LateRelease, seen, "The server did not end the connection within 60 s."),
+            ServerEnd.None => Finding.Fail(
+                Fault.LateRelease, seen, "The server did not end the connection within 60 s."),
             ServerEnd.Unreachable => Finding.Unsure(seen, "The network gave up."),
             _ when cut > 0 || begunBefore => Finding.Fail(
                 connection.End == ServerEnd.Reset || connection.IsTruncated
@@ -50,7 +51,8 @@ internal sealed class AskingPeers(ScenarioContext context, StopMoment stop) : St
     }
 
     // Until the connection ends. What is left in Received then is a cut reply.
-    private async Task<(int Whole, bool BegunBefore)> AskAsync(ProbeConnection connection, CancellationToken cancellationToken)
+    private async Task<(int Whole, bool BegunBefore)> AskAsync(
+        ProbeConnection connection, CancellationToken cancellationToken)
     {
         var whole = 0;
         while (stop.Elapsed < GoOn)
@@ -58,6 +60,7 @@ internal sealed class AskingPeers(ScenarioContext context, StopMoment stop) : St
             var begunBefore = !stop.HasBegun;
             if (!await Context.ExchangeAsync(connection, cancellationToken))
             {
+                await connection.ReadToEndAsync(cancellationToken, silence: StopMoment.Longest);
                 return (whole, begunBefore);
             }
 

@@ -147,6 +147,7 @@ internal sealed partial class ProbeConnection : IAsyncDisposable
         while (ReceivedBytes < total)
         {
             var most = pace == default ? 64 * 1024 : ChunkBytes;
+            most = (int)Math.Min(most, total - ReceivedBytes); // What is left in the kernel decides what can be lost.
             var outcome = await ReadAsync(silence ?? _settings.Patience, cancellationToken, most);
             if (outcome != ReadOutcome.Reached)
             {

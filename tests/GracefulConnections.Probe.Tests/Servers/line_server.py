@@ -55,6 +55,8 @@ def answer(connection):
         for line in lines:
             if line.strip() == b"quit":
                 return
+            if fault == "DiesAtStop":
+                time.sleep(0.01)  # So that something is owed when it dies.
             connection.sendall(line + b"\n")
         if stopping.is_set() and not rest and not has_input(connection, 0):
             return

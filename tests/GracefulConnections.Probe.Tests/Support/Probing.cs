@@ -13,9 +13,9 @@ internal static class Probing
     /// <summary>The longest time that a scenario may take here. The slowest one waits 61 s for a server to let go.</summary>
     public static readonly TimeSpan Limit = TimeSpan.FromSeconds(150);
 
-    public static async Task<ScenarioResult> RunAsync(int port, string scenario, string profile = "line", bool tls = false)
+    public static async Task<ScenarioResult> RunAsync(int port, string scenario, bool tls = false)
     {
-        var report = await RunAllAsync(CreateOptions(port, profile, tls) with { Only = new HashSet<string> { scenario } });
+        var report = await RunAllAsync(CreateOptions(port, tls) with { Only = new HashSet<string> { scenario } });
         return Assert.Single(report.Scenarios);
     }
 
@@ -25,10 +25,10 @@ internal static class Probing
         return await new ProbeRun(options, new SilentObserver(), TimeProvider.System).RunAsync(limit.Token);
     }
 
-    public static RunOptions CreateOptions(int port, string profile = "line", bool tls = false) => new()
+    public static RunOptions CreateOptions(int port, bool tls = false) => new()
     {
         Target = new Target("127.0.0.1", IPAddress.Loopback, port),
-        Profile = BuiltInProfiles.Find(profile, "127.0.0.1")!,
+        Profile = BuiltInProfiles.Find("line", "127.0.0.1")!,
         Tls = tls ? new TlsSettings("localhost", TestCertificate.Server, IsInsecure: false) : null,
         IdleConnections = 50,
     };
