@@ -33,14 +33,16 @@ await() {
     exit 1
 }
 
-# Judges a server in the background: its name, its port, its profile, its process.
+# Judges a server in the background: its name, its port, its profile, then further options.
 judge() {
-    probe run "127.0.0.1:$2" --profile "$3" --pid "$4" --json "$reports/$1.json" --html "$reports/$1.html" \
-        >"$reports/$1.txt" 2>/dev/null &
+    local name=$1 port=$2 profile=$3
+    shift 3
+    probe run "127.0.0.1:$port" --profile "$profile" "$@" --json "$reports/$name.json" --html "$reports/$name.html" \
+        >"$reports/$name.txt" 2>/dev/null &
     judging+=($!)
 }
 
-serve stock tests/GracefulConnections.ProbeServers stock 7411; stock=$last
+serve stock tests/GracefulConnections.ProbeServers stock 7411
 serve echo samples/EchoServer; echo=$last
 serve resp samples/RespServer --Resp:Port 7413 --Http:Port 0; resp=$last
 serve upstream samples/RespServer --Resp:Port 7414 --Http:Port 0
@@ -48,10 +50,10 @@ serve proxy samples/TcpProxy --Proxy:Listen 127.0.0.1:7415 --Proxy:Connect 127.0
 for port in 7411 5000 7413 7414 7415; do await "$port"; done
 
 judging=()
-judge stock-kestrel 7411 line "$stock"
-judge echo-server 5000 echo "$echo"
-judge resp-server 7413 resp "$resp"
-judge tcp-proxy 7415 resp "$proxy"
+judge stock-kestrel 7411 line # Its stop would take 30 s, until it resets everybody.
+judge echo-server 5000 echo --pid "$echo"
+judge resp-server 7413 resp --pid "$resp"
+judge tcp-proxy 7415 resp --pid "$proxy"
 wait "${judging[@]}"
 
 failed=0

@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
 # Writes src/docs/scorecard.md: builds the probe and our server, installs what is missing from Debian's packages,
-# starts each server, judges it, stops it. By hand, as root for apt-get; it takes about ten minutes.
+# starts each server, judges it, stops it. By hand, as root for apt-get; it takes about four minutes.
+# With --no-install, installs and builds nothing. With KEEP=FOLDER, leaves the reports there.
 set -uo pipefail
 cd "$(dirname "$0")"
 here=$PWD
 root=$(cd ../../.. && pwd)
 servers=$here/servers
 work=$(mktemp -d)
-running=()
-trap '[ ${#running[@]} = 0 ] || kill -9 "${running[@]}" 2>/dev/null; rm -rf "$work"' EXIT
-port=7500
+number=0
+at_once=4
+behind=()
+trap 'kill "${behind[@]}" 2>/dev/null; rm -rf "$work"' EXIT
 
 [ "${1:-}" = --no-install ] || {
     apt-get update -qq
@@ -29,31 +31,40 @@ await() {
     return 1
 }
 
-# Judges one server: the title of its row, its version, its profile, and a command that serves $port in the foreground.
+# Judges one server in the background, at most four at a time: the title of its row, its version, its profile, and a
+# command that serves $port in the foreground.
 judge() {
-    local title=$1 version=$2 profile=$3
-    shift 3
-    port=$((port + 1))
+    [ "$(jobs -rp | wc -l)" -lt $((at_once + ${#behind[@]})) ] || wait -n
+    number=$((number + 1))
+    port=$((7500 + number))
     export port
-    "$@" >"$work/server.log" 2>&1 &
+    judge_now "$@" &
+}
+
+judge_now() {
+    local title=$1 version=$2 profile=$3 report=$work/$number
+    shift 3
+    "$@" >"$report.log" 2>&1 &
     local pid=$!
-    running=("$pid" "${behind[@]}")
-    if ! await "$port"; then
-        echo "| $title | $version | not judged: it does not start | | | | | | | |" >>"$work/rows"
-        kill "$pid" 2>/dev/null
-        return
+    if await "$port"; then
+        probe run "127.0.0.1:$port" --profile "$profile" --connections 200 --pid "$pid" --json "$report.json" \
+            >"$report.txt" 2>"$report.err" || true
+        python3 "$here/row.py" "$title" "$version" "$report.json" "$report.err" >"$(row "$number")"
+    else
+        echo "| $title | $version | not judged: it does not start | | | | | | | |" >"$(row "$number")"
     fi
-    echo "$title"
-    probe run "127.0.0.1:$port" --profile "$profile" --connections 200 --pid "$pid" --json "$work/report.json" \
-        >"$work/report.txt" 2>"$work/report.err" || true
-    python3 "$here/row.py" "$title" "$version" "$work/report.json" "$work/report.err" >>"$work/rows"
-    rm -f "$work/report.json"
     kill -9 "$pid" 2>/dev/null
     wait "$pid" 2>/dev/null
 }
 
+row() { printf '%s/row-%02d' "$work" "$1"; }
 first() { "$@" 2>&1 | grep -oE '[0-9]+\.[0-9]+(\.[0-9]+)?' | head -1; }
-has() { command -v "$1" >/dev/null || { echo "| $2 | not judged: $1 cannot be installed here | | | | | | | | |" >>"$work/rows"; return 1; }; }
+has() {
+    command -v "$1" >/dev/null && return
+    number=$((number + 1))
+    echo "| $2 | | not judged: $1 cannot be installed here | | | | | | | |" >"$(row "$number")"
+    return 1
+}
 
 serve_nginx() {
     mkdir -p "$work/nginx"
@@ -80,18 +91,17 @@ END
     exec haproxy -db -f "$work/haproxy.cfg"
 }
 
-behind=()
-dotnet=$(dotnet --version)
-judge "stock Kestrel" "$dotnet" line ours stock $((port + 1))
-judge "GracefulConnections" "0.1.0" line ours graceful $((port + 1))
+serve_stock() { ours stock "$port"; }
+serve_graceful() { ours graceful "$port"; }
+
+judge "stock Kestrel" "$(dotnet --version)" line serve_stock
+judge "GracefulConnections" "0.1.0" line serve_graceful
 has nginx nginx && judge "nginx" "$(first nginx -v)" http serve_nginx
 if has haproxy "HAProxy (TCP)"; then
     (ours graceful 7500) >/dev/null 2>&1 &
     behind=($!)
     await 7500
     judge "HAProxy (TCP, before GracefulConnections)" "$(first haproxy -v)" line serve_haproxy
-    kill "${behind[@]}"
-    behind=()
 fi
 has redis-server redis-server && judge "redis-server" "$(first redis-server --version)" resp \
     sh -c 'exec redis-server --port $port --save ""'
@@ -114,5 +124,7 @@ if has javac 'Java `ServerSocket`'; then
     judge 'Java `ServerSocket`' "$(first javac -version)" line sh -c "exec java -cp $work Line \$port"
 fi
 
-{ cat "$here/head.md"; cat "$work/rows"; cat "$here/foot.md"; } >"$root/src/docs/scorecard.md"
-cat "$work/rows"
+while [ "$(jobs -rp | wc -l)" -gt ${#behind[@]} ]; do wait -n; done
+cat "$here/head.md" "$work"/row-* "$here/foot.md" >"$root/src/docs/scorecard.md"
+cat "$work"/row-*
+[ -z "${KEEP:-}" ] || cp "$work"/*.txt "$work"/*.log "$work"/*.err "$KEEP"
