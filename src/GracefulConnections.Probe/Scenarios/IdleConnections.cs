@@ -60,6 +60,8 @@ internal sealed class IdleConnections() : Scenario(new ScenarioInfo(
     private static async Task<Finding> AskAndEndAsync(
         ScenarioContext context, ProbeConnection connection, CancellationToken cancellationToken)
     {
+        await using var ended = connection; // Each has a buffer from now on, and there may be 10,000 of them.
+
         // The server's own idle timeout or its limit on connections, and no loss: nothing had been asked.
         if (connection.End != ServerEnd.None ||
             await connection.ReadAsync(TimeSpan.Zero, cancellationToken) == ReadOutcome.Ended)

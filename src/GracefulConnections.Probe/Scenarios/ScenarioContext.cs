@@ -24,6 +24,9 @@ internal sealed class ScenarioContext(
 
     public TimeSpan Patience => settings.Patience;
 
+    /// <summary>Gets whether what a send has returned for is in the server's kernel already.</summary>
+    public bool ArrivesAtOnce => settings.Target.IsLoopback;
+
     public Timeline Timeline { get; } = new(settings.Time);
 
     /// <summary>Connects and reads the greeting.</summary>
@@ -68,6 +71,13 @@ internal sealed class ScenarioContext(
     {
         var before = (int)connection.ReceivedBytes;
         await connection.SendAsync(profile.Request, cancellationToken);
+        return await ReadReplyAsync(connection, before, cancellationToken);
+    }
+
+    /// <summary>Reads the reply to a request that was sent when <paramref name="before"/> bytes had come.</summary>
+    /// <returns>Whether the reply came whole.</returns>
+    public async Task<bool> ReadReplyAsync(ProbeConnection connection, int before, CancellationToken cancellationToken)
+    {
         while (true)
         {
             var length = profile.Reply.Measure(connection.Received[before..]);

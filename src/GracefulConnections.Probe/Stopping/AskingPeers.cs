@@ -57,8 +57,9 @@ internal sealed class AskingPeers(ScenarioContext context, StopMoment stop) : St
         var whole = 0;
         while (stop.Elapsed < GoOn)
         {
-            var begunBefore = !stop.HasBegun;
-            if (!await Context.ExchangeAsync(connection, cancellationToken))
+            await connection.SendAsync(Context.Profile.Request, cancellationToken);
+            var begunBefore = Context.ArrivesAtOnce && !stop.HasBegun;
+            if (!await Context.ReadReplyAsync(connection, before: 0, cancellationToken))
             {
                 await connection.ReadToEndAsync(cancellationToken, silence: StopMoment.Longest);
                 return (whole, begunBefore);

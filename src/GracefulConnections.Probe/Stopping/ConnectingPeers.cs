@@ -48,12 +48,11 @@ internal sealed class ConnectingPeers(ScenarioContext context, StopKind kind, St
         var refusedInARow = 0;
         while (!_ended && !IsOver(refusedInARow))
         {
-            var begunBefore = !stop.HasBegun;
             try
             {
                 await using var connection = await context.ConnectAsync(cancellationToken);
                 refusedInARow = 0;
-                await AskAsync(connection, begunBefore, cancellationToken);
+                await AskAsync(connection, cancellationToken);
             }
             catch (Exception exception) when (exception is SocketException or TlsFailedException)
             {
@@ -70,9 +69,11 @@ internal sealed class ConnectingPeers(ScenarioContext context, StopKind kind, St
         (stop.Elapsed > StopMoment.Longest ||
         (kind == StopKind.Stop ? refusedInARow >= RefusedInARow : refusedInARow == 0 && stop.Elapsed > After));
 
-    private async Task AskAsync(ProbeConnection connection, bool begunBefore, CancellationToken cancellationToken)
+    private async Task AskAsync(ProbeConnection connection, CancellationToken cancellationToken)
     {
-        var isServed = await context.ExchangeAsync(connection, cancellationToken);
+        await connection.SendAsync(context.Profile.Request, cancellationToken);
+        var begunBefore = context.ArrivesAtOnce && !stop.HasBegun;
+        var isServed = await context.ReadReplyAsync(connection, before: 0, cancellationToken);
         if (isServed)
         {
             _served++;

@@ -10,7 +10,7 @@ export probe=$root/src/GracefulConnections.Probe/bin/Debug/net10.0/graceful-prob
 server=$here/../Servers/line_server.py
 work=$(mktemp -d)
 export work
-pids=()
+pids=() busy=()
 clean() {
     [ ${#pids[@]} = 0 ] || kill "${pids[@]}" 2>/dev/null
     ip netns del probe-a 2>/dev/null
@@ -23,8 +23,8 @@ trap clean EXIT
 many() {
     local name=$1 count=$2
     shift 2
-    seq "$count" | xargs -P "$at_once" -I N sh -c \
-        "$* --profile line --connections 50 --json $work/$name-N.json >/dev/null 2>$work/$name-N.err || true"
+    seq "$count" | xargs -P "$at_once" -I '{}' sh -c \
+        "$* --profile line --connections 50 --json $work/$name-{}.json >/dev/null 2>$work/$name-{}.err || true"
 }
 
 python3 "$server" None 7600 >/dev/null & pids+=($!)

@@ -32,7 +32,7 @@ await() {
 }
 
 # Judges one server in the background, at most four at a time: the title of its row, its version, its profile, and a
-# command that serves $port in the foreground.
+# command that serves $port in the foreground. $signal is what stops it well, where that is not SIGTERM.
 judge() {
     [ "$(jobs -rp | wc -l)" -lt $((at_once + ${#behind[@]})) ] || wait -n
     number=$((number + 1))
@@ -46,8 +46,10 @@ judge_now() {
     shift 3
     "$@" >"$report.log" 2>&1 &
     local pid=$!
+    local stop=(--stop-command "kill -${signal:-TERM} $pid")
+    [ -n "${signal:-}" ] || stop=(--pid "$pid")
     if await "$port"; then
-        probe run "127.0.0.1:$port" --profile "$profile" --connections 200 --pid "$pid" --json "$report.json" \
+        probe run "127.0.0.1:$port" --profile "$profile" --connections 200 "${stop[@]}" --json "$report.json" \
             >"$report.txt" 2>"$report.err" || true
         python3 "$here/row.py" "$title" "$version" "$report.json" "$report.err" >"$(row "$number")"
     else
@@ -96,12 +98,12 @@ serve_graceful() { ours graceful "$port"; }
 
 judge "stock Kestrel" "$(dotnet --version)" line serve_stock
 judge "GracefulConnections" "0.1.0" line serve_graceful
-has nginx nginx && judge "nginx" "$(first nginx -v)" http serve_nginx
+has nginx nginx && signal=QUIT judge "nginx" "$(first nginx -v)" http serve_nginx
 if has haproxy "HAProxy (TCP)"; then
     (ours graceful 7500) >/dev/null 2>&1 &
     behind=($!)
     await 7500
-    judge "HAProxy (TCP, before GracefulConnections)" "$(first haproxy -v)" line serve_haproxy
+    signal=USR1 judge "HAProxy (TCP, before GracefulConnections)" "$(first haproxy -v)" line serve_haproxy
 fi
 has redis-server redis-server && judge "redis-server" "$(first redis-server --version)" resp \
     sh -c 'exec redis-server --port $port --save ""'
