@@ -113,8 +113,8 @@ internal sealed class ScenarioContext(
     }
 
     /// <summary>
-    /// Looks whether new peers are served: whether the server outlived what was done to it. Three peers within a second and
-    /// a half, because a server may learn late of what kills it.
+    /// Looks whether new peers are served: whether the server outlived what was done to it. Three peers within 1.5 s,
+    /// because a server may learn late of what kills it.
     /// </summary>
     public async Task<Finding> CheckServingAsync(string seen, CancellationToken cancellationToken)
     {
@@ -127,14 +127,15 @@ internal sealed class ScenarioContext(
                 await using var connection = await ConnectAsync(cancellationToken);
                 if (!await ExchangeAsync(connection, cancellationToken))
                 {
-                    return Finding.Fail(Fault.Died, $"{seen}, a new peer got no reply: {EndJudge.DescribeEnd(connection)}");
+                    return Finding.Fail(
+                        Fault.Died, $"{seen}, a new peer got no reply: {EndJudge.DescribeEnd(connection)}");
                 }
 
                 await connection.SendFinAsync();
             }
             catch (SocketException exception) when (exception.SocketErrorCode == SocketError.ConnectionRefused)
             {
-                return Finding.Fail(Fault.Died, $"{seen}, a new peer was refused: nobody listens any more");
+                return Finding.Fail(Fault.Died, $"{seen}, a new peer was refused: nobody listens");
             }
         }
 
