@@ -82,7 +82,7 @@ internal sealed class DrainGrowthBenchmark : IBenchmark
         var builder = new ConnectionBuilder(services);
         builder.UseGracefulShutdown(BeQuietSoon).Run(EchoAsync);
         var endpoint = builder.Build();
-        InMemoryConnection[] connections = [.. Enumerable.Range(0, count).Select(static i => new InMemoryConnection { ConnectionId = $"{i}" })];
+        InMemoryConnection[] connections = [.. Enumerable.Range(0, count).Select(static i => new InMemoryConnection(new InMemoryConnectionOptions { HasKernel = false }) { ConnectionId = $"{i}" })];
         Task[] served = [.. connections.Select(connection => endpoint(connection))];
         Task[] peers = [.. connections.Select(CloseAfterServerAsync)];
         var best = double.MaxValue;
@@ -115,7 +115,7 @@ internal sealed class DrainGrowthBenchmark : IBenchmark
 
     private static async Task CloseAfterServerAsync(InMemoryConnection connection)
     {
-        await connection.ReceiveToEndAsync();
-        connection.HalfClose();
+        await connection.Peer.ReceiveToEndAsync();
+        connection.Peer.HalfClose();
     }
 }

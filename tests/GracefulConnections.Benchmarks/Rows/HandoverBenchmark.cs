@@ -3,7 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using GracefulConnections.Benchmarks.Reporting;
 using GracefulConnections.Benchmarks.Serving;
-using GracefulConnections.Testing;
+using GracefulConnections.TestSupport;
 
 namespace GracefulConnections.Benchmarks.Rows;
 

@@ -3,7 +3,7 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 
-namespace GracefulConnections.Testing;
+namespace GracefulConnections.TestSupport;
 
 /// <summary>
 /// Peers that connect, ask, read the answer to its end and close, again and again, and count every way in which a

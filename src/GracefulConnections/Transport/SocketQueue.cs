@@ -1,10 +1,11 @@
+using System.Buffers;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 
 namespace GracefulConnections.Transport;
 
-/// <content>The questions to the kernel themselves.</content>
-internal sealed partial class KernelQueue
+/// <summary>The questions to the kernel about a socket, and the sends on it.</summary>
+internal sealed partial class SocketQueue : KernelQueue
 {
     private const nuint Siocoutq = 0x5411; // asm-generic/ioctls.h, TIOCOUTQ.
     private const short PollError = 8; // POLLERR in asm-generic/poll.h. It is always told.
@@ -14,6 +15,45 @@ internal sealed partial class KernelQueue
 
     // Set once the process has no such function to call. Asking again would throw at every look.
     private static volatile bool _isMissing;
+
+    private readonly Socket _socket;
+    private readonly bool _trustsTcpInfo;
+    private int _isPlainTcp; // 1 for yes, -1 for no, 0 for not asked: most connections never need to know.
+
+    /// <param name="socket">The connection's socket.</param>
+    /// <param name="platform">What the kernel can be trusted with; <see langword="null"/> to find out.</param>
+    public SocketQueue(Socket socket, PlatformProbe? platform = null)
+    {
+        _socket = socket;
+        IsUnix = socket.AddressFamily == AddressFamily.Unix;
+        if (IsUnix)
+        {
+            SeesAcknowledgements = true;
+        }
+        else if (socket.SocketType == SocketType.Stream
+            && socket.AddressFamily is AddressFamily.InterNetwork or AddressFamily.InterNetworkV6)
+        {
+            platform ??= PlatformProbe.Current;
+            SeesAcknowledgements = platform.TrustsSendQueue;
+            _trustsTcpInfo = platform.TrustsTcpInfo;
+        }
+    }
+
+    // On MPTCP, TCP_INFO describes one subflow of several.
+    protected override bool SeesTcpInfo
+    {
+        get
+        {
+            if (_trustsTcpInfo && _isPlainTcp == 0)
+            {
+                _isPlainTcp = IsMptcp() ? -1 : 1;
+            }
+
+            return _isPlainTcp > 0;
+        }
+    }
+
+    protected override bool IsConnected => _socket.Connected;
 
     /// <summary>Asks for the length of a send queue, whether it can be trusted or not.</summary>
     /// <returns>The length, or -1 where the system does not tell.</returns>
@@ -36,9 +76,18 @@ internal sealed partial class KernelQueue
         }
     }
 
-    /// <param name="length">The length of the send queue, or -1 where it cannot be trusted.</param>
-    /// <returns><see langword="false"/> when this side has disposed the socket.</returns>
-    public bool TryGetSendLength(out int length)
+    public override ValueTask<long> SendAsync(in ReadOnlySequence<byte> buffer) =>
+        SendOperation.Rent().SendAsync(_socket, buffer);
+
+    public override ValueTask EndAsync(long writtenBytes, long sentBytes)
+    {
+        // The managed Shutdown, not shutdown(2): the runtime remembers it, and without it Dispose turns a pending
+        // receive into RST.
+        _socket.Shutdown(SocketShutdown.Send);
+        return default;
+    }
+
+    public override bool TryGetSendLength(out int length)
     {
         length = -1;
         try
@@ -57,10 +106,7 @@ internal sealed partial class KernelQueue
         }
     }
 
-    /// <summary>
-    /// Gets how many of the peer's bytes nobody has read from the kernel; 0 for a socket that is over.
-    /// </summary>
-    public int GetUnreadLength()
+    public override int GetUnreadLength()
     {
         try
         {
@@ -72,17 +118,13 @@ internal sealed partial class KernelQueue
         }
     }
 
-    /// <summary>Gets what the kernel tells of the connection. Only on plain TCP, while the socket is open.</summary>
-    public bool TryGetTcpInfo(out TcpInfo info)
+    public override bool TryGetTcpInfo(out TcpInfo info)
     {
         info = default;
         return SeesTcpInfo && TcpInfo.TryRead(_socket, out info);
     }
 
-    /// <summary>
-    /// Makes the next close of the socket send RST, also after our FIN and whatever the transport sets.
-    /// </summary>
-    public void ResetOnClose()
+    public override void ResetOnClose()
     {
         try
         {
@@ -96,7 +138,7 @@ internal sealed partial class KernelQueue
     }
 
     // Not Socket.Poll, which asks for urgent bytes too. Not SO_ERROR, which takes the error from the next one.
-    private bool HasError()
+    protected override bool HasError()
     {
         var isHeld = false;
         try

@@ -1,7 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 
-namespace GracefulConnections.Testing;
+namespace GracefulConnections.TestSupport;
 
 /// <summary>
 /// Ports for programs that must be told one. They lie below those that Linux gives to whoever asks for any (from 32768

@@ -6,6 +6,6 @@ public enum PeerSaw
     /// <summary>The other side's FIN: the end of a stream that is whole.</summary>
     Eof,
 
-    /// <summary>The other side's RST: what was on its way may be lost.</summary>
+    /// <summary>The other side's RST, or the network gave up: what was on its way may be lost.</summary>
     Reset,
 }

@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 
-namespace GracefulConnections.Testing;
+namespace GracefulConnections.TestSupport;
 
 /// <summary>Waits for what nobody announces, such as the kernel's tables and a state that only moves forward.</summary>
 public static class Eventually

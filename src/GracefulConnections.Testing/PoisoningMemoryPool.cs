@@ -43,10 +43,14 @@ public sealed class PoisoningMemoryPool : MemoryPool<byte>
     private long _violationCount;
     private volatile bool _isDisposed;
 
-    /// <param name="quarantineCount">How many returned blocks wait before the first of them is rented again.</param>
+    /// <summary>Makes a pool.</summary>
+    /// <param name="quarantineCount">
+    /// How many returned blocks wait before the first of them is rented again, 0 or more.
+    /// </param>
     /// <param name="tracesReturns">
     /// Whether each return keeps its stack, for the report of a violation. Costs some 10 microseconds a block.
     /// </param>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="quarantineCount"/> is negative.</exception>
     public PoisoningMemoryPool(int quarantineCount = DefaultQuarantineCount, bool tracesReturns = false)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(quarantineCount);
@@ -54,6 +58,7 @@ public sealed class PoisoningMemoryPool : MemoryPool<byte>
         _tracesReturns = tracesReturns;
     }
 
+    /// <summary>Gets the bytes of the largest block: <see cref="BlockBytes"/>.</summary>
     public override int MaxBufferSize => BlockBytes;
 
     /// <summary>Gets how many blocks were ever rented.</summary>
@@ -74,6 +79,11 @@ public sealed class PoisoningMemoryPool : MemoryPool<byte>
         }
     }
 
+    /// <summary>Rents a block, filled with <see cref="RentedByte"/>.</summary>
+    /// <param name="minBufferSize">How many bytes it must have, at most <see cref="BlockBytes"/>; -1 for any.</param>
+    /// <returns>The block. Dispose it once.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">No block is so large.</exception>
+    /// <exception cref="ObjectDisposedException">The pool was disposed.</exception>
     public override IMemoryOwner<byte> Rent(int minBufferSize = -1)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(minBufferSize, BlockBytes);
@@ -124,6 +134,7 @@ public sealed class PoisoningMemoryPool : MemoryPool<byte>
     }
 
     /// <summary>Throws if bytes that were received hold a run of poison.</summary>
+    /// <param name="received">What a peer received.</param>
     /// <exception cref="InvalidOperationException">The sender sent memory after it had returned it.</exception>
     public static void ThrowIfPoisoned(ReadOnlySpan<byte> received)
     {
@@ -149,6 +160,7 @@ public sealed class PoisoningMemoryPool : MemoryPool<byte>
         return new InvalidOperationException(text.ToString());
     }
 
+    /// <inheritdoc/>
     protected override void Dispose(bool disposing) => _isDisposed = true; // What comes back later is still looked at.
 
     private void Return(byte[] bytes, StackTrace? by)

@@ -1,4 +1,4 @@
-namespace GracefulConnections.Testing;
+namespace GracefulConnections.TestSupport;
 
 /// <summary>The limit of every wait in this kit.</summary>
 public static class WaitLimit

@@ -16,6 +16,7 @@ public sealed class PoisoningMemoryPoolFactory : IMemoryPoolFactory<byte>
     private readonly ConcurrentQueue<PoisoningMemoryPool> _pools = [];
     private readonly bool _tracesReturns;
 
+    /// <summary>Makes a factory.</summary>
     /// <param name="tracesReturns">
     /// Whether each return keeps its stack; <see langword="null"/> to ask <see cref="TraceVariable"/>.
     /// </param>
@@ -25,6 +26,9 @@ public sealed class PoisoningMemoryPoolFactory : IMemoryPoolFactory<byte>
     /// <summary>Gets how many blocks were ever rented from the pools.</summary>
     public long RentedCount => _pools.Sum(static pool => pool.RentedCount);
 
+    /// <summary>Makes a pool with the default quarantine.</summary>
+    /// <param name="options">Not used.</param>
+    /// <returns>The pool. The factory goes on to check it after its disposal.</returns>
     public MemoryPool<byte> Create(MemoryPoolOptions? options = null)
     {
         var pool = new PoisoningMemoryPool(tracesReturns: _tracesReturns);

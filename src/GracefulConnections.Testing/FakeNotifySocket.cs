@@ -14,6 +14,7 @@ public sealed class FakeNotifySocket : IDisposable
     private readonly Socket _socket = new(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
 
     /// <summary>Listens at a path of its own in the directory for temporary files.</summary>
+    /// <exception cref="SocketException">The system has no Unix domain sockets for datagrams.</exception>
     public FakeNotifySocket()
         : this(Path.Combine(Path.GetTempPath(), $"graceful-{Guid.NewGuid():N}.notify"), isAbstract: false)
     {
@@ -35,17 +36,19 @@ public sealed class FakeNotifySocket : IDisposable
     public static FakeNotifySocket CreateAbstract() => new($"graceful-notify-{Guid.NewGuid():N}", isAbstract: true);
 
     /// <summary>Waits for the next message.</summary>
-    /// <exception cref="TimeoutException">None came.</exception>
+    /// <returns>The message: lines of <c>NAME=value</c>, at most 4096 bytes.</returns>
+    /// <exception cref="TimeoutException">None came within 60 s.</exception>
     public async Task<string> ReceiveAsync()
     {
         var buffer = new byte[MaxMessageBytes];
-        var received = await _socket.ReceiveAsync(buffer).WaitAsync(WaitLimit.Longest);
+        var received = await _socket.ReceiveAsync(buffer).WithinLimit();
         return Encoding.UTF8.GetString(buffer, 0, received);
     }
 
     /// <summary>Collects messages until <paramref name="isLast"/> knows one to be the last.</summary>
+    /// <param name="isLast">Whether a message is the last one to wait for.</param>
     /// <returns>The messages in the order received, the last included.</returns>
-    /// <exception cref="TimeoutException">The last one did not come.</exception>
+    /// <exception cref="TimeoutException">60 s passed without a message.</exception>
     public async Task<List<string>> ReceiveUntilAsync(Func<string, bool> isLast)
     {
         var messages = new List<string>();
@@ -58,5 +61,6 @@ public sealed class FakeNotifySocket : IDisposable
         return messages;
     }
 
+    /// <summary>Ends to listen, and deletes the socket's file.</summary>
     public void Dispose() => _socket.Dispose(); // The runtime deletes the file of a socket that was bound.
 }

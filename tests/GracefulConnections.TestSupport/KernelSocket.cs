@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace GracefulConnections.Testing;
+namespace GracefulConnections.TestSupport;
 
 /// <summary>One line of the kernel's table of TCP sockets over IPv4.</summary>
 /// <param name="LocalPort">The port on this side.</param>
