@@ -5,8 +5,9 @@ namespace GracefulConnections.Testing;
 /// administrator's command, a health endpoint.
 /// </summary>
 /// <remarks>
-/// Nothing happens by itself. Callbacks of both tokens run before <see cref="Announce"/> and <see cref="Start"/> return,
-/// on the thread that calls; those of a real drain run on the thread pool. Safe to use from any thread.
+/// Nothing happens by itself. Callbacks of both tokens run on the thread that calls <see cref="Announce"/> or
+/// <see cref="Start"/>, before the call returns; those of a real drain run on the thread pool. Safe to use from any
+/// thread.
 /// </remarks>
 public sealed class FakeDrainCoordinator : IDrainCoordinator, IDisposable
 {
@@ -70,7 +71,9 @@ public sealed class FakeDrainCoordinator : IDrainCoordinator, IDisposable
         _announced.Cancel();
     }
 
-    /// <summary>Ends the announcement, which it makes if nobody has: connections are asked to close from here on.</summary>
+    /// <summary>
+    /// Ends the announcement, which it makes if nobody has: connections are asked to close from here on.
+    /// </summary>
     public void Start()
     {
         Announce();
@@ -143,7 +146,9 @@ public sealed class FakeDrainCoordinator : IDrainCoordinator, IDisposable
         CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(filter);
-        HashSet<TrackedConnectionInfo> chosen = [.. GetConnections().Where(filter)]; // The caller's code, without a lock.
+
+        // Outside of the lock, because the filter is the caller's code.
+        HashSet<TrackedConnectionInfo> chosen = [.. GetConnections().Where(filter)];
         lock (_lock)
         {
             return Task.FromResult(TakeGracefully_NeedsLock(chosen.Contains));

@@ -130,8 +130,8 @@ public sealed class InMemoryConnection : ConnectionContext, IMemoryPoolFeature, 
         return base.DisposeAsync();
     }
 
-    internal void Receive(ReadOnlyMemory<byte> bytes) =>
-        Inline.Run(static received => _ = received.Item1._input.Writer.WriteAsync(received.bytes).AsTask(), (this, bytes));
+    internal void Receive(ReadOnlyMemory<byte> bytes) => Inline.Run(
+        static received => _ = received.Item1._input.Writer.WriteAsync(received.bytes).AsTask(), (this, bytes));
 
     internal void OnPeerFin() => EndInput(null);
 

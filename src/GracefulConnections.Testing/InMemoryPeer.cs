@@ -90,7 +90,9 @@ public sealed class InMemoryPeer
     /// <summary>Takes as much again as <see cref="InMemoryConnectionOptions.WindowBytes"/> allows.</summary>
     public void OpenWindow() => _kernel.SetWindowClosed(false);
 
-    /// <summary>Holds acknowledgements back: what the server sends arrives, and the server does not learn of it.</summary>
+    /// <summary>
+    /// Holds acknowledgements back: what the server sends arrives, and the server does not learn of it.
+    /// </summary>
     public void HoldAcknowledgements() => _kernel.HoldAcknowledgements(true);
 
     /// <summary>Sends the acknowledgements that were held back, and those to come.</summary>

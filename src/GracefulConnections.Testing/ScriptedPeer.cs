@@ -5,7 +5,8 @@ using GracefulConnections.Transport;
 namespace GracefulConnections.Testing;
 
 /// <summary>
-/// The other end of a connection: a plain socket, and what a peer can do with it. It reads nothing unless it is told to.
+/// The other end of a connection: a plain socket, and what a peer can do with it. It reads nothing unless it is told
+/// to.
 /// </summary>
 /// <remarks>
 /// Every wait ends after 60 s of real time: a wait for a condition by <see cref="TimeoutException"/>, a send or a read

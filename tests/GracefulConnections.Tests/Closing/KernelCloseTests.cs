@@ -3,7 +3,7 @@ using Microsoft.AspNetCore.Connections;
 
 namespace GracefulConnections.Tests.Closing;
 
-/// <summary>Every way for a connection with a kernel to end, in virtual time, beside the server without the library.</summary>
+/// <summary>Every way for a connection with a kernel to end, in virtual time.</summary>
 public sealed class KernelCloseTests : IDisposable
 {
     private readonly TestEndpoint _endpoint = new(static options =>
