@@ -47,7 +47,7 @@ public class GracefulTestServerTests
         await peer.SendAsync("x"u8.ToArray());
         await peer.ReadExactlyAsync(1);
 
-        var stop = server.StopAsync();
+        var stop = server.StopAsync(CancellationToken.None);
         Assert.Equal(PeerSaw.Eof, await peer.WaitForEndAsync());
         peer.HalfClose();
         await stop;
