@@ -5,10 +5,8 @@ using Microsoft.AspNetCore.Connections;
 namespace GracefulConnections.Pipeline;
 
 /// <summary>A connection as a member of the server's drain, with the handler that the drain can abandon.</summary>
-internal sealed class DrainMember(GracefulConnection connection, DrainCoordinator drain) : TrackedConnection
+internal sealed class DrainMember(GracefulConnection connection, DrainCoordinator drain) : HandlerRun
 {
-    private volatile HandlerRun? _run;
-    private volatile bool _isAbandoned;
     private long _deliveredBytes; // So many bytes of output the peer's kernel is known to have acknowledged.
 
     public override string Id => connection.ConnectionId;
@@ -21,11 +19,7 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
 
     public override ConnectionActivity Activity => GetActivity(connection.Inner ?? connection);
 
-    /// <summary>Gets the task of a handler that <see cref="RunAsync"/> ran and that has ended.</summary>
-    public Task Handler => _run!.Handler;
-
-    /// <summary>Gets whether <see cref="RunAsync"/> left the handler behind.</summary>
-    public bool IsAbandoned => _run!.IsAbandoned;
+    protected override ConnectionContext Connection => connection;
 
     /// <summary>Registers the connection. A drain that has begun asks it to close right here.</summary>
     public void Enter() => drain.Registry.Add(this);
@@ -77,25 +71,6 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
     }
 
     public override void Abort(CloseReason reason) => connection.RequestClose(reason, abort: true);
-
-    public override void Abandon()
-    {
-        _isAbandoned = true;
-        _run?.Abandon();
-    }
-
-    /// <summary>Runs the handler so that it can be abandoned, and waits until it has ended or was.</summary>
-    public ValueTask RunAsync(ConnectionDelegate next)
-    {
-        var run = new HandlerRun(next, connection, this);
-        _run = run;
-        if (_isAbandoned)
-        {
-            run.Abandon();
-        }
-
-        return run.RunAsync();
-    }
 
     // A question to the kernel costs more than all the rest, so it is asked only while something may be undelivered.
     private DeliveryStatus GetDelivery(TransportOutput output, long written)

@@ -5,16 +5,13 @@ using Microsoft.AspNetCore.Connections;
 namespace GracefulConnections.Pipeline;
 
 /// <summary>
-/// A handler's run in a work item of its own, which the server need not wait for: neither a task that never completes
-/// nor a handler that blocks its thread can hold a host that stops.
+/// A tracked connection whose handler runs in a work item of its own, which the server need not wait for: neither a
+/// task that never completes nor a handler that blocks its thread can hold a host that stops.
 /// </summary>
-internal sealed class HandlerRun(
-    ConnectionDelegate next, ConnectionContext connection, TrackedConnection? tracked = null)
-    : IThreadPoolWorkItem, IValueTaskSource
+internal abstract class HandlerRun : TrackedConnection, IThreadPoolWorkItem, IValueTaskSource
 {
-    // With it go the log scopes of the server.
-    private readonly ExecutionContext? _context = ExecutionContext.Capture();
-
+    private ExecutionContext? _context;
+    private object? _handler; // The handler; from its start on, its task.
     private ManualResetValueTaskSourceCore<bool> _end;
     private int _state;
 
@@ -26,21 +23,25 @@ internal sealed class HandlerRun(
     }
 
     /// <summary>Gets the handler's task, once it has completed.</summary>
-    public Task Handler { get; private set; } = Task.CompletedTask;
+    public Task Handler => (Task)_handler!;
 
     /// <summary>Gets whether nobody waits for the handler any more.</summary>
     public bool IsAbandoned => Volatile.Read(ref _state) == (int)State.Abandoned;
 
+    /// <summary>Gets the connection as the handler gets it.</summary>
+    protected abstract ConnectionContext Connection { get; }
+
     /// <summary>Starts the handler.</summary>
     /// <returns>A task that completes, without an exception, when the handler has ended or was abandoned.</returns>
-    public ValueTask RunAsync()
+    public ValueTask RunAsync(ConnectionDelegate handler)
     {
+        (_handler, _context) = (handler, ExecutionContext.Capture()); // With it go the log scopes of the server.
         ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: true);
         return new ValueTask(this, _end.Version);
     }
 
-    /// <summary>Ends the wait for the handler.</summary>
-    public void Abandon()
+    /// <summary>Ends the wait for the handler, perhaps before it begins.</summary>
+    public override void Abandon()
     {
         if (TryLeave(State.Abandoned))
         {
@@ -51,13 +52,14 @@ internal sealed class HandlerRun(
 
     void IThreadPoolWorkItem.Execute()
     {
-        if (_context is null)
+        if (_context is not { } context)
         {
             Start();
         }
         else
         {
-            ExecutionContext.Run(_context, static state => ((HandlerRun)state!).Start(), this);
+            _context = null;
+            ExecutionContext.Run(context, static state => ((HandlerRun)state!).Start(), this);
         }
     }
 
@@ -79,26 +81,28 @@ internal sealed class HandlerRun(
             return; // Before it began: the connection is the server's again.
         }
 
+        // For a handler that waits for a drain of its own connection. It flows with the handler's context only.
+        Caller.Value = this;
+        Task handler;
         try
         {
-            // For a handler that waits for a drain of its own connection. It flows with the handler's context only.
-            TrackedConnection.Caller.Value = tracked;
-            Handler = next(connection)
+            handler = ((ConnectionDelegate)_handler!)(Connection)
                 ?? throw new InvalidOperationException("The connection's handler returned no task.");
         }
         catch (Exception exception)
         {
             // A handler that throws before its first await. The middleware awaits the task.
-            Handler = Task.FromException(exception);
+            handler = Task.FromException(exception);
         }
 
-        if (Handler.IsCompleted)
+        _handler = handler;
+        if (handler.IsCompleted)
         {
             OnHandlerEnded();
         }
         else
         {
-            Handler.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(OnHandlerEnded);
+            handler.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(OnHandlerEnded);
         }
     }
 

@@ -8,6 +8,9 @@ internal sealed class HandoverProcess : IDisposable
 {
     private const string Assembly = "GracefulConnections.HandoverServer";
 
+    // A build of the program that starts faster, for example one that was published with PublishAot.
+    private const string ProgramVariable = "HANDOVER_SERVER";
+
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
 
     private readonly Process _process;
@@ -41,7 +44,9 @@ internal sealed class HandoverProcess : IDisposable
         var configuration = framework.Parent!;
         var tests = configuration.Parent!.Parent!.Parent!.FullName;
         var assembly = Path.Combine(tests, Assembly, "bin", configuration.Name, framework.Name, $"{Assembly}.dll");
-        var start = new ProcessStartInfo("dotnet", [assembly, "--Endpoints", $"tcp:{port}", "--Handover:SocketPath", path, .. more])
+        var program = Environment.GetEnvironmentVariable(ProgramVariable);
+        string[] command = program is null ? ["dotnet", assembly] : [program];
+        var start = new ProcessStartInfo(command[0], [.. command[1..], "--Endpoints", $"tcp:{port}", "--Handover:SocketPath", path, .. more])
         {
             RedirectStandardOutput = true,
             Environment = { ["DOTNET_TieredPGO"] = "0" }, // Less to compile in a process that lives for a second.
