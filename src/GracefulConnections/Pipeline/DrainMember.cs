@@ -36,7 +36,8 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
         var (input, output, bytes) = (innermost.Input, innermost.Output, innermost.Activity);
         var activity = GetActivity(innermost);
         var lastByteAt = bytes.LastByteAt;
-        var age = time.GetElapsedTime(StartTimestamp);
+        var now = time.GetTimestamp(); // Once, because it may be a system call.
+        var age = time.GetElapsedTime(StartTimestamp, now);
         var written = output.WrittenBytes;
         var delivery = GetDelivery(output, written);
         return new TrackedConnectionInfo
@@ -52,9 +53,9 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
             Activity = activity,
             Age = age,
             BusyTime = activity != ConnectionActivity.Busy ? TimeSpan.Zero
-                : bytes.BusySince is > 0 and var busySince ? time.GetElapsedTime(busySince)
+                : bytes.BusySince is > 0 and var busySince ? time.GetElapsedTime(busySince, now)
                 : age,
-            IdleTime = lastByteAt > 0 ? time.GetElapsedTime(lastByteAt) : age,
+            IdleTime = lastByteAt > 0 ? time.GetElapsedTime(lastByteAt, now) : age,
             ReceivedBytes = input.ReceivedBytes,
             WrittenBytes = written,
             UnacknowledgedBytes = delivery.UnacknowledgedBytes,

@@ -15,7 +15,7 @@ internal abstract class HandlerRun : TrackedConnection, IThreadPoolWorkItem, IVa
     private ManualResetValueTaskSourceCore<bool> _end;
     private int _state;
 
-    private enum State
+    private enum Run
     {
         Running,
         Ended,
@@ -26,7 +26,7 @@ internal abstract class HandlerRun : TrackedConnection, IThreadPoolWorkItem, IVa
     public Task Handler => (Task)_handler!;
 
     /// <summary>Gets whether nobody waits for the handler any more.</summary>
-    public bool IsAbandoned => Volatile.Read(ref _state) == (int)State.Abandoned;
+    public bool IsAbandoned => Volatile.Read(ref _state) == (int)Run.Abandoned;
 
     /// <summary>Gets the connection as the handler gets it.</summary>
     protected abstract ConnectionContext Connection { get; }
@@ -43,7 +43,7 @@ internal abstract class HandlerRun : TrackedConnection, IThreadPoolWorkItem, IVa
     /// <summary>Ends the wait for the handler, perhaps before it begins.</summary>
     public override void Abandon()
     {
-        if (TryLeave(State.Abandoned))
+        if (TryLeave(Run.Abandoned))
         {
             _end.RunContinuationsAsynchronously = true; // Of many, each goes its own way.
             _end.SetResult(true);
@@ -71,8 +71,8 @@ internal abstract class HandlerRun : TrackedConnection, IThreadPoolWorkItem, IVa
         Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _end.OnCompleted(continuation, state, token, flags);
 
-    private bool TryLeave(State state) =>
-        Interlocked.CompareExchange(ref _state, (int)state, (int)State.Running) == (int)State.Running;
+    private bool TryLeave(Run run) =>
+        Interlocked.CompareExchange(ref _state, (int)run, (int)Run.Running) == (int)Run.Running;
 
     private void Start()
     {
@@ -108,7 +108,7 @@ internal abstract class HandlerRun : TrackedConnection, IThreadPoolWorkItem, IVa
 
     private void OnHandlerEnded()
     {
-        if (TryLeave(State.Ended))
+        if (TryLeave(Run.Ended))
         {
             _end.SetResult(true);
         }
