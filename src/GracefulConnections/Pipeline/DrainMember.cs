@@ -1,3 +1,4 @@
+using GracefulConnections.Closing;
 using GracefulConnections.Draining;
 using GracefulConnections.Transport;
 using Microsoft.AspNetCore.Connections;
@@ -17,7 +18,14 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
 
     public override long StartTimestamp => connection.Activity.StartedAt;
 
-    public override ConnectionActivity Activity => GetActivity(connection.Inner ?? connection);
+    public override ConnectionActivity Activity
+    {
+        get
+        {
+            var innermost = connection.Inner ?? connection;
+            return GetActivity(innermost, innermost.Closer.Facts);
+        }
+    }
 
     protected override ConnectionContext Connection => connection;
 
@@ -34,7 +42,9 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
         var time = drain.Context.Time;
         var innermost = connection.Inner ?? connection; // Inside of TLS are the bytes that the handler knows.
         var (input, output, bytes) = (innermost.Input, innermost.Output, innermost.Activity);
-        var activity = GetActivity(innermost);
+        var facts = connection.Closer.Facts; // Once, because there may be thousands of connections.
+        var inside = innermost == connection ? facts : innermost.Closer.Facts;
+        var activity = GetActivity(innermost, inside);
         var lastByteAt = bytes.LastByteAt;
         var now = time.GetTimestamp(); // Once, because it may be a system call.
         var age = time.GetElapsedTime(StartTimestamp, now);
@@ -47,9 +57,9 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
             RemoteEndPoint = connection.RemoteEndPoint,
             IsTls = connection.IsTls || innermost.IsTls,
             Tag = connection.Tag,
-            State = innermost.State is CloseState.Closed or CloseState.Aborted ? State : innermost.State,
-            Reason = connection.Closer.Reason,
-            IsCloseRequested = connection.IsCloseRequested,
+            State = inside.IsFinal ? facts.State : inside.State,
+            Reason = facts.Reason,
+            IsCloseRequested = facts.IsRequested,
             Activity = activity,
             Age = age,
             BusyTime = activity != ConnectionActivity.Busy ? TimeSpan.Zero
@@ -90,15 +100,14 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
         return delivery;
     }
 
-    private static ConnectionActivity GetActivity(GracefulConnection innermost)
+    private static ConnectionActivity GetActivity(GracefulConnection innermost, in CloseFacts facts)
     {
-        var closer = innermost.Closer;
-        if (!closer.IsServing)
+        if (facts.HandlerReturned || facts.IsFinal)
         {
             return ConnectionActivity.Idle;
         }
 
-        if (closer.HasOpenScope)
+        if (innermost.Closer.HasOpenScope)
         {
             return ConnectionActivity.Busy;
         }
