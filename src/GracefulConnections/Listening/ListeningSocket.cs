@@ -107,7 +107,9 @@ internal sealed class ListeningSocket(Descriptor descriptor, string address) : I
 
     /// <summary>
     /// Takes the socket out of the runtime's event queue. The runtime leaves that to close(2), but the queue forgets a
-    /// socket only when no process holds it any longer: this process would wake at each connect of its successor.
+    /// socket only when no process holds it any longer. This process would wake at each connect of its successor. And
+    /// if it got the same socket under the same number again, its next listener could not accept: the queue refuses a
+    /// second entry (EEXIST), and Kestrel gives up.
     /// </summary>
     public void LeaveEventQueues(List<int> queues) => // Other queues do not have it.
         queues.ForEach(queue => _ = LibC.ControlEvents(queue, RemoveFromQueue, Descriptor, 0));
