@@ -25,8 +25,8 @@ internal sealed class ServerDrainOptionsValidator : IValidateOptions<ServerDrain
         Check(options.ReportInterval, ShortestReportInterval, LongEnough, orInfinite: true);
         if (isTimeoutValid && isWindowValid && options.SpreadWindow >= options.DrainTimeout)
         {
-            var rule = $"must be less than DrainTimeout ({options.DrainTimeout:c}), or the last connections are aborted "
-                + "before they are asked to close";
+            var rule = $"must be less than DrainTimeout ({options.DrainTimeout:c}), "
+                + "or the last connections are aborted before they are asked to close";
             Check(options.SpreadWindow, TimeSpan.MaxValue, rule);
         }
 
