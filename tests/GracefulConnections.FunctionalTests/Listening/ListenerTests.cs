@@ -58,6 +58,7 @@ public sealed class ListenerTests : IDisposable
 
         Assert.True(held.IsListening);
         Assert.False(held.Lingers);
+        Assert.Equal('b', await HandoverHost.WhoServesAsync(_port));
         Assert.Equal(1, held.CountQueueEntries()); // The successor's, which is in this process too.
     }
 
