@@ -27,6 +27,7 @@ IBenchmark[] benchmarks =
     new EarlyRejectionBenchmark(TlsPlacement.Inside),
     new HostileBenchmark(),
     new HandoverBenchmark(),
+    new FailedHandoverBenchmark(),
     new RollingRestartBenchmark(),
 ];
 

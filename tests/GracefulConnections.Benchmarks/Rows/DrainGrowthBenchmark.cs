@@ -18,7 +18,7 @@ namespace GracefulConnections.Benchmarks.Rows;
 /// </summary>
 internal sealed class DrainGrowthBenchmark : IBenchmark
 {
-    private const int SnapshotRounds = 5;
+    private const int SnapshotRounds = 20; // The first ones run code that is not optimised yet.
     private static readonly int[] SocketCounts = [1_000, 10_000, 19_500];
     private static readonly int[] ShortSocketCounts = [200, 1_000];
     private static readonly int[] MemoryCounts = [10_000, 100_000];
