@@ -8,7 +8,7 @@ using TcpProxy;
 Environment.SetEnvironmentVariable("DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS", "1");
 var builder = WebApplication.CreateSlimBuilder(args);
 var errors = new List<string>();
-var settings = Settings.Read(builder.Configuration, errors);
+var settings = new Settings(builder.Configuration, errors);
 if (errors.Count > 0)
 {
     errors.ForEach(Console.Error.WriteLine);
@@ -38,7 +38,7 @@ builder.WebHost.UseSockets(sockets =>
     sockets.UnsafePreferInlineScheduling = true;
 });
 builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(settings.Listen, endpoint =>
-    endpoint.UseGracefulShutdown(settings.Downstream.Apply).UseConnectionHandler<RelayHandler>()));
+    endpoint.UseGracefulShutdown(settings.Downstream).UseConnectionHandler<RelayHandler>()));
 
 builder.Build().Run();
 return 0;

@@ -1,4 +1,4 @@
-using System.Buffers;
+using System.Net;
 using System.Net.Sockets;
 using GracefulConnections;
 using Microsoft.AspNetCore.Connections;
@@ -10,11 +10,8 @@ namespace TcpProxy;
 /// within the peer's, so whoever waits for this one, a drain for example, waits for both.
 /// </summary>
 internal sealed partial class RelayHandler(
-    Settings settings,
-    IConnectionFactory upstreams,
-    RelayCounters counters,
-    IServiceProvider services,
-    ILogger<RelayHandler> logger) : ConnectionHandler
+    Settings settings, IConnectionFactory upstreams, RelayCounters counters, IServiceProvider services, ILogger<RelayHandler> logger)
+    : ConnectionHandler
 {
     // One instance of each for all connections: limits count for those that share it.
     private readonly GracefulCloseOptions _upstreamOptions = CreateOptions(settings.Upstream);
@@ -24,16 +21,21 @@ internal sealed partial class RelayHandler(
 
     public override async Task OnConnectedAsync(ConnectionContext connection)
     {
+        var isFull = Interlocked.Increment(ref _served) > settings.MaxConnections && settings.MaxConnections > 0;
         try
         {
-            if (Interlocked.Increment(ref _served) <= (settings.MaxConnections ?? long.MaxValue))
+            if (isFull)
             {
-                await ServeAsync(connection);
-                return;
+                Full(logger, connection.ConnectionId, connection.RemoteEndPoint, settings.MaxConnections);
+                connection.Abort(new ConnectionAbortedException("There are as many connections as may be."));
             }
-
-            Log.Full(logger, connection.ConnectionId, connection.RemoteEndPoint, settings.MaxConnections);
-            connection.Abort(new ConnectionAbortedException("There are as many connections as may be."));
+            else if (await ConnectAsync(connection) is { } upstream)
+            {
+                await using (upstream)
+                {
+                    await RelayAsync(connection, upstream);
+                }
+            }
         }
         finally
         {
@@ -41,14 +43,16 @@ internal sealed partial class RelayHandler(
         }
     }
 
-    private async Task ServeAsync(ConnectionContext connection)
+    private static GracefulCloseOptions CreateOptions(Action<GracefulCloseOptions> apply)
     {
-        await using var upstream = await TryConnectAsync(connection);
-        if (upstream is null)
-        {
-            return;
-        }
+        var options = new GracefulCloseOptions();
+        apply(options);
+        options.CancelReadOnCloseRequest = false; // The relay passes a limit of the upstream's on to the peer's connection.
+        return options;
+    }
 
+    private async Task RelayAsync(ConnectionContext connection, ConnectionContext upstream)
+    {
         var relayed = default(RelayResult);
         var result = await upstream.RunGracefullyAsync(
             async (upstream, closeRequested) =>
@@ -58,33 +62,24 @@ internal sealed partial class RelayHandler(
             },
             _upstreamOptions,
             services);
-        Log.Relayed(logger, connection.ConnectionId, upstream.ConnectionId, result.Outcome, relayed);
-    }
-
-    private static GracefulCloseOptions CreateOptions(LegSettings leg)
-    {
-        var options = new GracefulCloseOptions();
-        leg.Apply(options);
-        options.CancelReadOnCloseRequest = false; // The relay passes a limit of the upstream's on to the peer's connection.
-        return options;
+        Relayed(logger, connection.ConnectionId, upstream.ConnectionId, result.Outcome, relayed);
     }
 
     // Each peer begins with the next upstream, and goes on to the others where it cannot be reached.
-    private async Task<ConnectionContext?> TryConnectAsync(ConnectionContext peer)
+    private async Task<ConnectionContext?> ConnectAsync(ConnectionContext peer)
     {
         var first = Interlocked.Increment(ref _next);
         var failures = new List<string>();
         for (var i = 0u; i < settings.Connect.Length; i++)
         {
-            var target = settings.Connect[(first + i) % settings.Connect.Length];
             try
             {
-                return await upstreams.ConnectAsync(target, peer.ConnectionClosed);
+                return await upstreams.ConnectAsync(settings.Connect[(first + i) % settings.Connect.Length], peer.ConnectionClosed);
             }
             catch (SocketException exception)
             {
                 failures.Add(exception.Message);
-                Log.ConnectFailed(logger, peer.ConnectionId, exception.Message);
+                ConnectFailed(logger, peer.ConnectionId, exception.Message);
             }
             catch (OperationCanceledException)
             {
@@ -93,23 +88,20 @@ internal sealed partial class RelayHandler(
         }
 
         // Reset, not FIN: to the peer an end would look like an empty reply.
-        Log.Unreachable(logger, peer.ConnectionId, peer.RemoteEndPoint, string.Join(' ', failures));
+        Unreachable(logger, peer.ConnectionId, peer.RemoteEndPoint, string.Join(' ', failures));
         peer.Abort(new ConnectionAbortedException("The upstream cannot be reached."));
         return null;
     }
 
-    private static partial class Log
-    {
-        [LoggerMessage(1, LogLevel.Warning, @"Connection id ""{ConnectionId}"" of {Peer} is reset: no upstream can be reached. {Errors}", EventName = nameof(Unreachable))]
-        public static partial void Unreachable(ILogger logger, string connectionId, System.Net.EndPoint? peer, string errors);
+    [LoggerMessage(1, LogLevel.Warning, @"Connection id ""{ConnectionId}"" of {Peer} is reset: no upstream can be reached. {Errors}")]
+    private static partial void Unreachable(ILogger logger, string connectionId, EndPoint? peer, string errors);
 
-        [LoggerMessage(2, LogLevel.Debug, @"Connection id ""{ConnectionId}"" was relayed; upstream id ""{UpstreamId}"" ended {Outcome}. {Result}", EventName = nameof(Relayed))]
-        public static partial void Relayed(ILogger logger, string connectionId, string upstreamId, CloseOutcome outcome, RelayResult result);
+    [LoggerMessage(2, LogLevel.Debug, @"Connection id ""{ConnectionId}"" was relayed; upstream id ""{UpstreamId}"" ended {Outcome}. {Result}")]
+    private static partial void Relayed(ILogger logger, string connectionId, string upstreamId, CloseOutcome outcome, RelayResult result);
 
-        [LoggerMessage(4, LogLevel.Warning, @"Connection id ""{ConnectionId}"" of {Peer} is reset: {MaxConnections} others are served, which is Proxy:MaxConnections.", EventName = nameof(Full))]
-        public static partial void Full(ILogger logger, string connectionId, System.Net.EndPoint? peer, long? maxConnections);
+    [LoggerMessage(3, LogLevel.Debug, @"Connection id ""{ConnectionId}"" tries the next upstream. {Error}")]
+    private static partial void ConnectFailed(ILogger logger, string connectionId, string error);
 
-        [LoggerMessage(3, LogLevel.Debug, @"Connection id ""{ConnectionId}"" tries the next upstream. {Error}", EventName = nameof(ConnectFailed))]
-        public static partial void ConnectFailed(ILogger logger, string connectionId, string error);
-    }
+    [LoggerMessage(4, LogLevel.Warning, @"Connection id ""{ConnectionId}"" of {Peer} is reset: {MaxConnections} others are served, which is Proxy:MaxConnections.")]
+    private static partial void Full(ILogger logger, string connectionId, EndPoint? peer, long maxConnections);
 }
