@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Collections.Concurrent;
 using Microsoft.AspNetCore.Connections;
 
 namespace TcpProxy;
@@ -14,26 +13,35 @@ internal sealed class LargeBlocks : IMemoryPoolFactory<byte>
         private const int BlockBytes = 64 * 1024;
         private const int MostKept = 1024; // 64 MiB: what a burst needed beyond that goes back to the process.
 
-        private readonly ConcurrentQueue<Block> _free = new();
+        private readonly Lock _lock = new();
+        private readonly Stack<Block> _free = []; // The last one first, because the processor's cache still has it.
 
         public override int MaxBufferSize => BlockBytes;
 
-        public override IMemoryOwner<byte> Rent(int minBufferSize = -1) =>
-            minBufferSize > BlockBytes ? throw new ArgumentOutOfRangeException(nameof(minBufferSize))
-            : _free.TryDequeue(out var block) ? block
-            : new Block(_free);
+        public override IMemoryOwner<byte> Rent(int minBufferSize = -1)
+        {
+            lock (_lock)
+            {
+                return _free.TryPop(out var block) ? block : new Block(this);
+            }
+        }
 
-        protected override void Dispose(bool disposing) => _free.Clear();
+        protected override void Dispose(bool disposing)
+        {
+        }
 
-        private sealed class Block(ConcurrentQueue<Block> free) : IMemoryOwner<byte>
+        private sealed class Block(Pool pool) : IMemoryOwner<byte>
         {
             public Memory<byte> Memory { get; } = GC.AllocateUninitializedArray<byte>(BlockBytes, pinned: true);
 
             public void Dispose()
             {
-                if (free.Count < MostKept)
+                lock (pool._lock)
                 {
-                    free.Enqueue(this);
+                    if (pool._free.Count < MostKept)
+                    {
+                        pool._free.Push(this);
+                    }
                 }
             }
         }

@@ -45,7 +45,7 @@ public sealed record TrackedConnectionInfo
     /// <summary>Gets what the handler does, as far as it can be seen.</summary>
     public ConnectionActivity Activity { get; init; }
 
-    /// <summary>Gets the time since the connection was accepted, or since it is tracked if the server made it.</summary>
+    /// <summary>Gets the time since the connection was accepted; of an outgoing one, since it is tracked.</summary>
     public TimeSpan Age { get; init; }
 
     /// <summary>Gets the time since the handler received what it has in hand; zero unless it is busy.</summary>

@@ -25,6 +25,8 @@ IBenchmark[] benchmarks =
     new ProxyBenchmark(),
     new RelayEchoBenchmark(),
     new RelayMemoryBenchmark(),
+    new RelayVolumeBenchmark(),
+    new OutgoingBenchmark(),
     new EarlyRejectionBenchmark(TlsPlacement.Plaintext),
     new EarlyRejectionBenchmark(TlsPlacement.Outside),
     new EarlyRejectionBenchmark(TlsPlacement.Inside),

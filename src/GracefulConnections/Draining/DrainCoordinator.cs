@@ -56,7 +56,7 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
 
     public int ConnectionCount => Registry.Count;
 
-    /// <summary>Gets or sets whether there may be connections to drain: of an endpoint, or made by the server.</summary>
+    /// <summary>Gets or sets whether there may be connections to drain: an endpoint's, or outgoing ones.</summary>
     public bool HasConnections { get; set; }
 
     /// <summary>Gets when the stop of the host began; <see langword="null"/> while it has not.</summary>

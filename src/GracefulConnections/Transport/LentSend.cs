@@ -26,6 +26,9 @@ internal sealed class LentSend : IValueTaskSource<FlushResult>
     /// <summary>Gets whether there is something to send.</summary>
     public bool IsDue => _isDue;
 
+    /// <summary>Gets whether nothing is sent any more.</summary>
+    public bool IsOver => _isOver;
+
     /// <summary>Lends memory. The caller tells the one who sends.</summary>
     public void Begin(in ReadOnlySequence<byte> bytes)
     {

@@ -26,7 +26,7 @@ internal static class StockRelay
         using var socket = new Socket(target.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         await socket.ConnectAsync(target);
         await using var upstream = new NetworkStream(socket);
-        await Task.WhenAll(CopyToUpstreamAsync(), upstream.CopyToAsync(connection.Transport.Output));
+        await Task.WhenAll(CopyToUpstreamAsync(), upstream.CopyToAsync(connection.Transport.Output.AsStream()));
 
         async Task CopyToUpstreamAsync()
         {

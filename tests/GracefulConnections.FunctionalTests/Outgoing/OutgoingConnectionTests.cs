@@ -125,6 +125,52 @@ public abstract class OutgoingConnectionTests : IDisposable
     }
 
     [Fact]
+    public async Task PeerTakesNothing_EndsAfterTheFlushAndTellsWhatIsMissing()
+    {
+        await using var connection = await ConnectAsync();
+        await using var peer = await AcceptAsync();
+
+        var running = connection.RunHandlerAsync(
+            static connection =>
+            {
+                connection.Transport.Output.WriteAsync(new byte[UploadBytes]); // A part of it stays in the connection.
+                return Task.CompletedTask;
+            },
+            new GracefulCloseOptions { FlushStallTimeout = TimeSpan.FromMilliseconds(300) });
+
+        var result = await running.InTimeAsync();
+        Assert.Equal(CloseOutcome.FlushTimedOut, result.Outcome);
+        Assert.InRange(result.UnacknowledgedBytes!.Value, 1, UploadBytes);
+        Assert.Equal((UploadBytes - result.UnacknowledgedBytes.Value, PeerSaw.Reset), await peer.ReadToEndAsync());
+    }
+
+    // The server has said all that it will, and reads no more: its kernel answers what still comes with RST.
+    [Fact]
+    public async Task PeerClosesEarly_HandlerReadsTheReply_ReturnsPeerReset()
+    {
+        await using var connection = await ConnectAsync();
+        await using var peer = await AcceptAsync();
+        await peer.SendAsync(new byte[1000]);
+        peer.Socket.Close();
+        var reply = 0L;
+
+        var running = connection.RunHandlerAsync(async connection =>
+        {
+            reply = await connection.ReadToEndAsync();
+            while (true)
+            {
+                if ((await connection.SendAsync(1000)).IsCompleted)
+                {
+                    return;
+                }
+            }
+        });
+
+        Assert.Equal(CloseOutcome.PeerReset, (await running.InTimeAsync()).Outcome);
+        Assert.Equal(1000, reply);
+    }
+
+    [Fact]
     public async Task PeerKeepsItsSideOpen_EndsAfterTheLinger()
     {
         await using var connection = await ConnectAsync();
