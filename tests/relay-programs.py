@@ -96,6 +96,7 @@ class Program:
     name = command = ""
     connections = 1  # The relay is asked to stop when the client has so many, and after some seconds more.
     stop_after = 0.5
+    proxy_options = []  # More of the command line of samples/TcpProxy.
 
     def __init__(self, directory):
         self.directory = pathlib.Path(directory)
@@ -239,6 +240,16 @@ class Psql(Postgres):
 
     def judge(self, output):
         return None if output.split() == [str(i) for i in range(1, 200001)] else f"{len(output.split())} of 200000 rows"
+
+
+class SilentPsql(Postgres):
+    name = "psql-silent"
+    command = "psql -c 'select pg_sleep(8)', with --Proxy:Downstream:MessageGap 0:00:30"
+    arguments = ["psql", "-t", "-A", "-q", "-c", "select pg_sleep(8)", "-c", "select 42"]
+    proxy_options = ["--Proxy:Downstream:MessageGap", "0:00:30", "--Drain:DrainTimeout", "0:00:15"]
+
+    def judge(self, output):
+        return None if output.split() == ["42"] else output.strip()[-80:]
 
 
 class Pgbench(Postgres):
@@ -427,12 +438,12 @@ class RedisBenchmark(Program):
 
 
 PROGRAMS = [
-    Ssh, Scp, Mosquitto, Psql, Pgbench, Memcached, Smtp, H2load, WebSocket, Rsync, Git, RedisBenchmark,
+    Ssh, Scp, Mosquitto, Psql, SilentPsql, Pgbench, Memcached, Smtp, H2load, WebSocket, Rsync, Git, RedisBenchmark,
 ]
 
 
-def start_relay(kind, directory, upstream, configuration):
-    port = free_port()
+def start_relay(kind, program, upstream, configuration):
+    port, directory = free_port(), program.directory
     if kind == "haproxy":
         (directory / "haproxy.cfg").write_text(
             "defaults\n mode tcp\n timeout connect 5s\n timeout client 10m\n timeout server 10m\n"
@@ -441,6 +452,7 @@ def start_relay(kind, directory, upstream, configuration):
     elif kind == "TcpProxy":
         assembly = ROOT / "samples/TcpProxy/bin" / configuration / "net10.0/TcpProxy.dll"
         arguments = ["dotnet", str(assembly), "--Proxy:Listen", f"127.0.0.1:{port}", "--Proxy:Connect", f"127.0.0.1:{upstream}"]
+        arguments += program.proxy_options
     else:
         assembly = ROOT / "tests/GracefulConnections.Benchmarks/bin" / configuration / "net10.0/GracefulConnections.Benchmarks.dll"
         arguments = ["dotnet", str(assembly), "relay", f"127.0.0.1:{port}", f"127.0.0.1:{upstream}"]
@@ -451,7 +463,7 @@ def start_relay(kind, directory, upstream, configuration):
 
 
 def run(program, kind, upstream, stops, configuration):
-    relay, port = (None, upstream) if kind == "direct" else start_relay(kind, program.directory, upstream, configuration)
+    relay, port = (None, upstream) if kind == "direct" else start_relay(kind, program, upstream, configuration)
     try:
         began = time.monotonic()
         client = program.begin(port)

@@ -4,8 +4,7 @@ using GracefulConnections;
 namespace TcpProxy;
 
 /// <summary>Logs the counters whenever they have changed.</summary>
-internal sealed partial class CounterLine(RelayCounters counters, Settings settings, TimeProvider time, ILogger<CounterLine> logger)
-    : BackgroundService
+internal sealed partial class CounterLine(RelayCounters counters, Settings settings, TimeProvider time, ILogger<CounterLine> logger) : BackgroundService
 {
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -17,10 +16,8 @@ internal sealed partial class CounterLine(RelayCounters counters, Settings setti
                 $"{counters.Active:N0} connections now, {counters.Total:N0} in total; {counters.BytesToUpstream:N0} bytes to the upstream, {counters.BytesFromUpstream:N0} back; {counters.Resets:N0} resets");
             if (values != shown)
             {
-                Counted(logger, values);
+                Counted(logger, shown = values);
             }
-
-            shown = values;
         }
     }
 

@@ -4,44 +4,38 @@ using Microsoft.AspNetCore.Connections;
 namespace TcpProxy;
 
 /// <summary>The server's memory in blocks of 64 KiB, so that a busy connection needs few system calls.</summary>
-internal sealed class LargeBlocks : IMemoryPoolFactory<byte>
+internal sealed class LargeBlocks : MemoryPool<byte>, IMemoryPoolFactory<byte>
 {
-    public MemoryPool<byte> Create(MemoryPoolOptions? options = null) => new Pool();
+    private const int BlockBytes = 64 * 1024;
+    private const int MostKept = 1024; // 64 MiB: what a burst needed beyond that goes back to the process.
 
-    private sealed class Pool : MemoryPool<byte>
+    private readonly Stack<Block> _free = []; // The last one first, because the processor's cache still has it.
+
+    public override int MaxBufferSize => BlockBytes;
+
+    public MemoryPool<byte> Create(MemoryPoolOptions? options = null) => this;
+
+    public override IMemoryOwner<byte> Rent(int minBufferSize = -1)
     {
-        private const int BlockBytes = 64 * 1024;
-        private const int MostKept = 1024; // 64 MiB: what a burst needed beyond that goes back to the process.
-
-        private readonly Lock _lock = new();
-        private readonly Stack<Block> _free = []; // The last one first, because the processor's cache still has it.
-
-        public override int MaxBufferSize => BlockBytes;
-
-        public override IMemoryOwner<byte> Rent(int minBufferSize = -1)
+        lock (_free)
         {
-            lock (_lock)
-            {
-                return _free.TryPop(out var block) ? block : new Block(this);
-            }
+            return _free.TryPop(out var block) ? block : new Block(_free);
         }
+    }
 
-        protected override void Dispose(bool disposing)
+    protected override void Dispose(bool disposing) => GC.SuppressFinalize(this);
+
+    private sealed class Block(Stack<Block> free) : IMemoryOwner<byte>
+    {
+        public Memory<byte> Memory { get; } = GC.AllocateUninitializedArray<byte>(BlockBytes, pinned: true);
+
+        public void Dispose()
         {
-        }
-
-        private sealed class Block(Pool pool) : IMemoryOwner<byte>
-        {
-            public Memory<byte> Memory { get; } = GC.AllocateUninitializedArray<byte>(BlockBytes, pinned: true);
-
-            public void Dispose()
+            lock (free)
             {
-                lock (pool._lock)
+                if (free.Count < MostKept)
                 {
-                    if (pool._free.Count < MostKept)
-                    {
-                        pool._free.Push(this);
-                    }
+                    free.Push(this);
                 }
             }
         }

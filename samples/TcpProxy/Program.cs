@@ -24,19 +24,13 @@ builder.Services.AddOptions<ServerDrainOptions>()
     .BindConfiguration("Drain", static binder => binder.ErrorOnUnknownConfiguration = true); // --Drain:DrainTimeout 0:01:00
 builder.Services.AddGracefulShutdown();
 builder.Services.AddGracefulConnectionFactory(outgoing =>
-{
-    outgoing.ConnectTimeout = settings.ConnectTimeout;
-    outgoing.WaitForDataBeforeAllocatingBuffer = false;
-});
+    (outgoing.ConnectTimeout, outgoing.WaitForDataBeforeAllocatingBuffer) = (settings.ConnectTimeout, false));
 
 // A relay reads all the time: without the question whether there is something to read, each read is one system call and
 // not two. An idle pair of connections holds a block of 64 KiB for each of the two.
 builder.Services.AddSingleton<IMemoryPoolFactory<byte>, LargeBlocks>();
 builder.WebHost.UseSockets(sockets =>
-{
-    sockets.WaitForDataBeforeAllocatingBuffer = false;
-    sockets.UnsafePreferInlineScheduling = true;
-});
+    (sockets.WaitForDataBeforeAllocatingBuffer, sockets.UnsafePreferInlineScheduling) = (false, true));
 builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(settings.Listen, endpoint =>
     endpoint.UseGracefulShutdown(settings.Downstream).UseConnectionHandler<RelayHandler>()));
 

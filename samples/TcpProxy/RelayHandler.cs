@@ -13,56 +13,41 @@ internal sealed partial class RelayHandler(
     Settings settings, IConnectionFactory upstreams, RelayCounters counters, IServiceProvider services, ILogger<RelayHandler> logger)
     : ConnectionHandler
 {
-    // One instance of each for all connections: limits count for those that share it.
-    private readonly GracefulCloseOptions _upstreamOptions = CreateOptions(settings.Upstream);
     private readonly RelayOptions _relayOptions = new() { Counters = counters };
     private uint _next;
     private long _served;
 
     public override async Task OnConnectedAsync(ConnectionContext connection)
     {
-        var isFull = Interlocked.Increment(ref _served) > settings.MaxConnections && settings.MaxConnections > 0;
         try
         {
-            if (isFull)
+            if (Interlocked.Increment(ref _served) > settings.MaxConnections && settings.MaxConnections > 0)
             {
                 Full(logger, connection.ConnectionId, connection.RemoteEndPoint, settings.MaxConnections);
                 connection.Abort(new ConnectionAbortedException("There are as many connections as may be."));
+                return;
             }
-            else if (await ConnectAsync(connection) is { } upstream)
+
+            await using var made = await ConnectAsync(connection);
+            if (made is null)
             {
-                await using (upstream)
-                {
-                    await RelayAsync(connection, upstream);
-                }
+                return;
             }
+
+            var relayed = default(RelayResult);
+            var result = await made.RunGracefullyAsync(
+                async (upstream, closeRequested) =>
+                {
+                    ProxyHeader.Write(settings.ProxyHeader, connection, upstream.Transport.Output);
+                    relayed = await connection.RelayAsync(upstream, _relayOptions, closeRequested);
+                },
+                settings.Upstream, services);
+            Relayed(logger, connection.ConnectionId, made.ConnectionId, result.Outcome, relayed);
         }
         finally
         {
             Interlocked.Decrement(ref _served);
         }
-    }
-
-    private static GracefulCloseOptions CreateOptions(Action<GracefulCloseOptions> apply)
-    {
-        var options = new GracefulCloseOptions();
-        apply(options);
-        options.CancelReadOnCloseRequest = false; // The relay passes a limit of the upstream's on to the peer's connection.
-        return options;
-    }
-
-    private async Task RelayAsync(ConnectionContext connection, ConnectionContext upstream)
-    {
-        var relayed = default(RelayResult);
-        var result = await upstream.RunGracefullyAsync(
-            async (upstream, closeRequested) =>
-            {
-                ProxyHeader.Write(settings.ProxyHeader, connection, upstream.Transport.Output);
-                relayed = await connection.RelayAsync(upstream, _relayOptions, closeRequested);
-            },
-            _upstreamOptions,
-            services);
-        Relayed(logger, connection.ConnectionId, upstream.ConnectionId, result.Outcome, relayed);
     }
 
     // Each peer begins with the next upstream, and goes on to the others where it cannot be reached.

@@ -10,7 +10,6 @@ namespace TcpProxy;
 internal sealed class Settings
 {
     private const string Section = "Proxy";
-
     private readonly IConfigurationSection _proxy;
     private readonly List<string> _errors;
 
@@ -34,32 +33,22 @@ internal sealed class Settings
         MaxConnections = Read(nameof(MaxConnections), null, text => long.Parse(text, NumberStyles.None, CultureInfo.InvariantCulture) is > 0 and var count ? count : throw new FormatException(), "a number of at least 1");
         ProxyHeader = Read(nameof(ProxyHeader), "0", text => Array.IndexOf(["0", "1", "2"], text) is >= 0 and var version ? version : throw new FormatException(), "0 for none, 1 or 2");
         ReportInterval = Read(nameof(ReportInterval), "0:00:10", ParseTime, "a time of more than 0 and at most a day, such as 0:00:10");
-        (Downstream, Upstream) = (ReadLeg(nameof(Downstream)), ReadLeg(nameof(Upstream)));
+        (Downstream, var upstream) = (ReadLeg(nameof(Downstream)), ReadLeg(nameof(Upstream)));
+        if (errors.Count == 0)
+        {
+            upstream(Upstream);
+            Upstream.CancelReadOnCloseRequest = false; // The relay passes a limit of the upstream's on to the peer's connection.
+        }
     }
 
-    /// <summary>Gets where peers connect to. This machine alone unless you say otherwise.</summary>
-    public IPEndPoint Listen { get; }
-
-    /// <summary>Gets where to relay to. Of several, each peer gets the next one that can be reached.</summary>
-    public EndPoint[] Connect { get; }
-
-    /// <summary>Gets how long a connect to there may take.</summary>
-    public TimeSpan ConnectTimeout { get; }
-
-    /// <summary>Gets how many peers there are at a time; those beyond are reset. 0 is no limit.</summary>
-    public long MaxConnections { get; }
-
-    /// <summary>Gets the version of the PROXY protocol that tells the upstream who the peer is; 0 is none.</summary>
-    public int ProxyHeader { get; }
-
-    /// <summary>Gets how often the counters are logged, if they changed.</summary>
-    public TimeSpan ReportInterval { get; }
-
-    /// <summary>Gets how the connections close that peers made.</summary>
-    public Action<GracefulCloseOptions> Downstream { get; }
-
-    /// <summary>Gets how the connections close that the proxy made.</summary>
-    public Action<GracefulCloseOptions> Upstream { get; }
+    public IPEndPoint Listen { get; } // Where peers connect to. This machine alone unless you say otherwise.
+    public EndPoint[] Connect { get; } // Where to relay to. Of several, each peer gets the next one that can be reached.
+    public TimeSpan ConnectTimeout { get; } // How long a connect to there may take.
+    public long MaxConnections { get; } // How many peers there are at a time; those beyond are reset. 0 is no limit.
+    public int ProxyHeader { get; } // The version of the PROXY protocol that tells the upstream who the peer is; 0 is none.
+    public TimeSpan ReportInterval { get; } // How often the counters are logged, if they changed.
+    public Action<GracefulCloseOptions> Downstream { get; } // How the connections close that peers made.
+    public GracefulCloseOptions Upstream { get; } = new(); // How those close that the proxy made: one for all, which share its limits.
 
     private T Read<T>(string key, string? otherwise, Func<string, T> parse, string rule)
     {
@@ -108,16 +97,13 @@ internal sealed class Settings
         var colon = text.LastIndexOf(':');
         var host = text[..Math.Max(colon, 0)];
         var port = ushort.Parse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture);
-        return (isTarget && port == 0) || Uri.CheckHostName(host) == UriHostNameType.Unknown ? throw new FormatException()
-            : IPAddress.TryParse(host, out var address) ? new IPEndPoint(address, port)
-            : isTarget ? new DnsEndPoint(host, port)
+        return IPAddress.TryParse(host, out var address) && (port > 0 || !isTarget) ? new IPEndPoint(address, port)
+            : isTarget && port > 0 && Uri.CheckHostName(host) == UriHostNameType.Dns ? new DnsEndPoint(host, port)
             : throw new FormatException();
     }
 
     private static TimeSpan ParseTime(string text) =>
-        TimeSpan.Parse(text, CultureInfo.InvariantCulture) is var time && time > TimeSpan.Zero && time <= TimeSpan.FromDays(1)
-            ? time
-            : throw new FormatException();
+        TimeSpan.Parse(text, CultureInfo.InvariantCulture) is { Ticks: > 0 and <= TimeSpan.TicksPerDay } time ? time : throw new FormatException();
 
     // Its name stands in the messages.
     private sealed class LegBuilder(string name) : ConnectionBuilder(new ServiceCollection().BuildServiceProvider())
