@@ -224,6 +224,7 @@ internal sealed partial class Batch
             return (GetAsked_NeedsLock(_turns[before.Asked..plan.Asked].Concat(joined)), []);
         }
 
+        _waiting.Clear(); // Nobody is asked any more.
         if (IsWhole)
         {
             _context.Enter_NeedsLock(DrainPhase.Aborting);

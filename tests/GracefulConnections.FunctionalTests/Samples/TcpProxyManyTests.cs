@@ -23,6 +23,7 @@ public sealed class TcpProxyManyTests
             "--Drain:LingerIdleTimeout", $"{TestServer.TestLimit}",
             "--Proxy:Downstream:LingerIdleTimeout", $"{TestServer.TestLimit}",
             "--Proxy:Upstream:LingerIdleTimeout", $"{TestServer.TestLimit}",
+            "--Proxy:Downstream:QuietTime", "0:00:00.5",
             "--Proxy:Downstream:MessageGap", "0:00:00.5",
             "--Logging:LogLevel:Default", "Information",
             "--Logging:LogLevel:GracefulConnections", "Information",
