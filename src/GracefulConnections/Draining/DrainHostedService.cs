@@ -54,7 +54,7 @@ internal sealed class DrainHostedService(DrainCoordinator coordinator, IServiceP
     {
         StartedHosts.Add(Logger);
         _reload = new ReloadNotice(services, Logger);
-        if (!coordinator.HasEndpoint)
+        if (!coordinator.HasConnections)
         {
             Log.NothingToDrain(Logger);
         }

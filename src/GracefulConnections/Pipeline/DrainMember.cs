@@ -16,6 +16,8 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
 
     public override CloseResult? Result => connection.Closer.Result;
 
+    public override bool IsOutgoing { get; } = connection.Features.Get<DrainCoordinator>() is not null;
+
     public override long StartTimestamp => connection.Activity.StartedAt;
 
     public override ConnectionActivity Activity
@@ -55,6 +57,7 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
             ConnectionId = Id,
             LocalEndPoint = connection.LocalEndPoint,
             RemoteEndPoint = connection.RemoteEndPoint,
+            IsOutgoing = IsOutgoing,
             IsTls = connection.IsTls || innermost.IsTls,
             Tag = connection.Tag,
             State = inside.IsFinal ? facts.State : inside.State,
