@@ -84,7 +84,8 @@ internal sealed class HandlerRun(
             // For a handler that waits for a drain of its own connection. It flows with the handler's context only.
             TrackedConnection.Caller.Value = tracked;
             Handler = next(connection)
-                ?? throw new InvalidOperationException("The connection's handler returned no task.");
+                ?? throw new InvalidOperationException(
+                    "The connection's handler returned null, and it must return a task. Use Task.CompletedTask.");
         }
         catch (Exception exception)
         {
