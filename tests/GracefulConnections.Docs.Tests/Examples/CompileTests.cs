@@ -22,7 +22,8 @@ public class CompileTests
 
     private static IEnumerable<string> FindFaults(CodeBlock block)
     {
-        var compilation = Example.Compile(block.Text);
+        var earlier = Blocks.Where(other => other.Page == block.Page && other.Line < block.Line);
+        var compilation = Example.Compile(block.Text, [.. earlier.Select(static other => other.Text)]);
         return Example.Errors(compilation).Select(error => $"{block}: {error.Id} {error.GetMessage(null)}");
     }
 }
