@@ -23,7 +23,9 @@ internal sealed class LargeBlocks : MemoryPool<byte>, IMemoryPoolFactory<byte>
         }
     }
 
-    protected override void Dispose(bool disposing) => GC.SuppressFinalize(this);
+    protected override void Dispose(bool disposing)
+    {
+    }
 
     private sealed class Block(Stack<Block> free) : IMemoryOwner<byte>
     {
