@@ -22,7 +22,8 @@ internal static class ProbeCommand
         root.SetAction((parsed, _) => Task.FromResult(Tell(parsed, options, output)
             ?? throw new ProbeFailedException(ExitCode.Usage,
                 "Nothing to do. Say what to probe: graceful-probe run HOST:PORT.")));
-        var result = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null }); // @FILE is --send's.
+        // Without response files, because @FILE belongs to --send and --end.
+        var result = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (result.Errors.Count > 0)
         {
             foreach (var problem in result.Errors)

@@ -60,7 +60,8 @@ internal static class HtmlReport
         {
             html.Append(CultureInfo.InvariantCulture, $"""
                 <tr><th scope="row"><a href="#{Text(scenario.Name)}">{scenario.Section} {Text(scenario.Name)}</a></th>
-                <td>{Badge(scenario)}</td><td class="number">{scenario.LostBytes:N0}</td><td>{Text(scenario.Seen)}</td></tr>
+                <td>{Badge(scenario)}</td><td class="number">{scenario.LostBytes:N0}</td>
+                <td>{Text(scenario.Seen)}</td></tr>
 
                 """);
         }

@@ -11,6 +11,9 @@ namespace GracefulConnections.Probe.Running;
 /// <summary>One run: calibrates, runs the scenarios, then restarts and stops the server if it is to.</summary>
 internal sealed class ProbeRun(RunOptions options, IRunObserver observer, TimeProvider time)
 {
+    private const int RefusalsThatProve = 3;
+    private static readonly TimeSpan RefusalPause = TimeSpan.FromMilliseconds(300);
+
     private readonly ConnectionSettings _settings = new(options.Target, options.Tls, options.Patience, time);
     private readonly Lock _lock = new();
     private readonly List<ScenarioResult> _results = [];
@@ -57,8 +60,40 @@ internal sealed class ProbeRun(RunOptions options, IRunObserver observer, TimePr
         }
         catch (Exception exception) when (exception is SocketException or TlsFailedException)
         {
-            return Finding.Unsure("no connection", $"A connection could not be made: {exception.Message}");
+            return await IsGoneAsync(context, exception, cancellationToken)
+                ? Finding.Fail(Fault.Died, "connects are refused", "Nobody listens any more, and the server answered before.")
+                : Finding.Unsure("no connection", $"A connection could not be made: {exception.Message}");
         }
+    }
+
+    // Some systems refuse a connect when the listening socket's queue is full, so one is no proof.
+    private static async Task<bool> IsGoneAsync(
+        ScenarioContext context, Exception exception, CancellationToken cancellationToken)
+    {
+        for (var tries = 0; tries < RefusalsThatProve; tries++)
+        {
+            if (exception is not SocketException { SocketErrorCode: SocketError.ConnectionRefused })
+            {
+                return false;
+            }
+
+            await context.DelayAsync(RefusalPause, cancellationToken);
+            try
+            {
+                await using var connection = await context.ConnectAsync(cancellationToken);
+                return false;
+            }
+            catch (SocketException again)
+            {
+                exception = again;
+            }
+            catch (TlsFailedException)
+            {
+                return false; // Somebody listens.
+            }
+        }
+
+        return true;
     }
 
     private bool IsWanted(Scenario scenario) =>
@@ -87,9 +122,11 @@ internal sealed class ProbeRun(RunOptions options, IRunObserver observer, TimePr
         }
         catch (Exception exception) when (exception is SocketException or TlsFailedException)
         {
-            throw new ProbeFailedException(
-                ExitCode.Unreachable,
-                    $"{options.Target} does not serve any more, so it could not be stopped: {exception.Message}");
+            var reason = $"Nobody was served before the stop: {exception.Message}";
+            foreach (var info in StopParts.Of(kind).Select(part => part.Info).Where(IsWanted))
+            {
+                Add(info, Finding.Unsure("no connection", reason), ms: 0, events: []);
+            }
         }
     }
 

@@ -65,8 +65,14 @@ internal sealed class AskingPeers(ScenarioContext context, StopMoment stop) : St
                 return (whole, begunBefore);
             }
 
-            connection.ForgetReceived();
             whole++;
+            if (Context.Profile.Reply.IsLast(connection.Received))
+            {
+                connection.ForgetReceived(); // The server announced the end, so nothing more is owed.
+                break;
+            }
+
+            connection.ForgetReceived();
         }
 
         await connection.ReadToEndAsync(cancellationToken, silence: StopMoment.Longest);

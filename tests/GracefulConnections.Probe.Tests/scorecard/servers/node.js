@@ -2,8 +2,10 @@ const net = require('net');
 const readline = require('readline');
 
 net.createServer(socket => {
+  const lines = readline.createInterface({ input: socket });
   socket.on('error', () => {});
-  readline.createInterface({ input: socket }).on('line', line => {
+  lines.on('error', () => {});
+  lines.on('line', line => {
     if (line === 'quit') socket.end();
     else if (socket.writable) socket.write(line + '\n');
   });
