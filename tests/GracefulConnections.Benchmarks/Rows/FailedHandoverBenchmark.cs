@@ -1,7 +1,7 @@
 using System.Globalization;
 using GracefulConnections.Benchmarks.Reporting;
 using GracefulConnections.Benchmarks.Serving;
-using GracefulConnections.Testing;
+using GracefulConnections.TestSupport;
 
 namespace GracefulConnections.Benchmarks.Rows;
 

@@ -53,10 +53,10 @@ internal sealed class OutgoingBenchmark : IBenchmark
         for (var i = 0; i < count; i++)
         {
             await using var connection = await factory.ConnectAsync(endPoint);
-            var result = await connection.RunGracefullyAsync(async (connection, _) =>
+            var result = await connection.RunGracefullyAsync(async (connection, closeRequested) =>
             {
-                await connection.Transport.Output.WriteAsync(new byte[100]);
-                var read = await connection.Transport.Input.ReadAtLeastAsync(100);
+                await connection.Transport.Output.WriteAsync(new byte[100], closeRequested);
+                var read = await connection.Transport.Input.ReadAtLeastAsync(100, closeRequested);
                 connection.Transport.Input.AdvanceTo(read.Buffer.End);
             });
             graceful += result.Outcome == CloseOutcome.Graceful ? 1 : 0;
