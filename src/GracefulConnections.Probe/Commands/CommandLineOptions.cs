@@ -31,7 +31,7 @@ internal sealed class CommandLineOptions
         "A message behind which the server itself ends the connection: text or @FILE.");
 
     public Option<bool> Tls { get; } = new("--tls")
-        { Description = "Speaks TLS, and runs the scenarios of section 4 too." };
+    { Description = "Speaks TLS, and runs the scenarios of section 4 too." };
 
     public Option<string?> TlsName { get; } = Text("--tls-name",
         "The name that the server's certificate must have. Default: HOST.");
@@ -45,7 +45,7 @@ internal sealed class CommandLineOptions
     public Option<bool> Insecure { get; } = new("--insecure") { Description = "Accepts any certificate." };
 
     public Option<int?> Pid { get; } = new("--pid")
-        { Description = "The server's process: sends it SIGTERM at the end, and judges the stop." };
+    { Description = "The server's process: sends it SIGTERM at the end, and judges the stop." };
 
     public Option<string?> StopCommand { get; } = Text("--stop-command",
         "A shell command that stops the server, in place of SIGTERM.");
@@ -66,7 +66,7 @@ internal sealed class CommandLineOptions
     };
 
     public Option<bool> Serial { get; } = new("--serial")
-        { Description = "Runs one scenario after the other, for servers that serve one peer at a time." };
+    { Description = "Runs one scenario after the other, for servers that serve one peer at a time." };
 
     public Option<string[]> Only { get; } = new("--only")
     {
@@ -88,12 +88,12 @@ internal sealed class CommandLineOptions
     public Option<string?> Html { get; } = Text("--html", "Writes the report with pictures to one HTML file.");
 
     public Option<bool> AllowRemote { get; } = new("--allow-remote")
-        { Description = "Allows an address that is not of this machine." };
+    { Description = "Allows an address that is not of this machine." };
 
     public Option<bool> List { get; } = new("--list") { Description = "Lists the scenarios.", Recursive = true };
 
     public Option<string?> Explain { get; } = new("--explain")
-        { Description = "Explains a scenario.", HelpName = "SCENARIO", Recursive = true };
+    { Description = "Explains a scenario.", HelpName = "SCENARIO", Recursive = true };
 
     public List<Option> RunOptions =>
     [

@@ -105,8 +105,11 @@ internal sealed class RunOptionsReader(ParseResult parsed, CommandLineOptions op
             };
         }
 
-        return profile with { Reply = expect is null ? profile.Reply : ReadReply(expect),
-            Ending = end ?? profile.Ending };
+        return profile with
+        {
+            Reply = expect is null ? profile.Reply : ReadReply(expect),
+            Ending = end ?? profile.Ending
+        };
     }
 
     private static ReplyForm ReadReply(string expect)
