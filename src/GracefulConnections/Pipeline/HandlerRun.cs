@@ -87,7 +87,8 @@ internal abstract class HandlerRun : TrackedConnection, IThreadPoolWorkItem, IVa
         try
         {
             handler = ((ConnectionDelegate)_handler!)(Connection)
-                ?? throw new InvalidOperationException("The connection's handler returned no task.");
+                ?? throw new InvalidOperationException(
+                    "The connection's handler returned null, and it must return a task. Use Task.CompletedTask.");
         }
         catch (Exception exception)
         {
