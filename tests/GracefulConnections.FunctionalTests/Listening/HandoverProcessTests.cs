@@ -148,6 +148,7 @@ public sealed partial class HandoverProcessTests : IDisposable
 
         var second = Assert.Single(answers.Distinct());
         Assert.NotEqual(first, second);
+        await Eventually.IsTrueAsync(() => manager.Log.Split("said READY=1").Length == 3, "The second one is ready, too.");
         manager.Terminate();
         Assert.Equal(0, await manager.WaitForExitAsync());
         Assert.Equal(
