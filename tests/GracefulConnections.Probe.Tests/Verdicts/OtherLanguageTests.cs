@@ -1,0 +1,32 @@
+using GracefulConnections.Probe.Judging;
+using GracefulConnections.Probe.Tests.Servers;
+using GracefulConnections.Probe.Tests.Support;
+
+namespace GracefulConnections.Probe.Tests.Verdicts;
+
+/// <summary>Scenarios against servers in Python and in C that pass them, and such that were made to fail them.</summary>
+public sealed class OtherLanguageTests
+{
+    [Theory]
+    [InlineData("reply-while-uploading", "None", nameof(Verdict.Pass), nameof(Fault.None))]
+    [InlineData("reply-while-uploading", "ClosesAtOnce", nameof(Verdict.Fail), nameof(Fault.LostBehindReset))]
+    [InlineData("bytes-after-fin", "None", nameof(Verdict.Pass), nameof(Fault.None))]
+    [InlineData("bytes-after-fin", "ClosesAtOnce", nameof(Verdict.Fail), nameof(Fault.LostBehindReset))]
+    [InlineData("silent-after-fin", "None", nameof(Verdict.Pass), nameof(Fault.None))]
+    [InlineData("half-close", "None", nameof(Verdict.Pass), nameof(Fault.None))]
+    [InlineData("half-request", "None", nameof(Verdict.Pass), nameof(Fault.None))]
+    [InlineData("half-request", "ExecutesHalfAtFin", nameof(Verdict.Fail), nameof(Fault.ExecutedHalf))]
+    [InlineData("idle-connections", "None", nameof(Verdict.Pass), nameof(Fault.None))]
+    public async Task Scenario_ServerInPythonAndC_IsJudgedRightly(string scenario, string fault, string verdict, string found)
+    {
+        await using var python = await ServerProcess.StartPythonAsync(fault);
+        await using var c = await ServerProcess.StartCAsync(fault);
+
+        var ofPython = await Probing.RunAsync(python.Port, scenario);
+        var ofC = await Probing.RunAsync(c.Port, scenario);
+
+        var expected = (Enum.Parse<Verdict>(verdict), Enum.Parse<Fault>(found));
+        Assert.True((ofPython.Verdict, ofPython.Fault) == expected, $"Python: {Probing.Describe(ofPython)}");
+        Assert.True((ofC.Verdict, ofC.Fault) == expected, $"C: {Probing.Describe(ofC)}");
+    }
+}
