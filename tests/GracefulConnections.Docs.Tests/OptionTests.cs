@@ -8,11 +8,7 @@ public class OptionTests
 {
     private static readonly Page OptionsPage = Repository.Find("src/docs/options.md");
 
-    private static readonly Type[] OptionTypes =
-    [
-        .. typeof(GracefulCloseOptions).Assembly.GetExportedTypes()
-            .Where(static type => type.Name.EndsWith("Options", StringComparison.Ordinal)),
-    ];
+    private static readonly Type[] OptionTypes = [.. OptionsOf(typeof(GracefulCloseOptions).Assembly)];
 
     [Fact]
     public void Options_Each_StandsInARowOfAPage()
@@ -20,7 +16,7 @@ public class OptionTests
         var names = Repository.Pages.SelectMany(static page => page.Rows("option")).Select(static row => row[0]).ToHashSet();
         Assert.NotEmpty(OptionTypes);
         Faults.AssertNone(
-            from type in OptionTypes
+            from type in OptionTypes.Concat(OptionsOf(typeof(GracefulDashboardOptions).Assembly))
             from property in type.GetProperties()
             where !names.Contains($"`{property.Name}`")
             select $"{type.Name}.{property.Name}");
@@ -49,6 +45,9 @@ public class OptionTests
 
         Faults.AssertNone(differences);
     }
+
+    private static IEnumerable<Type> OptionsOf(Assembly assembly) =>
+        assembly.GetExportedTypes().Where(static type => type.Name.EndsWith("Options", StringComparison.Ordinal));
 
     // The rows between the heading that names the type and the next heading of the same level.
     private static IEnumerable<string[]> RowsOf(Type type)

@@ -32,6 +32,7 @@ internal static class Example
     /// <returns>The compilation, with errors where it does not compile.</returns>
     public static CSharpCompilation Compile(string code, params IReadOnlyCollection<string> earlier)
     {
+        code = code.Replace("{ ... }", "{ }", StringComparison.Ordinal); // The reader's own code.
         var types = earlier.SelectMany(TypesOf).ToLookup(static type => type.Name, static type => type.Code);
         var declared = new HashSet<string>();
         for (var tries = 0; ; tries++)

@@ -15,8 +15,7 @@ internal static class Surroundings
         "Microsoft.Extensions.Logging.Abstractions", "Microsoft.Extensions.Options", "System.Buffers",
         "System.Diagnostics.Metrics", "System.IO.Pipelines", "System.Net", "System.Net.Sockets", "System.Net.WebSockets",
         "System.Runtime.InteropServices", "System.Security.Cryptography.X509Certificates", "System.Text",
-        "System.Threading.Channels", "Microsoft.AspNetCore.SignalR", "MQTTnet.AspNetCore", "MQTTnet.Protocol", "MQTTnet.Server",
-        "Orleans.Configuration", "Orleans.Hosting",
+        "GracefulConnections.Testing", "Microsoft.Extensions.Time.Testing", "Xunit", "System.Collections.Concurrent", "System.Threading.Channels", "Microsoft.AspNetCore.SignalR", "MQTTnet.AspNetCore", "MQTTnet.Protocol", "MQTTnet.Server",
     ];
 
     /// <summary>Gets the values, each behind those that it needs.</summary>
@@ -32,9 +31,9 @@ internal static class Surroundings
         ("upstream", "ConnectionContext upstream = null!;"),
         ("factory", "IConnectionFactory factory = null!;"),
         ("counters", "RelayCounters counters = null!;"),
-        ("silo", "ISiloBuilder silo = null!;"),
         ("close", "IGracefulCloseFeature close = null!;"),
         ("cancellationToken", "CancellationToken cancellationToken = default;"),
+        ("SendAsync", "static Task SendAsync(ConnectionContext connection, int count) => Task.CompletedTask;"),
         ("AnswerAsync", "static Task AnswerAsync(ConnectionContext connection) => Task.CompletedTask;"),
     ];
 
