@@ -61,7 +61,7 @@ internal sealed class ProbeRun(RunOptions options, IRunObserver observer, TimePr
         catch (Exception exception) when (exception is SocketException or TlsFailedException)
         {
             return await IsGoneAsync(context, exception, cancellationToken)
-                ? Finding.Fail(Fault.Died, "connects are refused", "Nobody listens any more, and the server answered before.")
+                ? Finding.Fail(Fault.Died, "connects are refused", "Nobody listens any more, and somebody did before.")
                 : Finding.Unsure("no connection", $"A connection could not be made: {exception.Message}");
         }
     }
