@@ -8,7 +8,7 @@ using TcpProxy;
 Environment.SetEnvironmentVariable("DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS", "1");
 var builder = WebApplication.CreateSlimBuilder(args);
 var errors = new List<string>();
-var settings = Settings.Read(builder.Configuration, errors);
+var settings = new Settings(builder.Configuration, errors);
 if (errors.Count > 0)
 {
     errors.ForEach(Console.Error.WriteLine);
@@ -24,21 +24,15 @@ builder.Services.AddOptions<ServerDrainOptions>()
     .BindConfiguration("Drain", static binder => binder.ErrorOnUnknownConfiguration = true); // --Drain:DrainTimeout 0:01:00
 builder.Services.AddGracefulShutdown();
 builder.Services.AddGracefulConnectionFactory(outgoing =>
-{
-    outgoing.ConnectTimeout = settings.ConnectTimeout;
-    outgoing.WaitForDataBeforeAllocatingBuffer = false;
-});
+    (outgoing.ConnectTimeout, outgoing.WaitForDataBeforeAllocatingBuffer) = (settings.ConnectTimeout, false));
 
 // A relay reads all the time: without the question whether there is something to read, each read is one system call and
 // not two. An idle pair of connections holds a block of 64 KiB for each of the two.
 builder.Services.AddSingleton<IMemoryPoolFactory<byte>, LargeBlocks>();
 builder.WebHost.UseSockets(sockets =>
-{
-    sockets.WaitForDataBeforeAllocatingBuffer = false;
-    sockets.UnsafePreferInlineScheduling = true;
-});
+    (sockets.WaitForDataBeforeAllocatingBuffer, sockets.UnsafePreferInlineScheduling) = (false, true));
 builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(settings.Listen, endpoint =>
-    endpoint.UseGracefulShutdown(settings.Downstream.Apply).UseConnectionHandler<RelayHandler>()));
+    endpoint.UseGracefulShutdown(settings.Downstream).UseConnectionHandler<RelayHandler>()));
 
 builder.Build().Run();
 return 0;

@@ -16,8 +16,9 @@ public static class GracefulConnectionContextExtensions
     /// frees its socket.
     /// </summary>
     /// <remarks>
-    /// The connection belongs to the caller: a drain of the server neither counts nor closes it. A relay ends it when
-    /// the connection that it was made for ends. To close it from elsewhere, call
+    /// The connection belongs to the caller: a drain of the server neither counts nor closes it, unless
+    /// <see cref="OutgoingConnectionOptions.DrainWithServer"/> says so. A relay ends it when the connection that it was
+    /// made for ends. To close it from elsewhere, call
     /// <see cref="IGracefulCloseFeature.RequestClose"/> on its feature. What its handler sees then says
     /// <see cref="GracefulCloseOptions.CancelReadOnCloseRequest"/>.
     /// </remarks>

@@ -1,4 +1,5 @@
 using GracefulConnections;
+using GracefulConnections.Draining;
 using GracefulConnections.Outgoing;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -24,7 +25,8 @@ public static class GracefulConnectionFactoryServiceCollectionExtensions
     /// A connection reads straight from its socket when the caller reads. <c>RunGracefullyAsync</c> serves it like a
     /// handler and tells how it ended. Without that, <c>DisposeAsync()</c> sends what was written, half-closes,
     /// discards what the peer still sends and waits for the peer's FIN, within the times of
-    /// <see cref="GracefulCloseOptions"/>; <c>Abort()</c> resets at once. A connect that fails throws a
+    /// <see cref="GracefulCloseOptions"/>; <c>Abort()</c> resets at once. A drain of the server includes them only with
+    /// <see cref="OutgoingConnectionOptions.DrainWithServer"/>. A connect that fails throws a
     /// <c>SocketException</c> whose message tells each address that was tried.
     /// </remarks>
     /// <exception cref="ArgumentNullException"><paramref name="services"/> is <see langword="null"/>.</exception>
@@ -32,7 +34,15 @@ public static class GracefulConnectionFactoryServiceCollectionExtensions
         this IServiceCollection services, Action<OutgoingConnectionOptions>? configure = null)
     {
         ArgumentNullException.ThrowIfNull(services);
-        services.AddOptions<OutgoingConnectionOptions>().ValidateOnStart();
+        services.AddOptions<OutgoingConnectionOptions>()
+            .PostConfigure<IServiceProvider>(static (options, services) =>
+            {
+                if (options.DrainWithServer && services.GetService<DrainCoordinator>() is { } drain)
+                {
+                    drain.HasConnections = true;
+                }
+            })
+            .ValidateOnStart();
         services.TryAddEnumerable(ServiceDescriptor
             .Singleton<IValidateOptions<OutgoingConnectionOptions>, OutgoingConnectionOptionsValidator>());
         services.TryAddSingleton<IConnectionFactory, OutgoingConnectionFactory>();

@@ -75,4 +75,13 @@ public class OutgoingConnectionOptions
     /// is the default. Addresses of the other family are not tried then.
     /// </summary>
     public IPEndPoint? LocalEndPoint { get; set; }
+
+    /// <summary>
+    /// Gets or sets whether the server's drain waits for these connections too, and asks them to close once all
+    /// connections of the same drain have ended that the server accepted. They are in
+    /// <see cref="IDrainCoordinator.GetConnections"/> from <c>RunGracefullyAsync()</c>, <c>RelayAsync()</c> or
+    /// <c>DisposeAsync()</c> on, whichever comes first. Defaults to <see langword="false"/>: the connections belong to
+    /// the program, which ends them itself. Needs <c>AddGracefulShutdown()</c>.
+    /// </summary>
+    public bool DrainWithServer { get; set; }
 }

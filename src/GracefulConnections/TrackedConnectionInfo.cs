@@ -9,7 +9,8 @@ public sealed record TrackedConnectionInfo
     public required string ConnectionId { get; init; }
 
     /// <summary>
-    /// Gets the address that the peer connected to; <see langword="null"/> where the transport has none.
+    /// Gets the address that the peer connected to, or that an outgoing connection was made from;
+    /// <see langword="null"/> where the transport has none.
     /// </summary>
     public EndPoint? LocalEndPoint { get; init; }
 
@@ -20,6 +21,12 @@ public sealed record TrackedConnectionInfo
     /// Gets whether bytes are encrypted on the wire, as far as it can be seen: by Kestrel's own TLS.
     /// </summary>
     public bool IsTls { get; init; }
+
+    /// <summary>
+    /// Gets whether the server made the connection (<see cref="OutgoingConnectionOptions.DrainWithServer"/>) instead of
+    /// accepting it.
+    /// </summary>
+    public bool IsOutgoing { get; init; }
 
     /// <summary>Gets what the application has set as <see cref="IGracefulCloseFeature.Tag"/>.</summary>
     public object? Tag { get; init; }
@@ -38,7 +45,7 @@ public sealed record TrackedConnectionInfo
     /// <summary>Gets what the handler does, as far as it can be seen.</summary>
     public ConnectionActivity Activity { get; init; }
 
-    /// <summary>Gets the time since the connection was accepted.</summary>
+    /// <summary>Gets the time since the connection was accepted; of an outgoing one, since it is tracked.</summary>
     public TimeSpan Age { get; init; }
 
     /// <summary>Gets the time since the handler received what it has in hand; zero unless it is busy.</summary>

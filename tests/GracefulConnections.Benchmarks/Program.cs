@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net;
 using BenchmarkDotNet.Running;
 using GracefulConnections.Benchmarks;
 using GracefulConnections.Benchmarks.Micro;
@@ -22,11 +23,16 @@ IBenchmark[] benchmarks =
     new DrainBenchmark(),
     new DrainGrowthBenchmark(),
     new ProxyBenchmark(),
+    new RelayEchoBenchmark(),
+    new RelayMemoryBenchmark(),
+    new RelayVolumeBenchmark(),
+    new OutgoingBenchmark(),
     new EarlyRejectionBenchmark(TlsPlacement.Plaintext),
     new EarlyRejectionBenchmark(TlsPlacement.Outside),
     new EarlyRejectionBenchmark(TlsPlacement.Inside),
     new HostileBenchmark(),
     new HandoverBenchmark(),
+    new FailedHandoverBenchmark(),
     new RollingRestartBenchmark(),
 ];
 
@@ -43,6 +49,12 @@ if (args is [ReplicaRole.Command, var replica, var httpPort, var rawPort, .. var
         int.Parse(httpPort, CultureInfo.InvariantCulture),
         int.Parse(rawPort, CultureInfo.InvariantCulture),
         ReplicaRole.Read(plan));
+    return 0;
+}
+
+if (args is [StockRelay.Command, var listen, var target])
+{
+    await StockRelay.RunAsync(IPEndPoint.Parse(listen), IPEndPoint.Parse(target));
     return 0;
 }
 

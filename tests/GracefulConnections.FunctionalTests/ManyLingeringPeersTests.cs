@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Globalization;
 using System.Net.Sockets;
 using GracefulConnections.FunctionalTests.Support;
 using Microsoft.AspNetCore.Connections;
@@ -17,7 +16,7 @@ public class ManyLingeringPeersTests
     [Fact]
     public async Task PeersThatNeverSendFin_AreAllGoneAfterLingerIdleTimeout_AndAnEchoGoesOn()
     {
-        if (GetDescriptorLimit() is var limit and < DescriptorsNeeded)
+        if (OpenFiles.Limit is var limit and < DescriptorsNeeded)
         {
             RequiredProgram.SkipOrFail($"This process may open only {limit} descriptors and needs {DescriptorsNeeded} (ulimit -Hn).");
         }
@@ -84,13 +83,5 @@ public class ManyLingeringPeersTests
         }
 
         return roundTrips;
-    }
-
-    private static long GetDescriptorLimit()
-    {
-        // "Max open files            20000                20000                files", the soft limit first. The runtime has raised it to the hard one.
-        var line = File.ReadLines("/proc/self/limits").First(line => line.StartsWith("Max open files", StringComparison.Ordinal));
-        var soft = line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[3];
-        return soft == "unlimited" ? long.MaxValue : long.Parse(soft, CultureInfo.InvariantCulture);
     }
 }

@@ -19,7 +19,7 @@ public partial class ArchitectureTests
         ["Draining"] = ["Closing", "Diagnostics"],
         ["Listening"] = ["Draining", "Diagnostics"],
         ["Pipeline"] = ["Closing", "Draining", "Transport", "Diagnostics"],
-        ["Outgoing"] = ["Pipeline", "Closing", "Transport", "Diagnostics"],
+        ["Outgoing"] = ["Pipeline", "Draining", "Closing", "Transport", "Diagnostics"],
         ["Diagnostics"] = [],
     };
 

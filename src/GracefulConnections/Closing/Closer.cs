@@ -52,13 +52,11 @@ internal sealed partial class Closer(
     /// <summary>Gets what the connections of the endpoint share.</summary>
     public CloseScope Scope => scope;
 
-    /// <summary>Gets whether the handler has the connection.</summary>
-    public bool IsServing => Facts is { HandlerReturned: false, IsFinal: false };
-
     /// <summary>Gets whether the handler has said that a message is in hand.</summary>
     public bool HasOpenScope => Volatile.Read(ref _boundary)?.HasOpenScope == true;
 
-    private CloseFacts Facts
+    /// <summary>Gets what is known of the close, all of one moment.</summary>
+    public CloseFacts Facts
     {
         get
         {

@@ -53,6 +53,7 @@ internal sealed partial class Batch
         var report = DrainReport.Create(duration, _ends, _left.Count);
         _turns = []; // The coordinator remembers its last batches; the connections need not live as long.
         _left.Clear();
+        _waiting.Clear();
         _context.Teller.Ended(Level, report, isHurried ? null : _timeout);
         _context.Telemetry.Ended(report, IsWhole);
         _ended.TrySetResult(report);

@@ -64,8 +64,14 @@ internal sealed partial class Batch
     public TimeSpan Elapsed_NeedsLock => _context.Now - _begunAt;
 
     /// <summary>Adds connections. Then call <see cref="Drive"/>, outside of the lock.</summary>
-    public void Join_NeedsLock(params IEnumerable<TrackedConnection> connections) =>
-        _joined.AddRange(connections.Where(_left.Add));
+    public void Join_NeedsLock(params IEnumerable<TrackedConnection> connections)
+    {
+        foreach (var connection in connections.Where(_left.Add))
+        {
+            _joined.Add(connection);
+            _acceptedLeft += connection.IsOutgoing ? 0 : 1;
+        }
+    }
 
     /// <summary>Waits for the end.</summary>
     /// <param name="caller">
@@ -82,7 +88,7 @@ internal sealed partial class Batch
             }
 
             _callers.Add(caller);
-            EndIfEmpty_NeedsLock();
+            OnLess_NeedsLock();
         }
 
         _context.Reports.Run();
@@ -105,9 +111,10 @@ internal sealed partial class Batch
         if (!IsOver_NeedsLock && _left.Remove(connection))
         {
             _callers.Remove(connection);
+            _acceptedLeft -= connection.IsOutgoing ? 0 : 1;
             var isAborted = result.Outcome == CloseOutcome.Aborted; // Or it ended by itself right before.
             _ends.Add((result, isAborted ? connection.GetInfoBeforeAbort(this) : null));
-            EndIfEmpty_NeedsLock();
+            OnLess_NeedsLock();
         }
     }
 
@@ -214,9 +221,10 @@ internal sealed partial class Batch
 
         if (!plan.IsAborting)
         {
-            return ([.. _turns[before.Asked..plan.Asked].Concat(joined).Where(_left.Contains)], []);
+            return (GetAsked_NeedsLock(_turns[before.Asked..plan.Asked].Concat(joined)), []);
         }
 
+        _waiting.Clear(); // Nobody is asked any more.
         if (IsWhole)
         {
             _context.Enter_NeedsLock(DrainPhase.Aborting);
@@ -266,7 +274,8 @@ internal sealed partial class Batch
 
         // A timer rounds down, and would wake before anything is due.
         var now = Elapsed_NeedsLock;
-        var wait = Math.Ceiling(((_plan?.GetNext(now) ?? _startAfter) - now).TotalMilliseconds);
+        var next = HasDueOutgoing_NeedsLock ? now : _plan?.GetNext(now) ?? _startAfter;
+        var wait = Math.Ceiling((next - now).TotalMilliseconds);
         _timer.Change(TimeSpan.FromMilliseconds(Math.Max(1, wait)), Timeout.InfiniteTimeSpan);
     }
 }

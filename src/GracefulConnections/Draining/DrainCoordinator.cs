@@ -56,8 +56,8 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
 
     public int ConnectionCount => Registry.Count;
 
-    /// <summary>Gets or sets whether an endpoint has connections that can be drained.</summary>
-    public bool HasEndpoint { get; set; }
+    /// <summary>Gets or sets whether there may be connections to drain: an endpoint's, or outgoing ones.</summary>
+    public bool HasConnections { get; set; }
 
     /// <summary>Gets when the stop of the host began; <see langword="null"/> while it has not.</summary>
     public TimeSpan? StopBegan => Volatile.Read(ref _stopBeganTicks) is >= 0 and var ticks ? new TimeSpan(ticks) : null;

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using GracefulConnections.Diagnostics;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -14,7 +15,7 @@ internal sealed class DrainHostedService(DrainCoordinator coordinator, IServiceP
     : IHostedLifecycleService, IDisposable
 {
     private readonly StopSignals _signals = new(coordinator, coordinator.Context);
-    private CancellationTokenRegistration _timeout;
+    private readonly ConcurrentQueue<CancellationTokenRegistration> _timeouts = new(); // Two threads may stop one host.
     private ReloadNotice? _reload;
 
     private ILogger Logger => coordinator.Context.Logger;
@@ -53,7 +54,7 @@ internal sealed class DrainHostedService(DrainCoordinator coordinator, IServiceP
     {
         StartedHosts.Add(Logger);
         _reload = new ReloadNotice(services, Logger);
-        if (!coordinator.HasEndpoint)
+        if (!coordinator.HasConnections)
         {
             Log.NothingToDrain(Logger);
         }
@@ -63,8 +64,8 @@ internal sealed class DrainHostedService(DrainCoordinator coordinator, IServiceP
 
     public async Task StoppingAsync(CancellationToken cancellationToken)
     {
-        _timeout = cancellationToken.UnsafeRegister(
-            static state => ((DrainCoordinator)state!).AbortNow(), coordinator);
+        _timeouts.Enqueue(cancellationToken.UnsafeRegister(
+            static state => ((DrainCoordinator)state!).AbortNow(), coordinator));
         await coordinator.BeginStop().ConfigureAwait(false);
         await coordinator.PrepareAsync(CloseReason.HostStopping).ConfigureAwait(false);
         coordinator.Registry.OnServerStopping();
@@ -88,7 +89,11 @@ internal sealed class DrainHostedService(DrainCoordinator coordinator, IServiceP
     public void Dispose()
     {
         StartedHosts.Remove(Logger);
-        _timeout.Dispose();
+        while (_timeouts.TryDequeue(out var timeout))
+        {
+            timeout.Dispose();
+        }
+
         _reload?.Dispose();
         _signals.Dispose();
     }

@@ -20,6 +20,12 @@ internal abstract class TrackedConnection
 
     public abstract ConnectionActivity Activity { get; }
 
+    /// <summary>
+    /// Gets whether the server made the connection. Then it is asked when those that the server accepted have ended,
+    /// because their handlers may need it to the end.
+    /// </summary>
+    public virtual bool IsOutgoing => false;
+
     /// <summary>Gets when the connection came, as a timestamp of the clock.</summary>
     public abstract long StartTimestamp { get; }
 

@@ -21,7 +21,9 @@ internal sealed class Descriptor : SafeHandleMinusOneIsInvalid
         var copy = LibC.Duplicate(socket.SafeHandle);
         return copy >= 0
             ? new Descriptor(copy)
-            : throw new IOException($"A listening socket could not be kept: {Marshal.GetLastPInvokeErrorMessage()}.");
+            : throw new IOException(
+                $"A listening socket could not be kept: {Marshal.GetLastPInvokeErrorMessage()}. Check the limit of open "
+                + "files (ulimit -n).");
     }
 
     /// <summary>Returns a managed view of the socket, whose disposal does nothing to it.</summary>

@@ -96,7 +96,9 @@ internal readonly record struct DescriptorMessage(string Text, Descriptor? Descr
             if ((header.Flags & ControlTruncated) != 0)
             {
                 descriptor?.Dispose(); // The process has no descriptor left, or the other side sent more than one.
-                throw new IOException("A descriptor of the other process could not be received.");
+                throw new IOException(
+                    "A descriptor of the other process could not be received. Check the limit of open files "
+                    + "(ulimit -n).");
             }
 
             return new DescriptorMessage(Encoding.UTF8.GetString(bytes, 0, (int)received), descriptor);

@@ -33,13 +33,17 @@ internal sealed class HandoverListener(
 
         if (sockets.Opened.IsCompleted)
         {
+            var queues = ListeningSocket.FindEventQueues(); // Before the sweep, behind which every moment counts.
             await SweepAsync().ConfigureAwait(false);
+            socket.LeaveEventQueues(queues); // Its number is another socket's behind the next line.
             socket.CloseButKeepNumber();
         }
 
         // The runtime does so for a socket of its own. One that was passed is the predecessor's until this process
         // serves, and the service manager's if that keeps it.
-        if (socket is { File: { } file, IsKept: false } && (sockets.Opened.IsCompleted || !wasPassed))
+        if (socket is { File: { } file, IsKept: false }
+            && !sockets.AreLeftToSuccessor
+            && (sockets.Opened.IsCompleted || !wasPassed))
         {
             File.Delete(file);
         }
@@ -52,6 +56,7 @@ internal sealed class HandoverListener(
     {
         if (Interlocked.Exchange(ref _isClosed, 1) == 0)
         {
+            socket.LeaveEventQueues(ListeningSocket.FindEventQueues());
             await CloseAsync(CancellationToken.None).ConfigureAwait(false);
         }
     }
@@ -71,7 +76,6 @@ internal sealed class HandoverListener(
     private async ValueTask CloseAsync(CancellationToken cancellationToken)
     {
         await inner.UnbindAsync(cancellationToken).ConfigureAwait(false);
-        socket.LeaveEventQueues();
         _unbinding.TrySetResult();
         sockets.Remove(this);
         socket.Dispose();

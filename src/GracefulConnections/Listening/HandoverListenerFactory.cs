@@ -32,7 +32,8 @@ internal sealed class HandoverListenerFactory(
     public async ValueTask<IConnectionListener> BindAsync(
         EndPoint endpoint, CancellationToken cancellationToken = default)
     {
-        var inner = Find(endpoint) ?? throw new InvalidOperationException($"No transport can listen on {endpoint}.");
+        var inner = Find(endpoint) ?? throw new InvalidOperationException(
+            $"No transport of this host can listen on {endpoint}. Add one that can, before AddListenerHandover().");
         if (inner is not IConnectionListenerFactorySelector selector || !selector.CanBind(AnyHandle))
         {
             Log.TransportTakesNoSocket(_logger, $"{endpoint}", $"{inner.GetType()}");

@@ -129,7 +129,12 @@ internal sealed class HandoverServer : IDisposable
 
             Log.SuccessorEnded(_logger, successor.ProcessId);
         }
-        catch (OperationCanceledException) when (timeout.IsCancellationRequested)
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            _sockets.AreLeftToSuccessor = true; // It holds them, and serves as soon as it is ready.
+            throw;
+        }
+        catch (OperationCanceledException)
         {
             Log.SuccessorLate(_logger, successor.ProcessId, _readyTimeout.TotalSeconds);
             successor.Send(HandoverProtocol.Late);

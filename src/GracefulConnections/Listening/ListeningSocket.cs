@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
-using System.Runtime.InteropServices;
 using Microsoft.AspNetCore.Connections;
 
 namespace GracefulConnections.Listening;
@@ -40,7 +39,14 @@ internal sealed class ListeningSocket(Descriptor descriptor, string address) : I
 
         try
         {
-            Bind(socket, endPoint);
+            if (endPoint is UnixDomainSocketEndPoint unix)
+            {
+                UnixListener.Listen(socket, unix);
+            }
+            else
+            {
+                socket.Bind(endPoint);
+            }
         }
         catch (SocketException exception) when (exception.SocketErrorCode == SocketError.AddressAlreadyInUse)
         {
@@ -71,6 +77,17 @@ internal sealed class ListeningSocket(Descriptor descriptor, string address) : I
         }
     }
 
+    /// <summary>
+    /// Returns the event queues of this process. It looks at every descriptor, so it takes its time where there are
+    /// thousands.
+    /// </summary>
+    public static List<int> FindEventQueues() =>
+    [
+        .. new DirectoryInfo("/proc/self/fd").EnumerateFileSystemInfos()
+            .Where(static descriptor => descriptor.LinkTarget == EventQueue)
+            .Select(static descriptor => int.Parse(descriptor.Name, CultureInfo.InvariantCulture)),
+    ];
+
     /// <summary>Gets whether a connection waits to be accepted.</summary>
     public bool HasWaiting()
     {
@@ -90,38 +107,12 @@ internal sealed class ListeningSocket(Descriptor descriptor, string address) : I
 
     /// <summary>
     /// Takes the socket out of the runtime's event queue. The runtime leaves that to close(2), but the queue forgets a
-    /// socket only when no process holds it any longer: this process would wake at each connect of its successor.
+    /// socket only when no process holds it any longer. This process would wake at each connect of its successor. And
+    /// if it got the same socket under the same number again, its next listener could not accept: the queue refuses a
+    /// second entry (EEXIST), and Kestrel gives up.
     /// </summary>
-    public void LeaveEventQueues()
-    {
-        foreach (var descriptor in new DirectoryInfo("/proc/self/fd").EnumerateFileSystemInfos())
-        {
-            if (descriptor.LinkTarget == EventQueue)
-            {
-                var queue = int.Parse(descriptor.Name, CultureInfo.InvariantCulture);
-                _ = LibC.ControlEvents(queue, RemoveFromQueue, Descriptor, 0); // Other queues do not have it.
-            }
-        }
-    }
+    public void LeaveEventQueues(List<int> queues) => // Other queues do not have it.
+        queues.ForEach(queue => _ = LibC.ControlEvents(queue, RemoveFromQueue, Descriptor, 0));
 
     public void Dispose() => Descriptor.Dispose();
-
-    private static void Bind(Socket socket, EndPoint endPoint)
-    {
-        if (endPoint is not UnixDomainSocketEndPoint)
-        {
-            socket.Bind(endPoint);
-            return;
-        }
-
-        // Not by the managed Bind, which would delete the file when the managed socket is disposed.
-        var address = endPoint.Serialize();
-        if (LibC.Bind(socket.SafeHandle, address.Buffer.Span[..address.Size], address.Size) != 0)
-        {
-            var isInUse = Marshal.GetLastPInvokeError() == LibC.ErrorAddressInUse;
-            throw isInUse
-                ? new SocketException((int)SocketError.AddressAlreadyInUse)
-                : new SocketException((int)SocketError.SocketError, Marshal.GetLastPInvokeErrorMessage());
-        }
-    }
 }

@@ -15,6 +15,7 @@ internal sealed class ListeningSockets(ILoggerFactory loggers)
     private readonly TaskCompletionSource _opened = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private ServiceManager? _manager;
     private volatile bool _isStopping;
+    private volatile bool _areLeftToSuccessor;
 
     /// <summary>Gets a task that completes when connections may be accepted.</summary>
     public Task Opened => _opened.Task;
@@ -29,6 +30,16 @@ internal sealed class ListeningSockets(ILoggerFactory loggers)
                 return [.. _active];
             }
         }
+    }
+
+    /// <summary>
+    /// Gets or sets whether this process stops while a successor that has the sockets is still starting. The files of
+    /// Unix domain sockets are the successor's then.
+    /// </summary>
+    public bool AreLeftToSuccessor
+    {
+        get => _areLeftToSuccessor;
+        set => _areLeftToSuccessor = value;
     }
 
     /// <summary>Adds a socket that was passed to this process. One for each address is enough.</summary>

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using GracefulConnections.Closing;
+using GracefulConnections.Draining;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
@@ -30,7 +31,13 @@ internal sealed class OutgoingConnectionFactory(
         {
             var targets = await ResolveAsync(endpoint, current, either.Token).ConfigureAwait(false);
             var (socket, remote) = await race.ConnectAsync(targets, either.Token).ConfigureAwait(false);
-            return new OutgoingConnection(socket, remote, current, CloseScope.Get(services, null));
+            var connection = new OutgoingConnection(socket, remote, current, CloseScope.Get(services, null));
+            if (current.DrainWithServer)
+            {
+                connection.Features.Set(services.GetRequiredService<DrainCoordinator>());
+            }
+
+            return connection;
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {

@@ -1,5 +1,7 @@
 using System.Globalization;
 using GracefulConnections.Diagnostics;
+using GracefulConnections.Draining;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 
 namespace GracefulConnections.Outgoing;
@@ -7,7 +9,8 @@ namespace GracefulConnections.Outgoing;
 /// <summary>
 /// Checks how connections are made. Names every property that is wrong at once, with its rule and the value found.
 /// </summary>
-internal sealed class OutgoingConnectionOptionsValidator : IValidateOptions<OutgoingConnectionOptions>
+internal sealed class OutgoingConnectionOptionsValidator(IServiceProvider services)
+    : IValidateOptions<OutgoingConnectionOptions>
 {
     public const int LeastBlock = 4096;
     public const int LargestBlock = 1024 * 1024;
@@ -52,6 +55,11 @@ internal sealed class OutgoingConnectionOptionsValidator : IValidateOptions<Outg
             $"must be from {LeastBlock} to {LargestBlock} bytes",
             options.ReadBlockSize,
             nameof(options.ReadBlockSize));
+        Check(
+            !options.DrainWithServer || services.GetService<DrainCoordinator>() is not null,
+            "needs a drain: call AddGracefulShutdown(), or leave it false",
+            options.DrainWithServer,
+            nameof(options.DrainWithServer));
         return failures.Build();
 
         void CheckTime(bool isValid, string rule, TimeSpan? value, string property) =>

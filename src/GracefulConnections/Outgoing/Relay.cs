@@ -57,7 +57,7 @@ internal sealed class Relay : WheelTarget
         NoticeReset(_peer, heldUp.Item1, _heldUp.ToUpstream);
         NoticeReset(_upstream, heldUp.Item2, _heldUp.FromUpstream);
         _heldUp = heldUp;
-        return now + LookInterval;
+        return NextLook(now);
     }
 
     public override void OnLookFailed(Exception exception) => Reset(_upstream, RelayOutcome.Aborted);
@@ -76,6 +76,9 @@ internal sealed class Relay : WheelTarget
             (inside, _) => use(new RelayLeg(
                 inside, (GracefulConnection)inside.Features.Get<IGracefulCloseFeature>()!))).ConfigureAwait(false);
     }
+
+    // At the same moments as every other relay, so that all of them together wake the timer four times a second.
+    private static TimeSpan NextLook(TimeSpan now) => LookInterval * (Math.Floor(now / LookInterval) + 1);
 
     // While the receiver does not take what was sent, nothing is read from the sender, so that nothing tells of its
     // reset.
@@ -106,7 +109,7 @@ internal sealed class Relay : WheelTarget
             static relay => ((Relay)relay!)._peer.Interrupt(), this).ConfigureAwait(false);
         _ = NoticeEndAsync(_peer, _upstream, RelayOutcome.PeerReset);
         _ = NoticeEndAsync(_upstream, _peer, RelayOutcome.UpstreamReset);
-        _scope.Wheel.Watch(this, _scope.Wheel.Now + LookInterval);
+        _scope.Wheel.Watch(this, NextLook(_scope.Wheel.Now));
         try
         {
             await Task.WhenAll(
@@ -154,7 +157,8 @@ internal sealed class Relay : WheelTarget
 
                 _isUnanswered = toUpstream;
                 var length = bytes.Length;
-                if (!await to.SendAsync(bytes, from).ConfigureAwait(false))
+                var sending = to.SendAsync(bytes, from);
+                if (!(sending.IsCompletedSuccessfully ? sending.Result : await sending.ConfigureAwait(false)))
                 {
                     Reset(from, ResetOf(to));
                     return;

@@ -10,13 +10,12 @@ namespace GracefulConnections.Outgoing;
 internal sealed class RelayLeg(ConnectionContext connection, GracefulConnection graceful)
 {
     private readonly LentSend _lent = new();
+    private readonly PipeWriter _output = connection.Transport.Output;
     private volatile bool _isLending;
     private int _pending; // Sends, of which there is one at most.
     private long _sends;
 
-    public PipeReader Input => connection.Transport.Input;
-
-    public PipeWriter Output => connection.Transport.Output;
+    public PipeReader Input { get; } = connection.Transport.Input;
 
     public GracefulConnection Graceful => graceful;
 
@@ -32,9 +31,42 @@ internal sealed class RelayLeg(ConnectionContext connection, GracefulConnection 
     /// <param name="bytes">What was read.</param>
     /// <param name="from">Where it was read. A reset there is noticed meanwhile.</param>
     /// <returns><see langword="false"/> when the connection takes nothing any more.</returns>
-    public async ValueTask<bool> SendAsync(ReadOnlySequence<byte> bytes, RelayLeg from)
+    public ValueTask<bool> SendAsync(in ReadOnlySequence<byte> bytes, RelayLeg from)
     {
-        var isLent = Output is TransportOutput output && output.TryLend(_lent, bytes);
+        var isLent = _output is TransportOutput output && output.TryLend(_lent, bytes);
+        if (!isLent || _lent.IsDue)
+        {
+            return WaitAsync(bytes, from, isLent);
+        }
+
+        from.Input.AdvanceTo(bytes.End); // The kernel took everything at once, as it mostly does.
+        return new ValueTask<bool>(!_lent.IsOver);
+    }
+
+    /// <summary>Has a send that is pending look whether its sender was reset.</summary>
+    public void Interrupt()
+    {
+        _lent.Interrupt();
+        if (!_isLending)
+        {
+            _output.CancelPendingFlush();
+        }
+    }
+
+    /// <summary>Sends FIN behind everything that was relayed. The other direction goes on.</summary>
+    public void HalfClose() => _output.Complete();
+
+    /// <summary>Sends RST, unless the connection is over already.</summary>
+    public void Reset()
+    {
+        if (graceful.State is not (CloseState.Closed or CloseState.Aborted))
+        {
+            connection.Abort(new ConnectionAbortedException("The other connection of the relay was reset."));
+        }
+    }
+
+    private async ValueTask<bool> WaitAsync(ReadOnlySequence<byte> bytes, RelayLeg from, bool isLent)
+    {
         _isLending = isLent;
         Volatile.Write(ref _sends, _sends + 1);
         Volatile.Write(ref _pending, 1);
@@ -42,7 +74,7 @@ internal sealed class RelayLeg(ConnectionContext connection, GracefulConnection 
         {
             foreach (var segment in bytes)
             {
-                Output.Write(segment.Span);
+                _output.Write(segment.Span);
             }
 
             from.Input.AdvanceTo(bytes.End);
@@ -63,29 +95,7 @@ internal sealed class RelayLeg(ConnectionContext connection, GracefulConnection 
         return !flush.IsCompleted;
     }
 
-    /// <summary>Has a send that is pending look whether its sender was reset.</summary>
-    public void Interrupt()
-    {
-        _lent.Interrupt();
-        if (!_isLending)
-        {
-            Output.CancelPendingFlush();
-        }
-    }
-
-    /// <summary>Sends FIN behind everything that was relayed. The other direction goes on.</summary>
-    public void HalfClose() => Output.Complete();
-
-    /// <summary>Sends RST, unless the connection is over already.</summary>
-    public void Reset()
-    {
-        if (graceful.State is not (CloseState.Closed or CloseState.Aborted))
-        {
-            connection.Abort(new ConnectionAbortedException("The other connection of the relay was reset."));
-        }
-    }
-
-    private ValueTask<FlushResult> FlushAsync(bool isLent) => isLent ? _lent.WaitAsync() : Output.FlushAsync();
+    private ValueTask<FlushResult> FlushAsync(bool isLent) => isLent ? _lent.WaitAsync() : _output.FlushAsync();
 
     /// <summary>Throws if the sender was reset.</summary>
     /// <param name="from">The sender.</param>

@@ -1,3 +1,4 @@
+using GracefulConnections.Closing;
 using GracefulConnections.Draining;
 using GracefulConnections.Transport;
 using Microsoft.AspNetCore.Connections;
@@ -5,10 +6,8 @@ using Microsoft.AspNetCore.Connections;
 namespace GracefulConnections.Pipeline;
 
 /// <summary>A connection as a member of the server's drain, with the handler that the drain can abandon.</summary>
-internal sealed class DrainMember(GracefulConnection connection, DrainCoordinator drain) : TrackedConnection
+internal sealed class DrainMember(GracefulConnection connection, DrainCoordinator drain) : HandlerRun
 {
-    private volatile HandlerRun? _run;
-    private volatile bool _isAbandoned;
     private long _deliveredBytes; // So many bytes of output the peer's kernel is known to have acknowledged.
 
     public override string Id => connection.ConnectionId;
@@ -17,15 +16,20 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
 
     public override CloseResult? Result => connection.Closer.Result;
 
+    public override bool IsOutgoing { get; } = connection.Features.Get<DrainCoordinator>() is not null;
+
     public override long StartTimestamp => connection.Activity.StartedAt;
 
-    public override ConnectionActivity Activity => GetActivity(connection.Inner ?? connection);
+    public override ConnectionActivity Activity
+    {
+        get
+        {
+            var innermost = connection.Inner ?? connection;
+            return GetActivity(innermost, innermost.Closer.Facts);
+        }
+    }
 
-    /// <summary>Gets the task of a handler that <see cref="RunAsync"/> ran and that has ended.</summary>
-    public Task Handler => _run!.Handler;
-
-    /// <summary>Gets whether <see cref="RunAsync"/> left the handler behind.</summary>
-    public bool IsAbandoned => _run!.IsAbandoned;
+    protected override ConnectionContext Connection => connection;
 
     /// <summary>Registers the connection. A drain that has begun asks it to close right here.</summary>
     public void Enter() => drain.Registry.Add(this);
@@ -40,9 +44,12 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
         var time = drain.Context.Time;
         var innermost = connection.Inner ?? connection; // Inside of TLS are the bytes that the handler knows.
         var (input, output, bytes) = (innermost.Input, innermost.Output, innermost.Activity);
-        var activity = GetActivity(innermost);
+        var facts = connection.Closer.Facts; // Once, because there may be thousands of connections.
+        var inside = innermost == connection ? facts : innermost.Closer.Facts;
+        var activity = GetActivity(innermost, inside);
         var lastByteAt = bytes.LastByteAt;
-        var age = time.GetElapsedTime(StartTimestamp);
+        var now = time.GetTimestamp(); // Once, because it may be a system call.
+        var age = time.GetElapsedTime(StartTimestamp, now);
         var written = output.WrittenBytes;
         var delivery = GetDelivery(output, written);
         return new TrackedConnectionInfo
@@ -50,17 +57,18 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
             ConnectionId = Id,
             LocalEndPoint = connection.LocalEndPoint,
             RemoteEndPoint = connection.RemoteEndPoint,
+            IsOutgoing = IsOutgoing,
             IsTls = connection.IsTls || innermost.IsTls,
             Tag = connection.Tag,
-            State = innermost.State is CloseState.Closed or CloseState.Aborted ? State : innermost.State,
-            Reason = connection.Closer.Reason,
-            IsCloseRequested = connection.IsCloseRequested,
+            State = inside.IsFinal ? facts.State : inside.State,
+            Reason = facts.Reason,
+            IsCloseRequested = facts.IsRequested,
             Activity = activity,
             Age = age,
             BusyTime = activity != ConnectionActivity.Busy ? TimeSpan.Zero
-                : bytes.BusySince is > 0 and var busySince ? time.GetElapsedTime(busySince)
+                : bytes.BusySince is > 0 and var busySince ? time.GetElapsedTime(busySince, now)
                 : age,
-            IdleTime = lastByteAt > 0 ? time.GetElapsedTime(lastByteAt) : age,
+            IdleTime = lastByteAt > 0 ? time.GetElapsedTime(lastByteAt, now) : age,
             ReceivedBytes = input.ReceivedBytes,
             WrittenBytes = written,
             UnacknowledgedBytes = delivery.UnacknowledgedBytes,
@@ -77,25 +85,6 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
     }
 
     public override void Abort(CloseReason reason) => connection.RequestClose(reason, abort: true);
-
-    public override void Abandon()
-    {
-        _isAbandoned = true;
-        _run?.Abandon();
-    }
-
-    /// <summary>Runs the handler so that it can be abandoned, and waits until it has ended or was.</summary>
-    public ValueTask RunAsync(ConnectionDelegate next)
-    {
-        var run = new HandlerRun(next, connection, this);
-        _run = run;
-        if (_isAbandoned)
-        {
-            run.Abandon();
-        }
-
-        return run.RunAsync();
-    }
 
     // A question to the kernel costs more than all the rest, so it is asked only while something may be undelivered.
     private DeliveryStatus GetDelivery(TransportOutput output, long written)
@@ -114,15 +103,14 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
         return delivery;
     }
 
-    private static ConnectionActivity GetActivity(GracefulConnection innermost)
+    private static ConnectionActivity GetActivity(GracefulConnection innermost, in CloseFacts facts)
     {
-        var closer = innermost.Closer;
-        if (!closer.IsServing)
+        if (facts.HandlerReturned || facts.IsFinal)
         {
             return ConnectionActivity.Idle;
         }
 
-        if (closer.HasOpenScope)
+        if (innermost.Closer.HasOpenScope)
         {
             return ConnectionActivity.Busy;
         }

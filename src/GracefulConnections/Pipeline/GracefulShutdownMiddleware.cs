@@ -26,7 +26,7 @@ internal sealed class GracefulShutdownMiddleware(
         var drain = services?.GetService<DrainCoordinator>();
         if (drain is not null)
         {
-            drain.HasEndpoint = true;
+            drain.HasConnections = true;
         }
 
         var before = MiddlewaresBefore.Look(builder);
@@ -63,8 +63,12 @@ internal sealed class GracefulShutdownMiddleware(
         CancellationToken requestsClose = default)
     {
         Task<CloseResult>? closed = null;
-        await new GracefulShutdownMiddleware(Run, scope).OnConnectionAsync(connection).ConfigureAwait(false);
-        return await closed!.ConfigureAwait(false);
+
+        // An accepted connection gets the drain that it is part of from its endpoint; one that was made brings it.
+        var drain = connection.Features.Get<DrainCoordinator>();
+        await new GracefulShutdownMiddleware(Run, scope, drain).OnConnectionAsync(connection).ConfigureAwait(false);
+        closed ??= connection.Features.Get<IGracefulCloseFeature>()!.Closed; // Abandoned before the handler began.
+        return await closed.ConfigureAwait(false);
 
         async Task Run(ConnectionContext connection)
         {

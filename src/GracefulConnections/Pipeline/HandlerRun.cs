@@ -5,20 +5,17 @@ using Microsoft.AspNetCore.Connections;
 namespace GracefulConnections.Pipeline;
 
 /// <summary>
-/// A handler's run in a work item of its own, which the server need not wait for: neither a task that never completes
-/// nor a handler that blocks its thread can hold a host that stops.
+/// A tracked connection whose handler runs in a work item of its own, which the server need not wait for: neither a
+/// task that never completes nor a handler that blocks its thread can hold a host that stops.
 /// </summary>
-internal sealed class HandlerRun(
-    ConnectionDelegate next, ConnectionContext connection, TrackedConnection? tracked = null)
-    : IThreadPoolWorkItem, IValueTaskSource
+internal abstract class HandlerRun : TrackedConnection, IThreadPoolWorkItem, IValueTaskSource
 {
-    // With it go the log scopes of the server.
-    private readonly ExecutionContext? _context = ExecutionContext.Capture();
-
+    private ExecutionContext? _context;
+    private object? _handler; // The handler; from its start on, its task.
     private ManualResetValueTaskSourceCore<bool> _end;
     private int _state;
 
-    private enum State
+    private enum Run
     {
         Running,
         Ended,
@@ -26,23 +23,27 @@ internal sealed class HandlerRun(
     }
 
     /// <summary>Gets the handler's task, once it has completed.</summary>
-    public Task Handler { get; private set; } = Task.CompletedTask;
+    public Task Handler => (Task)_handler!;
 
     /// <summary>Gets whether nobody waits for the handler any more.</summary>
-    public bool IsAbandoned => Volatile.Read(ref _state) == (int)State.Abandoned;
+    public bool IsAbandoned => Volatile.Read(ref _state) == (int)Run.Abandoned;
+
+    /// <summary>Gets the connection as the handler gets it.</summary>
+    protected abstract ConnectionContext Connection { get; }
 
     /// <summary>Starts the handler.</summary>
     /// <returns>A task that completes, without an exception, when the handler has ended or was abandoned.</returns>
-    public ValueTask RunAsync()
+    public ValueTask RunAsync(ConnectionDelegate handler)
     {
+        (_handler, _context) = (handler, ExecutionContext.Capture()); // With it go the log scopes of the server.
         ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: true);
         return new ValueTask(this, _end.Version);
     }
 
-    /// <summary>Ends the wait for the handler.</summary>
-    public void Abandon()
+    /// <summary>Ends the wait for the handler, perhaps before it begins.</summary>
+    public override void Abandon()
     {
-        if (TryLeave(State.Abandoned))
+        if (TryLeave(Run.Abandoned))
         {
             _end.RunContinuationsAsynchronously = true; // Of many, each goes its own way.
             _end.SetResult(true);
@@ -51,13 +52,14 @@ internal sealed class HandlerRun(
 
     void IThreadPoolWorkItem.Execute()
     {
-        if (_context is null)
+        if (_context is not { } context)
         {
             Start();
         }
         else
         {
-            ExecutionContext.Run(_context, static state => ((HandlerRun)state!).Start(), this);
+            _context = null;
+            ExecutionContext.Run(context, static state => ((HandlerRun)state!).Start(), this);
         }
     }
 
@@ -69,8 +71,8 @@ internal sealed class HandlerRun(
         Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _end.OnCompleted(continuation, state, token, flags);
 
-    private bool TryLeave(State state) =>
-        Interlocked.CompareExchange(ref _state, (int)state, (int)State.Running) == (int)State.Running;
+    private bool TryLeave(Run run) =>
+        Interlocked.CompareExchange(ref _state, (int)run, (int)Run.Running) == (int)Run.Running;
 
     private void Start()
     {
@@ -79,32 +81,35 @@ internal sealed class HandlerRun(
             return; // Before it began: the connection is the server's again.
         }
 
+        // For a handler that waits for a drain of its own connection. It flows with the handler's context only.
+        Caller.Value = this;
+        Task handler;
         try
         {
-            // For a handler that waits for a drain of its own connection. It flows with the handler's context only.
-            TrackedConnection.Caller.Value = tracked;
-            Handler = next(connection)
-                ?? throw new InvalidOperationException("The connection's handler returned no task.");
+            handler = ((ConnectionDelegate)_handler!)(Connection)
+                ?? throw new InvalidOperationException(
+                    "The connection's handler returned null, and it must return a task. Use Task.CompletedTask.");
         }
         catch (Exception exception)
         {
             // A handler that throws before its first await. The middleware awaits the task.
-            Handler = Task.FromException(exception);
+            handler = Task.FromException(exception);
         }
 
-        if (Handler.IsCompleted)
+        _handler = handler;
+        if (handler.IsCompleted)
         {
             OnHandlerEnded();
         }
         else
         {
-            Handler.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(OnHandlerEnded);
+            handler.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(OnHandlerEnded);
         }
     }
 
     private void OnHandlerEnded()
     {
-        if (TryLeave(State.Ended))
+        if (TryLeave(Run.Ended))
         {
             _end.SetResult(true);
         }

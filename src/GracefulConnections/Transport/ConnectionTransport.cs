@@ -42,7 +42,7 @@ internal readonly record struct ConnectionTransport(
     {
         var transport = connection.Transport;
         var socket = connection.Features.Get<IConnectionSocketFeature>()?.Socket;
-        var queue = socket is null ? null : new KernelQueue(socket);
+        var queue = socket is null ? connection.Features.Get<KernelQueue>() : new SocketQueue(socket);
         var pool = connection.Features.Get<IMemoryPoolFeature>()?.MemoryPool ?? MemoryPool<byte>.Shared;
         if (connection.Features.Get<SslStream>() is { } tls)
         {
@@ -54,7 +54,7 @@ internal readonly record struct ConnectionTransport(
                 : Left(inside, wrappedByTls, LeftToServerReason.Wrapped);
         }
 
-        if (socket is null)
+        if (queue is null)
         {
             // No middleware shows itself here. The transport's writer ends the output, as on a transport in memory.
             return Taken(
@@ -66,18 +66,18 @@ internal readonly record struct ConnectionTransport(
         {
             return Left(
                 Read(InputKind.Foreign),
-                new WrappedDelivery(queue!, isTls: false, clock),
+                new WrappedDelivery(queue, isTls: false, clock),
                 LeftToServerReason.Wrapped);
         }
 
         var input = Read(InputKind.Transport);
         if (!somebodyBefore)
         {
-            return Taken(input, Send(queue!));
+            return Taken(input, Send(queue));
         }
 
-        var passed = new WrappedDelivery(queue!, isTls: false, clock);
-        return HoldsBytes(transport.Output, pool) || queue!.HasSentBefore()
+        var passed = new WrappedDelivery(queue, isTls: false, clock);
+        return HoldsBytes(transport.Output, pool) || queue.HasSentBefore()
             ? Left(input, passed, LeftToServerReason.WrittenBefore)
             : Taken(input, Send(new FirstSendSink(queue, transport.Output, passed)));
 

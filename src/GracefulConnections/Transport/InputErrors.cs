@@ -33,7 +33,8 @@ internal static class InputErrors
             + "Read everything before Input.Complete()."),
         InputUser.Closed => new ObjectDisposedException(
             nameof(PipeReader),
-            "The connection has ended: its handler returned, and what the peer sends now is discarded."),
+            "The connection has ended: its handler returned, and what the peer sends now is discarded. "
+            + "Do not read behind the handler's return."),
         _ => new InvalidOperationException(
             "A read is pending already. Await it before the next one, and before AdvanceTo()."),
     };

@@ -1,77 +1,59 @@
 using System.Buffers;
-using System.Net.Sockets;
 
 namespace GracefulConnections.Transport;
 
 /// <summary>
-/// What the kernel says of a socket's queues, and the sink that sends on the socket. The kernel is asked about its own
-/// queues, and its totals are never compared with ours, because somebody else may read from the socket or send on it.
+/// What the kernel says of a connection's queues, and the sink that sends to the kernel. The kernel is asked about its
+/// own queues, and its totals are never compared with ours, because somebody else may read or send as well.
 /// </summary>
-internal sealed partial class KernelQueue : ISendSink
+/// <remarks>
+/// A connection without a socket may bring a kernel of its own, as a feature of this type. It must also be an
+/// <see cref="ISocketOwner"/>.
+/// </remarks>
+internal abstract class KernelQueue : ISendSink
 {
-    private readonly Socket _socket;
-    private readonly bool _trustsTcpInfo;
-    private int _isPlainTcp; // 1 for yes, -1 for no, 0 for not asked: most connections never need to know.
-
-    /// <param name="socket">The connection's socket.</param>
-    /// <param name="platform">What the kernel can be trusted with; <see langword="null"/> to find out.</param>
-    public KernelQueue(Socket socket, PlatformProbe? platform = null)
-    {
-        _socket = socket;
-        IsUnix = socket.AddressFamily == AddressFamily.Unix;
-        if (IsUnix)
-        {
-            SeesAcknowledgements = true;
-        }
-        else if (socket.SocketType == SocketType.Stream
-            && socket.AddressFamily is AddressFamily.InterNetwork or AddressFamily.InterNetworkV6)
-        {
-            platform ??= PlatformProbe.Current;
-            SeesAcknowledgements = platform.TrustsSendQueue;
-            _trustsTcpInfo = platform.TrustsTcpInfo;
-        }
-    }
-
     /// <summary>
     /// Gets whether it is a Unix domain socket. Its send queue holds what the peer has not read, in the kernel's own
     /// accounting: changes mean something, the value does not. What was sent is at the peer, so it is acknowledged.
     /// </summary>
-    public bool IsUnix { get; }
+    public bool IsUnix { get; protected init; }
 
     /// <summary>
     /// Gets whether the send queue can be trusted: it holds what the peer's kernel did not acknowledge of the bytes and
     /// our FIN. If not, delivered means handed to the kernel.
     /// </summary>
-    public bool SeesAcknowledgements { get; }
+    public bool SeesAcknowledgements { get; protected init; }
 
     public bool IsKernel => true;
 
     public bool CanHalfClose => true;
 
-    // On MPTCP, TCP_INFO describes one subflow of several.
-    private bool SeesTcpInfo
-    {
-        get
-        {
-            if (_trustsTcpInfo && _isPlainTcp == 0)
-            {
-                _isPlainTcp = IsMptcp() ? -1 : 1;
-            }
+    /// <summary>Gets whether <see cref="TryGetTcpInfo"/> tells anything while the connection is open.</summary>
+    protected abstract bool SeesTcpInfo { get; }
 
-            return _isPlainTcp > 0;
-        }
-    }
+    /// <summary>Gets whether no operation has found the connection reset.</summary>
+    protected abstract bool IsConnected { get; }
 
-    public ValueTask<long> SendAsync(in ReadOnlySequence<byte> buffer) =>
-        SendOperation.Rent().SendAsync(_socket, buffer);
+    public abstract ValueTask<long> SendAsync(in ReadOnlySequence<byte> buffer);
 
-    public ValueTask EndAsync(long writtenBytes, long sentBytes)
-    {
-        // The managed Shutdown, not shutdown(2): the runtime remembers it, and without it Dispose turns a pending
-        // receive into RST.
-        _socket.Shutdown(SocketShutdown.Send);
-        return default;
-    }
+    public abstract ValueTask EndAsync(long writtenBytes, long sentBytes);
+
+    /// <param name="length">The length of the send queue, or -1 where it cannot be trusted.</param>
+    /// <returns><see langword="false"/> when this side has disposed the socket.</returns>
+    public abstract bool TryGetSendLength(out int length);
+
+    /// <summary>
+    /// Gets how many of the peer's bytes nobody has read from the kernel; 0 for a socket that is over.
+    /// </summary>
+    public abstract int GetUnreadLength();
+
+    /// <summary>Gets what the kernel tells of the connection. Only on plain TCP, while the socket is open.</summary>
+    public abstract bool TryGetTcpInfo(out TcpInfo info);
+
+    /// <summary>
+    /// Makes the next close of the socket send RST, also after our FIN and whatever the transport sets.
+    /// </summary>
+    public abstract void ResetOnClose();
 
     // A send that is under way ends when the server closes the socket.
     public void Abort(bool resets)
@@ -109,7 +91,7 @@ internal sealed partial class KernelQueue : ISendSink
     /// or our end was sent.
     /// </summary>
     public bool IsOver(bool finSent) =>
-        SeesTcpInfo ? !TryGetTcpInfo(out var info) || info.State == TcpInfo.Closed : finSent || !_socket.Connected;
+        SeesTcpInfo ? !TryGetTcpInfo(out var info) || info.State == TcpInfo.Closed : finSent || !IsConnected;
 
     /// <summary>
     /// Gets whether the connection was reset and no FIN of the peer's came before, which Linux counts as one more
@@ -134,6 +116,9 @@ internal sealed partial class KernelQueue : ISendSink
     /// </summary>
     public DeliveryStatus GetFirstDelivery(long writtenBytes, long sentBytes) =>
         GetDelivery(writtenBytes, sentBytes, finSent: true, allSent: true, isFirst: true);
+
+    /// <summary>Gets whether the kernel holds an error that no operation has fetched.</summary>
+    protected abstract bool HasError();
 
     private DeliveryStatus GetDelivery(
         long writtenBytes, long sentBytes, bool finSent, bool allSent, bool isFirst)

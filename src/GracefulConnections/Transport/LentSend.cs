@@ -11,26 +11,31 @@ namespace GracefulConnections.Transport;
 /// </summary>
 internal sealed class LentSend : IValueTaskSource<FlushResult>
 {
+    // One word for the life of a send, so that its end is one step: whoever sees it may begin the next one, and must
+    // not meet what is left of this one.
     private const int Idle = 0;
-    private const int Waiting = 1;
+    private const int Due = 1;
+    private const int Awaited = 2;
 
     private ManualResetValueTaskSourceCore<FlushResult> _wait;
-    private int _waiting;
+    private int _state;
     private int _interrupted;
-    private volatile bool _isDue;
     private volatile bool _isOver;
 
     /// <summary>Gets or sets what is not sent yet. Belongs to the one who sends while the send is due.</summary>
     public ReadOnlySequence<byte> Unsent { get; set; }
 
     /// <summary>Gets whether there is something to send.</summary>
-    public bool IsDue => _isDue;
+    public bool IsDue => Volatile.Read(ref _state) != Idle;
+
+    /// <summary>Gets whether nothing is sent any more.</summary>
+    public bool IsOver => _isOver;
 
     /// <summary>Lends memory. The caller tells the one who sends.</summary>
     public void Begin(in ReadOnlySequence<byte> bytes)
     {
         Unsent = bytes;
-        _isDue = true; // Last: from here on the one who sends may look.
+        Volatile.Write(ref _state, Due); // Last: from here on the one who sends may look.
     }
 
     /// <summary>Waits until the memory is not used any more, or until <see cref="Interrupt"/>.</summary>
@@ -41,12 +46,12 @@ internal sealed class LentSend : IValueTaskSource<FlushResult>
     {
         _wait.Reset();
         Interleaving.Point();
-        Interlocked.Exchange(ref _waiting, Waiting); // Before the looks: what comes behind them wakes.
-        if (!_isDue)
+        if (Interlocked.CompareExchange(ref _state, Awaited, Due) != Due)
         {
-            Wake(new FlushResult(isCanceled: false, _isOver));
+            return new ValueTask<FlushResult>(new FlushResult(isCanceled: false, _isOver));
         }
-        else if (Volatile.Read(ref _interrupted) != 0)
+
+        if (Volatile.Read(ref _interrupted) != 0)
         {
             Interrupt();
         }
@@ -60,15 +65,19 @@ internal sealed class LentSend : IValueTaskSource<FlushResult>
     {
         Unsent = default;
         _isOver = isOver;
-        _isDue = false;
-        Wake(new FlushResult(isCanceled: false, isOver));
+        Interleaving.Point();
+        if (Interlocked.Exchange(ref _state, Idle) == Awaited)
+        {
+            _wait.SetResult(new FlushResult(isCanceled: false, isOver));
+        }
     }
 
     /// <summary>Lets the one who waits look around, or the next one who waits.</summary>
     public void Interrupt()
     {
         Interlocked.Exchange(ref _interrupted, 1);
-        if (Interlocked.Exchange(ref _waiting, Idle) == Waiting)
+        Interleaving.Point();
+        if (Interlocked.CompareExchange(ref _state, Due, Awaited) == Awaited)
         {
             Volatile.Write(ref _interrupted, 0);
             _wait.SetResult(new FlushResult(isCanceled: true, isCompleted: false));
@@ -82,13 +91,4 @@ internal sealed class LentSend : IValueTaskSource<FlushResult>
     void IValueTaskSource<FlushResult>.OnCompleted(
         Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _wait.OnCompleted(continuation, state, token, flags);
-
-    private void Wake(in FlushResult result)
-    {
-        Interleaving.Point();
-        if (Interlocked.Exchange(ref _waiting, Idle) == Waiting)
-        {
-            _wait.SetResult(result);
-        }
-    }
 }

@@ -68,7 +68,7 @@ internal sealed record PlatformProbe(bool TrustsSendQueue, bool TrustsTcpInfo)
         SetLimits(peer);
 
         var trustsInfo = TcpInfo.TryRead(own, out var start);
-        var trustsQueue = SendAndReceive(own, peer) && KernelQueue.GetSendLength(own) == 0;
+        var trustsQueue = SendAndReceive(own, peer) && SocketQueue.GetSendLength(own) == 0;
         trustsInfo = trustsInfo
             && TcpInfo.TryRead(own, out var info)
             && info.State == TcpInfo.Established
@@ -79,11 +79,11 @@ internal sealed record PlatformProbe(bool TrustsSendQueue, bool TrustsTcpInfo)
 
         var full = Fill(own, peer);
         own.Shutdown(SocketShutdown.Send);
-        trustsQueue = trustsQueue && full > 0 && KernelQueue.GetSendLength(own) == full + 1;
+        trustsQueue = trustsQueue && full > 0 && SocketQueue.GetSendLength(own) == full + 1;
         trustsInfo = trustsInfo && TcpInfo.TryRead(own, out info) && info.State == TcpInfo.FinWait1;
 
         peer.Close(0);
-        trustsQueue = own.Poll(Limit, SelectMode.SelectError) && trustsQueue && KernelQueue.GetSendLength(own) > 1;
+        trustsQueue = own.Poll(Limit, SelectMode.SelectError) && trustsQueue && SocketQueue.GetSendLength(own) > 1;
         trustsInfo = trustsInfo && TcpInfo.TryRead(own, out info) && info.State == TcpInfo.Closed;
         return new PlatformProbe(trustsQueue, trustsInfo);
     }
@@ -134,7 +134,7 @@ internal sealed record PlatformProbe(bool TrustsSendQueue, bool TrustsTcpInfo)
             own.Blocking = true;
             peer.Send(one); // Brings the newest acknowledgement.
             own.Receive(one);
-            var length = KernelQueue.GetSendLength(own);
+            var length = SocketQueue.GetSendLength(own);
             if (length < 0 || (length > 0 && length == before))
             {
                 return Math.Max(length, 0);

@@ -85,8 +85,8 @@ internal sealed partial class ReadPump
         return TryServe(result);
     }
 
-    // A pipe hands the state machine that waits for it to the thread pool as it is, and anything else in a work item of
-    // its own. Only for the handler's reads: a connection that lingers reads once, and this would cost it more memory.
+    // A transport's pipe hands the state machine that waits for it to the thread pool as it is, and anything else in a
+    // work item of its own. Only for the handler's reads: a connection that lingers reads once.
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private static async ValueTask ForwardAsync(ValueTask<ReadResult> read, HandlerWait handler) =>
         handler.Result = await read.ConfigureAwait(false);
@@ -94,9 +94,9 @@ internal sealed partial class ReadPump
     /// <summary>The read that the owner began goes on without it.</summary>
     private void Suspend(ValueTask<ReadResult> read, bool forHandler)
     {
-        var forward = forHandler ? ForwardAsync(read, _handler) : default;
-        _read = read;
-        _isForwarded = forHandler;
+        var isForwarded = forHandler && kind == InputKind.Transport;
+        var forward = isForwarded ? ForwardAsync(read, _handler) : default;
+        (_read, _isForwarded) = (read, isForwarded);
         if (forHandler)
         {
             (_handler.Forward, _handler.HeldBefore) = (forward, false);
@@ -109,7 +109,7 @@ internal sealed partial class ReadPump
         var step = _word.Move(ReadTransitions.Suspend, out _, out var now);
 
         _onReadCompleted ??= OnReadCompleted; // After the exchange: it may run before this returns.
-        if (forHandler)
+        if (isForwarded)
         {
             forward.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(_onReadCompleted);
         }

@@ -12,10 +12,11 @@ internal abstract partial class TransportOutput(PipeWriter writer, ITransportEve
     : PipeWriter
 {
     private const string WrittenBehindReturn =
-        "The connection has ended: its handler returned, and what is written now can no longer be sent.";
+        "The connection has ended: its handler returned, and what is written now can no longer be sent. "
+        + "Do not write behind the handler's return.";
 
     private const string WrittenBehindCompletion =
-        "The output was completed, and our FIN follows what was written before. "
+        "The output was completed, and FIN follows what was written before. "
         + "Write everything before Output.Complete().";
 
     // Stands in for the writer of an output that has ended, and fails as any completed one. A connection may linger for

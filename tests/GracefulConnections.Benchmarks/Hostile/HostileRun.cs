@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using GracefulConnections.Testing;
+using GracefulConnections.TestSupport;
 
 namespace GracefulConnections.Benchmarks.Hostile;
 

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using GracefulConnections.Testing;
+using GracefulConnections.Transport;
 
 namespace GracefulConnections.Benchmarks.Hostile;
 
@@ -227,7 +228,7 @@ internal sealed class PeerSide(HostilePlay play, Socket socket) : IDisposable
         if (received == 0)
         {
             // The kernel tells of a reset once: where a send was told, the last read looks like the end of the stream.
-            var isFin = ScriptedPeer.CountKernelReceivedBytes(socket) == play.ReceivedBytes + 1;
+            var isFin = TcpInfo.TryRead(socket, out var info) && info.ReceivedBytes == play.ReceivedBytes + 1;
             play.Saw = isFin ? PeerSaw.Eof : PeerSaw.Reset;
             return false;
         }

@@ -23,7 +23,7 @@ internal sealed class EchoLoad : ILoad
         _connections = new EchoConnection[ThreadCount][];
         for (var i = 0; i < ThreadCount; i++)
         {
-            _connections[i] = new EchoConnection[connections / ThreadCount];
+            _connections[i] = new EchoConnection[(connections + i) / ThreadCount]; // Of an odd number, the last has one more.
             for (var j = 0; j < _connections[i].Length; j++)
             {
                 _connections[i][j] = new EchoConnection(endPoint, message);

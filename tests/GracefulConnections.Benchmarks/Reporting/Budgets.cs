@@ -53,11 +53,23 @@ internal static class Budgets
         new("drain", "server CPU ms", Comparison.RatioAtMost),
         new("drain", "GetConnections() ms", Comparison.OursAtMost, Must: 10),
 
-        new("proxy", "MB/s to upstream", Comparison.RatioAtLeast),
-        new("proxy", "MB/s from upstream", Comparison.RatioAtLeast),
-        new("proxy", "relay CPU s/GB to upstream", Comparison.RatioAtMost),
-        new("proxy", "relay CPU s/GB from upstream", Comparison.RatioAtMost),
-        new("proxy", "requests/s", Comparison.RatioAtLeast),
+        new("proxy", "MB/s to upstream", Comparison.RatioAtLeast, Must: 1.00, Aim: 1.30),
+        new("proxy", "MB/s from upstream", Comparison.RatioAtLeast, Must: 1.00, Aim: 1.30),
+        new("proxy", "relay CPU s/GB to upstream", Comparison.RatioAtMost, Must: 1.10, Aim: 0.80),
+        new("proxy", "relay CPU s/GB from upstream", Comparison.RatioAtMost, Must: 1.10, Aim: 0.80),
+        new("proxy", "requests/s", Comparison.RatioAtLeast, Must: 0.75, Aim: 1.00),
         new("proxy", "relay CPU us/request", Comparison.RatioAtMost),
+
+        new("relay-echo", "requests/s on 1", Comparison.RatioAtLeast),
+        new("relay-echo", "relay CPU us/request on 1", Comparison.RatioAtMost),
+        new("relay-echo", "requests/s on 16", Comparison.RatioAtLeast),
+        new("relay-echo", "relay CPU us/request on 16", Comparison.RatioAtMost),
+        new("relay-echo", "requests/s on 64", Comparison.RatioAtLeast, Must: 0.75, Aim: 1.00),
+        new("relay-echo", "relay CPU us/request on 64", Comparison.RatioAtMost),
+        new("relay-echo", "requests/s on 256", Comparison.RatioAtLeast),
+        new("relay-echo", "relay CPU us/request on 256", Comparison.RatioAtMost),
+
+        new("relay-memory", "KiB/idle connection", Comparison.DifferenceAtMost),
+        new("relay-memory", "KiB/held up connection", Comparison.DifferenceAtMost),
     ];
 }

@@ -3,7 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using GracefulConnections.FunctionalTests.Support;
-using GracefulConnections.Testing;
+using GracefulConnections.TestSupport;
 
 namespace GracefulConnections.Benchmarks.Rolling;
 

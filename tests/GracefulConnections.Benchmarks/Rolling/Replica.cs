@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using GracefulConnections.FunctionalTests.Support;
-using GracefulConnections.Testing;
+using GracefulConnections.TestSupport;
 
 namespace GracefulConnections.Benchmarks.Rolling;
 

@@ -23,6 +23,15 @@ internal static class ProcessorTime
             + processes.Where(process => process.Parent == id).Sum(process => SumTicks(process.Id));
     }
 
+    /// <summary>Returns the process and all its descendants.</summary>
+    public static IReadOnlyList<int> ReadTree(int processId)
+    {
+        var processes = ReadAll();
+        return [.. Walk(processId)];
+
+        IEnumerable<int> Walk(int id) => processes.Where(process => process.Parent == id).SelectMany(process => Walk(process.Id)).Prepend(id);
+    }
+
     private static List<(int Id, int Parent, long Ticks)> ReadAll()
     {
         var processes = new List<(int, int, long)>();

@@ -52,6 +52,9 @@ internal sealed class RelayProcess : IAsyncDisposable
     /// <summary>Gets the processor time of all its processes so far.</summary>
     public TimeSpan Processor => ProcessorTime.OfTree(_process.Id);
 
+    /// <summary>Gets the resident memory of all its processes.</summary>
+    public double ResidentBytes => ResidentMemory.OfTree(_process.Id);
+
     /// <summary>Starts a relay, and returns once it relays.</summary>
     public static async Task<RelayProcess> StartAsync(Variant variant)
     {
@@ -90,9 +93,10 @@ internal sealed class RelayProcess : IAsyncDisposable
         }
     }
 
-    /// <summary>Connects peers whose messages come back from behind the relay.</summary>
+    /// <summary>Connects peers whose messages come back from behind the relay, in place of those before.</summary>
     public void ConnectEchoes(int connections, int messageBytes)
     {
+        _echoes?.Dispose();
         _echoes = new EchoLoad(EndPoint, connections, messageBytes);
         _upstream.StartEchoes(connections, messageBytes);
     }

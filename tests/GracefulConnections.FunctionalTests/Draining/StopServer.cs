@@ -15,7 +15,7 @@ internal static class StopServer
     private const string Assembly = "GracefulConnections.StopServer";
 
     // Hosting.Systemd believes in systemd when the parent process has its name. Our SIGTERM goes on to the server, as systemd's would reach it directly.
-    private const string SystemdScript = """
+    public const string SystemdScript = """
         printf systemd > /proc/$$/comm
         trap 'kill -TERM $child' TERM
         "$@" &

@@ -34,7 +34,7 @@ public class VanishedIdlePeerTests(ITestOutputHelper output)
 
     private async Task AssertEndsAsync(Func<TestServer, Task> wait, TimeSpan quiet)
     {
-        using var network = NetworkNamespace.Create();
+        using var network = Networks.Create();
         await using var server = await TestServer.StartAsync(
             new IPEndPoint(IPAddress.Loopback, 0),
             static (_, endpoint) => endpoint.UseGracefulShutdown().Run(HandlerSteps.EchoAsync),
@@ -44,7 +44,7 @@ public class VanishedIdlePeerTests(ITestOutputHelper output)
                 builder.WebHost.UseSockets(sockets => sockets.CreateBoundListenSocket = endPoint =>
                     network.Run(() => SocketTransportOptions.CreateDefaultBoundListenSocket(endPoint)));
             });
-        HabitPeer[] peers = [.. Enumerable.Range(0, PeerCount).Select(_ => network.Connect(server.EndPoint, null))];
+        HabitPeer[] peers = [.. Enumerable.Range(0, PeerCount).Select(_ => network.ConnectHabit(server.EndPoint))];
         foreach (var peer in peers)
         {
             peer.StartReading();

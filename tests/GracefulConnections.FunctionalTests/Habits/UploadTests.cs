@@ -34,7 +34,7 @@ public class UploadTests
     public async Task Stop_UploadOverASlowLink_IsStoredWhole()
     {
         const int fileBytes = 2_000_000; // 3.2 s at 10 Mbit/s for two.
-        using var network = NetworkNamespace.Create();
+        using var network = Networks.Create();
         network.LimitSpeed(10_000_000); // Both share it.
         var played = await Habit.CompareAsync(
             StoreHandlers.UntilEndAsync,

@@ -68,6 +68,9 @@ public sealed class HandoverLoadTests(ITestOutputHelper output) : IDisposable
         await load.StopAsync();
         output.WriteLine($"{load.Served} connects, the worst took {load.Worst.TotalMilliseconds:0} ms.");
         Assert.Empty(load.Lost);
+
+        // Less than the 3 s shows that nobody waited for the predecessor. How long a connect takes by itself depends on
+        // the machine, which the tests share; the benchmarks' row "handover" has a limit for that.
         Assert.True(load.Worst < TimeSpan.FromSeconds(2), $"A connect took {load.Worst}: the predecessor was busy for 3 s.");
     }
 

@@ -2,6 +2,7 @@ using System.Net;
 using System.Runtime.Versioning;
 using System.Text;
 using System.Text.RegularExpressions;
+using GracefulConnections.FunctionalTests.Draining;
 using GracefulConnections.FunctionalTests.Listening.Support;
 using GracefulConnections.FunctionalTests.Samples.Support;
 using GracefulConnections.FunctionalTests.Support;
@@ -12,6 +13,9 @@ namespace GracefulConnections.FunctionalTests.Listening;
 [UnsupportedOSPlatform("windows")]
 public sealed partial class HandoverProcessTests : IDisposable
 {
+    private const byte Established = 1; // TCP_ESTABLISHED.
+    private const int WaitingCount = 20;
+
     private static readonly byte[] Quit = "quit\n"u8.ToArray();
 
     private readonly TemporaryDirectory _directory = new();
@@ -57,7 +61,7 @@ public sealed partial class HandoverProcessTests : IDisposable
         var command = Command("--Signal", "SIGHUP");
         command.Environment["NOTIFY_SOCKET"] = manager.Address;
         await using var first = await SampleProcess.StartAsync(command);
-        Assert.Equal($"FDSTORE=1\nFDNAME=listen-127.0.0.1_{_endPoint.Port}\nFDPOLL=0", await manager.ReceiveAsync());
+        Assert.Equal(Stored(_endPoint.Port), await manager.ReceiveAsync());
 
         first.HangUp();
         var message = await manager.ReceiveAsync();
@@ -127,21 +131,114 @@ public sealed partial class HandoverProcessTests : IDisposable
     }
 
     [Fact]
-    public async Task Kill_SocketIsStored_TheNextProcessServesTheSameQueue()
+    public async Task Kill_SocketIsStored_TheNextProcessAnswersWhatWaited()
     {
         var python = RequiredProgram.Find("python3", "python3");
         var script = Path.Combine(AppContext.BaseDirectory, "Listening", "service_manager.py");
         await using var manager = SampleProcess.Start(HandoverServer.Command(python, Arguments(), script, _directory["notify"]));
-        await manager.LogContainsAsync("stored listen-127.0.0.1_");
+        await manager.LogContainsAsync("said READY=1");
         var first = await WhoServesAsync();
 
         Signal.Kill(first);
-        var second = await WhoServesAsync(); // Waits in the queue until there is somebody to accept.
+        await manager.LogContainsAsync("died");
+        var waiting = Enumerable.Range(0, WaitingCount).Select(_ => WhoServesAsync()).ToArray(); // Nobody accepts.
+        await Eventually.IsTrueAsync(() => KernelSocket.OnPort(_endPoint.Port).Count(static socket => socket.State == Established) >= WaitingCount);
+        manager.HangUp();
+        var answers = await Task.WhenAll(waiting);
 
+        var second = Assert.Single(answers.Distinct());
         Assert.NotEqual(first, second);
+        await Eventually.IsTrueAsync(() => manager.Log.Split("said READY=1").Length == 3, "The second one is ready, too.");
         manager.Terminate();
         Assert.Equal(0, await manager.WaitForExitAsync());
+        Assert.Equal(
+            [
+                $"said FDSTORE=1 FDNAME=listen-127.0.0.1_{_endPoint.Port} FDPOLL=0",
+                "said READY=1",
+                "died",
+                "said READY=1", // Its socket is stored already.
+                "said STATUS=Announced",
+                "said STOPPING=1",
+                "said STATUS=Draining",
+                "said STATUS=Drained",
+                "died",
+            ],
+            ManagerLine().Matches(manager.Log).Select(static line => line.Value));
     }
+
+    [Fact]
+    public async Task HandOver_UnderAServiceManager_TellsItInOrder()
+    {
+        using var manager = new FakeNotifySocket();
+        var (port, removed, added) = (_endPoint.Port, FreePort.Find(), FreePort.Find());
+        await using var first = await SampleProcess.StartAsync(ServiceCommand(manager, "--Endpoints", $"tcp:{port} tcp:{removed}"));
+        Assert.Equal([Stored(port), Stored(removed), "READY=1"], await manager.ReceiveUntilAsync(static message => message == "READY=1"));
+
+        var command = Command("--Endpoints", $"tcp:{port} tcp:{added}");
+        command.Environment["NOTIFY_SOCKET"] = manager.Address;
+        await using var second = await SampleProcess.StartAsync(command);
+
+        // The service manager takes the last message for the old process's, which is not the service any longer.
+        Assert.Equal(
+            [$"MAINPID={second.Id}", Stored(added), $"FDSTOREREMOVE=1\nFDNAME={NameOf(removed)}", "STOPPING=1"],
+            await manager.ReceiveUntilAsync(static message => message == "STOPPING=1"));
+        Assert.Equal(0, await first.WaitForExitAsync());
+        Assert.False(manager.HasMessage);
+    }
+
+    [Fact]
+    public async Task Terminate_UnderAServiceManager_LeavesTheSocketWithIt()
+    {
+        using var manager = new FakeNotifySocket();
+        await using var server = await SampleProcess.StartAsync(ServiceCommand(manager));
+        Assert.Equal([Stored(_endPoint.Port), "READY=1"], await manager.ReceiveUntilAsync(static message => message == "READY=1"));
+
+        server.Terminate();
+        var messages = await manager.ReceiveUntilAsync(static message => message.StartsWith("STATUS=Drained", StringComparison.Ordinal));
+
+        Assert.Equal(0, await server.WaitForExitAsync());
+        Assert.False(manager.HasMessage);
+        Assert.Equal(
+            ["STATUS=Announced", "STOPPING=1", "STATUS=Draining", "STATUS=Drained"], // No FDSTOREREMOVE.
+            messages.Select(static message => message.Split(' ', ',')[0]));
+    }
+
+    [Fact]
+    public async Task Signal_CurrentLeadsToAnotherRelease_StartsThatOne()
+    {
+        var (built, current) = (Path.GetDirectoryName(SampleProcess.FindAssembly("tests", HandoverServer.Assembly))!, _directory["current"]);
+        Copy(built, _directory["one"]);
+        Copy(built, _directory["two"]);
+        File.CreateSymbolicLink(current, _directory["one"]);
+        var command = HandoverServer.CommandAt(current, Arguments("--Signal", "SIGHUP"));
+        await using var first = await SampleProcess.StartAsync(command);
+        Assert.Contains(_directory["one"], FilesOf(first.Id));
+
+        File.Delete(current);
+        File.CreateSymbolicLink(current, _directory["two"]);
+        first.HangUp();
+        await first.ProcessExitsAsync();
+
+        var second = await WhoServesAsync();
+        Assert.Contains(_directory["two"], FilesOf(second));
+        Assert.DoesNotContain(_directory["one"], FilesOf(second));
+        Signal.Terminate(second);
+        Assert.Equal(0, await first.WaitForExitAsync());
+
+        static string FilesOf(int processId) => File.ReadAllText($"/proc/{processId}/maps");
+
+        static void Copy(string from, string to)
+        {
+            Directory.CreateDirectory(to);
+            foreach (var file in Directory.GetFiles(from))
+            {
+                File.Copy(file, Path.Combine(to, Path.GetFileName(file)));
+            }
+        }
+    }
+
+    [GeneratedRegex(@"^(died|said (FDSTORE=1 .*|[A-Z]+=\w+))", RegexOptions.Multiline)]
+    private static partial Regex ManagerLine();
 
     [GeneratedRegex(@"^\d+\n$")]
     private static partial Regex IdLine();
@@ -150,6 +247,17 @@ public sealed partial class HandoverProcessTests : IDisposable
         ["--Endpoints", $"tcp:{_endPoint.Port}", "--Handover:SocketPath", SocketPath, .. more];
 
     private System.Diagnostics.ProcessStartInfo Command(params IEnumerable<string> more) => HandoverServer.Command("dotnet", Arguments(more));
+
+    private System.Diagnostics.ProcessStartInfo ServiceCommand(FakeNotifySocket manager, params IEnumerable<string> more)
+    {
+        var command = HandoverServer.Command("bash", Arguments(more), "-c", StopServer.SystemdScript, "bash");
+        command.Environment["NOTIFY_SOCKET"] = manager.Address;
+        return command;
+    }
+
+    private static string NameOf(int port) => $"listen-127.0.0.1_{port}";
+
+    private static string Stored(int port) => $"FDSTORE=1\nFDNAME={NameOf(port)}\nFDPOLL=0";
 
     private Task<SampleProcess> StartAsync(params IEnumerable<string> more) => HandoverServer.StartAsync(Arguments(more));
 

@@ -9,6 +9,7 @@ using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Hosting;
 
 namespace GracefulConnections.FunctionalTests.Listening;
 
@@ -103,6 +104,57 @@ public sealed class HandoverTests : IDisposable
         Assert.Contains(
             $"no endpoint has: 127.0.0.1:{_port}. They were closed. Endpoints that were bound anew: 127.0.0.1:{newPort}.",
             Assert.Single(successor.Messages(SocketsUnclaimed)));
+    }
+
+    [Fact]
+    public async Task Stop_SuccessorIsStarting_ServesUnderEveryAddress()
+    {
+        var unix = _directory["server.sock"];
+        await using var predecessor = await StartAtBothAsync('a', unix);
+        var slow = new SlowStart();
+
+        var starting = StartAtBothAsync('b', unix, slow);
+        await slow.IsStarting.InTimeAsync();
+        predecessor.Stop();
+        await predecessor.Stopped;
+        slow.GoOn();
+        await using var successor = await starting;
+
+        Assert.Equal('b', await HandoverHost.WhoServesAsync(_port));
+        Assert.Equal('b', await HandoverHost.WhoServesAsync(new UnixDomainSocketEndPoint(unix)));
+        successor.Stop();
+        await successor.Stopped;
+        Assert.False(File.Exists(unix));
+    }
+
+    [Fact]
+    public async Task Stop_SuccessorIsStartingAndEnds_TheNextOneServesUnderEveryAddress()
+    {
+        var unix = _directory["server.sock"];
+        await using var predecessor = await StartAtBothAsync('a', unix);
+        using (var dying = await FakeSuccessor.ConnectAsync(SocketPath))
+        {
+            await dying.TakeAsync();
+            predecessor.Stop();
+            await predecessor.Stopped;
+        }
+
+        await using var next = await StartAtBothAsync('b', unix);
+
+        Assert.Equal('b', await HandoverHost.WhoServesAsync(_port));
+        Assert.Equal('b', await HandoverHost.WhoServesAsync(new UnixDomainSocketEndPoint(unix)));
+    }
+
+    [Fact]
+    public async Task Start_UnixEndpointIsAStrangers_LeavesItsFile()
+    {
+        var unix = _directory["server.sock"];
+        await using var stranger = await HandoverHost.StartAsync('a', _directory["other.sock"], (host, kestrel) => kestrel.ListenUnixSocket(unix, host.Serve));
+
+        var exception = await Assert.ThrowsAsync<IOException>(() => StartAtBothAsync('b', unix));
+
+        Assert.Contains($"is in use by a process that does not serve {SocketPath}", exception.InnerException!.Message);
+        Assert.Equal('a', await HandoverHost.WhoServesAsync(new UnixDomainSocketEndPoint(unix)));
     }
 
     [Fact]
@@ -230,6 +282,22 @@ public sealed class HandoverTests : IDisposable
         busy.HalfClose();
         await predecessor.Stopped;
     }
+
+    private Task<HandoverHost> StartAtBothAsync(char name, string unix, SlowStart? slow = null) => HandoverHost.StartAsync(
+        name,
+        SocketPath,
+        (host, kestrel) =>
+        {
+            kestrel.Listen(IPAddress.Loopback, _port, host.Serve);
+            kestrel.ListenUnixSocket(unix, host.Serve);
+        },
+        build: builder =>
+        {
+            if (slow is not null)
+            {
+                builder.Services.AddSingleton<IHostedService>(slow);
+            }
+        });
 
     private static async Task<char> AskSecurelyAsync(int port)
     {

@@ -37,12 +37,14 @@ public sealed class ListenerTests : IDisposable
         await using var host = await HandoverHost.StartAsync('a', SocketPath, _port);
         Assert.Equal('a', await HandoverHost.WhoServesAsync(_port));
         using var held = HeldSocket.OnPort(_port);
+        Assert.Equal(1, held.CountQueueEntries());
 
         host.Stop();
         await host.Stopped;
 
         Assert.True(held.IsListening);
         Assert.False(held.Lingers);
+        Assert.Equal(0, held.CountQueueEntries()); // Or each connect of its successor would wake this process.
     }
 
     [Fact]
@@ -56,6 +58,8 @@ public sealed class ListenerTests : IDisposable
 
         Assert.True(held.IsListening);
         Assert.False(held.Lingers);
+        Assert.Equal('b', await HandoverHost.WhoServesAsync(_port));
+        Assert.Equal(1, held.CountQueueEntries()); // The successor's, which is in this process too.
     }
 
     [Fact]

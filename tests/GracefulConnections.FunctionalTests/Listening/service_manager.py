@@ -1,4 +1,5 @@
-"""A service manager that keeps the sockets a service leaves with it, and starts the service again when it dies.
+"""A service manager that keeps the sockets a service leaves with it. It prints what it is told, and starts the service
+again at SIGHUP once that has died.
 usage: service_manager.py NOTIFY_SOCKET COMMAND..."""
 import array
 import os
@@ -13,17 +14,20 @@ notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 notify.bind(path)
 stored = {}
 stopping = threading.Event()
+again = threading.Event()
 child = None
 
 
 def listen():
     while True:
         message, ancillary, _, _ = notify.recvmsg(4096, 1024)
+        if not message:
+            return
         fields = dict(line.split("=", 1) for line in message.decode().splitlines() if "=" in line)
         for _, kind, data in ancillary:
             for descriptor in array.array("i", data):
                 stored.setdefault(fields["FDNAME"], descriptor)
-                print("stored", fields["FDNAME"], flush=True)
+        print("said", message.decode().replace("\n", " "), flush=True)
 
 
 def start():
@@ -32,7 +36,6 @@ def start():
     def inherit():
         for i, descriptor in enumerate(descriptors):
             os.dup2(descriptor, 3 + i, inheritable=True)
-        os.environ["LISTEN_PID"] = str(os.getpid())
 
     shell = 'export LISTEN_PID=$$ && exec "$@"'
     environment = dict(os.environ, NOTIFY_SOCKET=path, LISTEN_FDS=str(len(descriptors)))
@@ -43,11 +46,22 @@ def start():
 
 def stop(*_):
     stopping.set()
+    again.set()
     child.terminate()
 
 
-threading.Thread(target=listen, daemon=True).start()
+# Hosting.Systemd believes in systemd when the parent process has its name.
+with open("/proc/self/comm", "w") as name:
+    name.write("systemd")
+listener = threading.Thread(target=listen)
+listener.start()
 signal.signal(signal.SIGTERM, stop)
+signal.signal(signal.SIGHUP, lambda *_: again.set())
 while not stopping.is_set():
     child = start()
     child.wait()
+    print("died", flush=True)
+    again.wait()
+    again.clear()
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"", path)
+listener.join()

@@ -3,14 +3,14 @@ using GracefulConnections.FunctionalTests.Support;
 
 namespace GracefulConnections.FunctionalTests.Matrix;
 
-/// <summary>Every way to end, on every transport, in every situation: the README's table, cell by cell.</summary>
+/// <summary>Every way to end, on every transport, in every situation: the table of the page on closing, cell by cell.</summary>
 [Collection(SerialTests.Name)]
 public class CloseMatrixTests
 {
     private const int CellsAtATime = 4; // They wait more than they work.
 
     [Fact]
-    public async Task Close_WhatThePeerSeesAndTheOutcome_AreTheReadmes()
+    public async Task Close_WhatThePeerSeesAndTheOutcome_AreThePages()
     {
         var differences = new ConcurrentQueue<string>();
         var cells = MatrixTable.Read().Where(static entry => entry.Case.Exists).ToList();
@@ -24,7 +24,7 @@ public class CloseMatrixTests
             if (failure is not null || saw != entry.Says)
             {
                 var was = failure?.ToString() ?? saw;
-                differences.Enqueue($"{entry.Case}: the README says {entry.Says}, but it was {was}");
+                differences.Enqueue($"{entry.Case}: the page says {entry.Says}, but it was {was}");
             }
         });
 
@@ -32,7 +32,7 @@ public class CloseMatrixTests
     }
 
     [Fact]
-    public void Readme_HasEveryCell_OnceAndADashWhereThereIsNone()
+    public void Page_HasEveryCell_OnceAndADashWhereThereIsNone()
     {
         var expected =
             from side in Enum.GetValues<MatrixSide>()

@@ -28,7 +28,7 @@ internal sealed class MatrixRun(MatrixCase cell)
 
     private bool ServerEnds => cell.Side == MatrixSide.Server;
 
-    /// <returns>What the peer saw and the outcome, in the words of the README's table.</returns>
+    /// <returns>What the peer saw and the outcome, in the words of the page's table.</returns>
     public async Task<string> RunAsync()
     {
         var pipes = new PipeTransport();

@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 
 namespace GracefulConnections.FunctionalTests.Matrix;
 
-/// <summary>The matrix as the README prints it, so that what it says is what is tested.</summary>
+/// <summary>The matrix as the page on closing prints it, so that what it says is what is tested.</summary>
 internal static class MatrixTable
 {
     private const string Header = "| who ends | how | while the server is | plain | TLS, inside | TLS, outside | Unix domain socket | no socket |";
@@ -11,11 +11,11 @@ internal static class MatrixTable
     private static readonly MatrixTransport[] Columns =
         [MatrixTransport.Plain, MatrixTransport.TlsInside, MatrixTransport.TlsOutside, MatrixTransport.Unix, MatrixTransport.NoSocket];
 
-    /// <summary>Returns every cell with what the README says there; a dash where it says nothing.</summary>
+    /// <summary>Returns every cell with what the page says there; a dash where it says nothing.</summary>
     public static IEnumerable<(MatrixCase Case, string Says)> Read([CallerFilePath] string thisFile = "")
     {
-        var readme = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(thisFile)!, "..", "..", "..", "README.md"));
-        foreach (var row in File.ReadLines(readme).SkipWhile(line => line != Header).Skip(2).TakeWhile(line => line.StartsWith('|')))
+        var page = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(thisFile)!, "..", "..", "..", "src", "docs", "closing.md"));
+        foreach (var row in File.ReadLines(page).SkipWhile(line => line != Header).Skip(2).TakeWhile(line => line.StartsWith('|')))
         {
             var cells = row.Trim('|').Split('|', StringSplitOptions.TrimEntries);
             for (var column = 0; column < Columns.Length; column++)
@@ -33,6 +33,6 @@ internal static class MatrixTable
         "close_notify" => MatrixEnd.CloseNotify,
         "RST" => MatrixEnd.Rst,
         "stall" => MatrixEnd.Stall,
-        _ => throw new FormatException($"The README's matrix has a row that ends by \"{text}\", which is none of FIN, close_notify, RST and stall."),
+        _ => throw new FormatException($"The matrix has a row that ends by \"{text}\", which is none of FIN, close_notify, RST and stall."),
     };
 }

@@ -41,7 +41,7 @@ public class VanishedPeerTests
     [Fact]
     public async Task KeepAlive_Lingering_IsThePeersReset()
     {
-        using var network = NetworkNamespace.Create();
+        using var network = Networks.Create();
         using var bothEnded = new CountdownEvent(2);
         var cut = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var played = await Habit.CompareAsync(
@@ -79,7 +79,7 @@ public class VanishedPeerTests
     [Fact]
     public async Task KeepAlive_HandlerReads_IsThePeersResetAndNoFaultOfTheHandler()
     {
-        using var network = NetworkNamespace.Create();
+        using var network = Networks.Create();
         using var bothAnswered = new CountdownEvent(2);
         var cut = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var played = await Habit.CompareAsync(
@@ -105,7 +105,7 @@ public class VanishedPeerTests
     [Fact]
     public async Task Stop_IdlePeerHasVanished_IsNotHeldByIt()
     {
-        using var network = NetworkNamespace.Create();
+        using var network = Networks.Create();
         using var bothAnswered = new CountdownEvent(2);
         var cut = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var played = await Habit.CompareAsync(
@@ -146,7 +146,7 @@ public class VanishedPeerTests
     private static async Task<HabitComparison> CutInTheMiddleOfAReplyAsync(
         Action<Socket>? configure, Action<GracefulCloseOptions> options)
     {
-        using var network = NetworkNamespace.Create();
+        using var network = Networks.Create();
         network.LimitSpeed(10_000_000);
         using var bothServe = new CountdownEvent(2);
         using var bothBegan = new CountdownEvent(2);

@@ -125,6 +125,54 @@ public abstract class OutgoingConnectionTests : IDisposable
     }
 
     [Fact]
+    public async Task PeerTakesNothing_EndsAfterTheFlushAndTellsWhatIsMissing()
+    {
+        await using var connection = await ConnectAsync();
+        await using var peer = await AcceptAsync();
+
+        var running = connection.RunHandlerAsync(
+            static connection =>
+            {
+                _ = connection.Transport.Output.WriteAsync(new byte[UploadBytes]).AsTask(); // Not all of it gets away.
+                return Task.CompletedTask;
+            },
+            new GracefulCloseOptions { FlushStallTimeout = TimeSpan.FromMilliseconds(300) });
+
+        var result = await running.InTimeAsync();
+        Assert.Equal(CloseOutcome.FlushTimedOut, result.Outcome);
+        var delivered = UploadBytes - result.UnacknowledgedBytes!.Value;
+        var (received, end) = await peer.ReadToEndAsync();
+        Assert.Equal(PeerSaw.Reset, end);
+        Assert.InRange(received, delivered, Math.Min(UploadBytes - 1, delivered + TestServer.LargestSend));
+    }
+
+    // The server has said all that it will, and reads no more: its kernel answers what still comes with RST.
+    [Fact]
+    public async Task PeerClosesEarly_HandlerReadsTheReply_ReturnsPeerReset()
+    {
+        await using var connection = await ConnectAsync();
+        await using var peer = await AcceptAsync();
+        await peer.SendAsync(new byte[1000]);
+        peer.Socket.Close();
+        var reply = 0L;
+
+        var running = connection.RunHandlerAsync(async connection =>
+        {
+            reply = await connection.ReadToEndAsync();
+            while (true)
+            {
+                if ((await connection.SendAsync(1000)).IsCompleted)
+                {
+                    return;
+                }
+            }
+        });
+
+        Assert.Equal(CloseOutcome.PeerReset, (await running.InTimeAsync()).Outcome);
+        Assert.Equal(1000, reply);
+    }
+
+    [Fact]
     public async Task PeerKeepsItsSideOpen_EndsAfterTheLinger()
     {
         await using var connection = await ConnectAsync();

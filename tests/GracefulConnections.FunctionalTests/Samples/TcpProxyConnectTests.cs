@@ -31,6 +31,42 @@ public sealed class TcpProxyConnectTests
     }
 
     [Fact]
+    public async Task Connect_UpstreamCannotBeResolved_ResetsThePeerAndLivesOn()
+    {
+        using var upstream = Listen();
+        await using var proxy = await TcpProxy.StartInFrontOfAsync(1, "--Proxy:Connect", "no-such-host.invalid:80");
+        for (var i = 0; i < 2; i++)
+        {
+            Assert.Equal((0, PeerSaw.Reset), await ConnectAndReadToEndAsync(proxy.Port));
+        }
+
+        await proxy.Sample.LogContainsAsync("Cannot connect to no-such-host.invalid:80: ");
+        await proxy.Sample.LogContainsAsync("no address was tried.");
+    }
+
+    // The kernel ends its connections for it, and a new one listens at the same address.
+    [Fact]
+    public async Task Upstream_IsKilledAndComesBack_PeersSeeTheEndAndAreServedAgain()
+    {
+        var port = FreePort.Find();
+        await using var first = await SampleProcess.StartAsync("RespServer", "--Resp:Port", $"{port}", "--Http:Port", "0");
+        await using var proxy = await TcpProxy.StartInFrontOfAsync(port);
+        await using var idle = await SampleProcess.ConnectAsync(proxy.Port);
+        await idle.SendAsync("PING\r\n"u8.ToArray());
+        Assert.Equal("+PONG\r\n", await RespServer.ReadExactlyAsync(idle, 7));
+
+        Signal.Kill(first.Id);
+
+        Assert.Equal((0, PeerSaw.Eof), await idle.ReadToEndAsync());
+        await first.ProcessExitsAsync();
+        Assert.Equal((0, PeerSaw.Reset), await ConnectAndReadToEndAsync(proxy.Port));
+        await using var second = await SampleProcess.StartAsync("RespServer", "--Resp:Port", $"{port}", "--Http:Port", "0");
+        await using var again = await SampleProcess.ConnectAsync(proxy.Port);
+        await again.SendAsync("PING\r\n"u8.ToArray());
+        Assert.Equal("+PONG\r\n", await RespServer.ReadExactlyAsync(again, 7));
+    }
+
+    [Fact]
     public async Task Connect_UpstreamDoesNotAnswer_ResetsThePeerAfterTheTimeout()
     {
         // A full queue of connections that nobody accepts: the kernel drops the next SYN.

@@ -62,6 +62,23 @@ public sealed class TcpProxyStopTests
     }
 
     [Fact]
+    public async Task Stop_UpstreamNeverReads_IsResetAtTheDeadlineAndTellsWhatIsMissing()
+    {
+        await using var proxy = await TcpProxy.StartAsync("--Drain:DrainTimeout", "0:00:00.5");
+        var (downstream, upstream) = await proxy.ConnectPairAsync();
+        await using var _ = downstream;
+        await using var __ = upstream;
+        await downstream.SendUntilBlockedAsync();
+
+        proxy.Sample.Terminate();
+
+        Assert.Equal((0, PeerSaw.Reset), await downstream.ReadToEndAsync());
+        Assert.Equal(0, await proxy.Sample.WaitForExitAsync());
+        await upstream.SendUntilResetAsync();
+        Assert.Contains("The drain aborted 1 connection", proxy.Sample.Log, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Stop_UpstreamThatNeverEnds_HoldsTheProxyUntilTheDeadlineOnly()
     {
         // Longer than the silence after which the upstream gets our FIN.

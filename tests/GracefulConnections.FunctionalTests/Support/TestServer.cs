@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Sockets;
-using System.Threading.Channels;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
@@ -8,7 +7,6 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Logging;
 
 namespace GracefulConnections.FunctionalTests.Support;
 
@@ -31,24 +29,23 @@ internal sealed class TestServer : IAsyncDisposable
 
     private static readonly TimeSpan SoonQuiet = TimeSpan.FromMilliseconds(50);
 
-    private WebApplication _app = null!;
-    private readonly Channel<CloseResult> _results = Channel.CreateUnbounded<CloseResult>();
+    private GracefulTestServer _inner = null!;
 
     private TestServer()
     {
     }
 
     /// <summary>Gets where to connect to.</summary>
-    public EndPoint EndPoint { get; private set; } = null!;
+    public EndPoint EndPoint => _inner.EndPoint;
 
     /// <summary>Gets the port, on TCP.</summary>
     public int Port => ((IPEndPoint)EndPoint).Port;
 
     /// <summary>Gets where the server's connections have their memory from, TLS included.</summary>
-    public PoisoningMemoryPoolFactory Memory { get; } = new();
+    public PoisoningMemoryPoolFactory Memory => _inner.Memory;
 
     /// <summary>Gets the host's services.</summary>
-    public IServiceProvider Services => _app.Services;
+    public IServiceProvider Services => _inner.Services;
 
     /// <summary>Gets what drains the host, on a server with <c>AddGracefulShutdown()</c>.</summary>
     public IDrainCoordinator Drain => Services.GetRequiredService<IDrainCoordinator>();
@@ -153,54 +150,26 @@ internal sealed class TestServer : IAsyncDisposable
     /// see the results.
     /// </summary>
     public static async Task<TestServer> StartAsync(
-        EndPoint endPoint, Action<TestServer, ListenOptions> configure, Action<WebApplicationBuilder>? build = null)
+        EndPoint endPoint,
+        Action<TestServer, ListenOptions> configure,
+        Action<WebApplicationBuilder>? build = null,
+        NetworkNamespace? network = null)
     {
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
-        build?.Invoke(builder);
         var server = new TestServer();
-        builder.Services.AddSingleton<IMemoryPoolFactory<byte>>(server.Memory); // Kestrel takes the last of them.
-        ListenOptions? listening = null;
-        builder.WebHost.ConfigureKestrel(kestrel =>
-        {
-            void Configure(ListenOptions endpoint)
+        server._inner = await GracefulTestServer.StartEndpointAsync(
+            (inner, endpoint) =>
             {
-                listening = endpoint;
+                server._inner = inner;
                 configure(server, endpoint);
-            }
-
-            if (endPoint is UnixDomainSocketEndPoint unix)
-            {
-                kestrel.ListenUnixSocket(unix.ToString()!, Configure);
-            }
-            else
-            {
-                kestrel.Listen(endPoint, Configure);
-            }
-        });
-        server._app = builder.Build();
-        try
-        {
-            await server._app.StartAsync().WaitAsync(TestLimit);
-        }
-        catch
-        {
-            await server._app.DisposeAsync();
-            throw;
-        }
-
-        server.EndPoint = listening!.EndPoint;
+            },
+            build,
+            endPoint,
+            network);
         return server;
     }
 
-    /// <summary>A middleware that collects how each connection ended.</summary>
-    public ConnectionDelegate ObserveResults(ConnectionDelegate next) => connection =>
-    {
-        _ = CollectAsync(connection.Features.Get<IGracefulCloseFeature>()!.Closed);
-        return next(connection);
-
-        async Task CollectAsync(Task<CloseResult> closed) => _results.Writer.TryWrite(await closed);
-    };
+    /// <inheritdoc cref="GracefulTestServer.ObserveResults"/>
+    public ConnectionDelegate ObserveResults(ConnectionDelegate next) => _inner.ObserveResults(next);
 
     /// <summary>
     /// Lets a close request cancel a read after a short silence, for everything that does not test how long it must be.
@@ -208,17 +177,11 @@ internal sealed class TestServer : IAsyncDisposable
     public static void BecomeQuietSoon(GracefulCloseOptions options) =>
         (options.QuietTime, options.MessageGap) = (SoonQuiet, SoonQuiet);
 
-    /// <summary>Waits for the next connection to end.</summary>
-    public async Task<CloseResult> NextResultAsync()
-    {
-        using var limit = new CancellationTokenSource(TestLimit);
-        return await _results.Reader.ReadAsync(limit.Token);
-    }
+    /// <inheritdoc cref="GracefulTestServer.NextResultAsync"/>
+    public Task<CloseResult> NextResultAsync() => _inner.NextResultAsync();
 
-    /// <summary>Connects a peer.</summary>
-    /// <param name="configure">Changes the socket before it connects, its buffers for example.</param>
-    public Task<ScriptedPeer> ConnectAsync(Action<Socket>? configure = null) =>
-        ScriptedPeer.ConnectAsync(EndPoint, configure);
+    /// <inheritdoc cref="GracefulTestServer.ConnectAsync"/>
+    public Task<ScriptedPeer> ConnectAsync(Action<Socket>? configure = null) => _inner.ConnectAsync(configure);
 
     /// <summary>
     /// Connects a peer, and waits until the drain knows of it: only an accepted connection can be drained.
@@ -241,8 +204,7 @@ internal sealed class TestServer : IAsyncDisposable
     /// Stops the host, which loses its patience at <paramref name="end"/>, as it does by itself when its timeout is
     /// over.
     /// </summary>
-    public Task StopWhilePatientAsync(CancellationToken end) =>
-        _app.StopAsync(end).WaitAsync(TestLimit, CancellationToken.None);
+    public Task StopWhilePatientAsync(CancellationToken end) => _inner.StopAsync(end);
 
     /// <summary>Stops the host as SIGTERM would.</summary>
     /// <returns>How the drain went.</returns>
@@ -259,18 +221,8 @@ internal sealed class TestServer : IAsyncDisposable
     public Task<DrainReport> DrainAsync(Func<TrackedConnectionInfo, bool> filter) =>
         Drain.DrainAsync(filter).WaitAsync(TestLimit);
 
-    /// <summary>
-    /// Disposes the server, and then checks its memory, so that what late code returns and writes meanwhile counts too.
-    /// </summary>
-    /// <exception cref="InvalidOperationException">Pooled memory was used after its return, or returned
-    /// twice.</exception>
-    public async ValueTask DisposeAsync()
-    {
-        // On a thread of its own: Kestrel's disposal blocks the one that calls it, and a connection that hangs must
-        // fail a test and not hang it.
-        await Task.Run(() => _app.DisposeAsync().AsTask()).WaitAsync(TestLimit);
-        Memory.ThrowIfViolated();
-    }
+    /// <inheritdoc cref="GracefulTestServer.DisposeAsync"/>
+    public ValueTask DisposeAsync() => _inner.DisposeAsync();
 
     private static void Configure(GracefulCloseOptions options, Action<GracefulCloseOptions>? configure)
     {

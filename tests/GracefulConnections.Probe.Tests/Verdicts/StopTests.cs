@@ -60,7 +60,7 @@ public sealed class StopTests
         }
         finally
         {
-            if (int.TryParse(await File.ReadAllTextAsync(pidFile, TestContext.Current.CancellationToken), out var pid))
+            if (int.TryParse(await File.ReadAllTextAsync(pidFile, CancellationToken.None), out var pid))
             {
                 System.Diagnostics.Process.GetProcessById(pid).Kill();
             }

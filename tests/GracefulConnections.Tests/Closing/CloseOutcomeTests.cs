@@ -79,7 +79,7 @@ public class CloseOutcomeTests
     public async Task Close_PeerReadsNothing_IsFlushTimedOut()
     {
         var endpoint = new TestEndpoint();
-        var connection = endpoint.Serve(new InMemoryConnection(pauseWriterThreshold: 4));
+        var connection = endpoint.Serve(InMemory.Narrow());
         connection.Write("reply");
 
         connection.Return();
@@ -230,7 +230,7 @@ public class CloseOutcomeTests
     [Fact]
     public async Task Close_ApplicationAbortsWhileFlushing_IsAborted()
     {
-        var connection = new TestEndpoint().Serve(new InMemoryConnection(pauseWriterThreshold: 4));
+        var connection = new TestEndpoint().Serve(InMemory.Narrow());
         connection.Write("reply");
         connection.Return();
         Assert.Equal(CloseState.Flushing, connection.State);
@@ -261,6 +261,6 @@ public class CloseOutcomeTests
     {
         Assert.Equal(CloseState.Aborted, connection.State);
         Assert.NotNull(connection.Peer.AbortReason);
-        await Assert.ThrowsAsync<Microsoft.AspNetCore.Connections.ConnectionAbortedException>(connection.Peer.ReceiveToEndAsync);
+        await Assert.ThrowsAsync<Microsoft.AspNetCore.Connections.ConnectionResetException>(connection.Peer.ReceiveToEndAsync);
     }
 }

@@ -275,7 +275,7 @@ public sealed class CloserEndTests : IAsyncDisposable
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Asks the kernel for the length of its queue.");
         using var sockets = await SocketPair.ConnectAsync();
-        var probe = new KernelQueue(sockets.Own);
+        var probe = new SocketQueue(sockets.Own);
         var sut = Create(probe: probe);
         sockets.Peer.Send("x"u8);
         await TestLimit.UntilAsync(probe.IsBehind);

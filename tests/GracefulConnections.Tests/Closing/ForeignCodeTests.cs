@@ -84,7 +84,7 @@ public sealed class ForeignCodeTests
         await using var otherPeer = new InMemoryConnection();
         var otherHandler = new TaskCompletionSource();
         var other = Run(otherPeer, otherHandler.Task);
-        await using var peer = new InMemoryConnection(pauseWriterThreshold: 4);
+        await using var peer = InMemory.Narrow();
         var handler = new TaskCompletionSource();
         var connection = new ThrowingConnection(
             peer,

@@ -134,7 +134,7 @@ public class LifetimeLimitsTests
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Asks the kernel for the length of its queue.");
         using var sockets = await SocketPair.ConnectAsync();
         var endpoint = new TestEndpoint(options => options.IdleTimeout = TimeSpan.FromSeconds(10));
-        var probe = new KernelQueue(sockets.Own);
+        var probe = new SocketQueue(sockets.Own);
         var connection = new LimitedConnection(endpoint, probe);
         _ = connection.Input.ReadAsync().AsTask();
         sockets.Peer.Send("x"u8);

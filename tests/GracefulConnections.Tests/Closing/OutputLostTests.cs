@@ -96,7 +96,7 @@ public sealed class OutputLostTests
 
     private Closer Create(long? unacknowledged, long unsent)
     {
-        var peer = new InMemoryConnection { RemoteEndPoint = new IPEndPoint(IPAddress.Parse("203.0.113.7"), 4711) };
+        var peer = new InMemoryConnection { ConnectionId = "in-memory", RemoteEndPoint = new IPEndPoint(IPAddress.Parse("203.0.113.7"), 4711) };
         var activity = new Activity(_endpoint.Time);
         var closer = new Closer(peer, _endpoint.Scope, activity);
         var output = new FakeOutput(closer, activity)

@@ -18,7 +18,7 @@ public class TimeoutTests
     public async Task FlushStallTimeout_OutputUndelivered_AbortsAtTheEdge(bool atEdge)
     {
         var endpoint = new TestEndpoint(options => options.FlushStallTimeout = TimeSpan.FromSeconds(7));
-        var connection = endpoint.Serve(new InMemoryConnection(pauseWriterThreshold: 4));
+        var connection = endpoint.Serve(InMemory.Narrow());
         connection.Write("reply");
         connection.Return();
 
@@ -31,7 +31,7 @@ public class TimeoutTests
     public async Task FlushStallTimeout_CloseRequestedAndHandlerBlockedInAWrite_AbortsAtTheEdge(bool atEdge)
     {
         var endpoint = new TestEndpoint(options => options.FlushStallTimeout = TimeSpan.FromSeconds(7));
-        var connection = endpoint.Serve(new InMemoryConnection(pauseWriterThreshold: 4));
+        var connection = endpoint.Serve(InMemory.Narrow());
         var write = connection.Output.WriteAsync("reply"u8.ToArray()).AsTask();
         Assert.False(write.IsCompleted);
         endpoint.Time.Advance(TimeSpan.FromDays(1)); // Not asked to close: the handler's affair.
@@ -99,7 +99,7 @@ public class TimeoutTests
     public async Task LingerIdleTimeout_DeliveredLate_StartsAtDelivery(bool atEdge)
     {
         var endpoint = new TestEndpoint(options => options.LingerIdleTimeout = TimeSpan.FromSeconds(3));
-        var connection = endpoint.Serve(new InMemoryConnection(pauseWriterThreshold: 4));
+        var connection = endpoint.Serve(InMemory.Narrow());
         connection.Write("reply");
         connection.Return();
         endpoint.Time.Advance(TimeSpan.FromSeconds(8));
@@ -135,7 +135,7 @@ public class TimeoutTests
             options.FlushStallTimeout = Timeout.InfiniteTimeSpan;
             options.CloseTimeout = TimeSpan.FromSeconds(30);
         });
-        var connection = endpoint.Serve(new InMemoryConnection(pauseWriterThreshold: 4));
+        var connection = endpoint.Serve(InMemory.Narrow());
         connection.Write("reply");
         connection.Return();
 
@@ -152,7 +152,7 @@ public class TimeoutTests
             options.LingerIdleTimeout = Timeout.InfiniteTimeSpan;
             options.CloseTimeout = TimeSpan.FromSeconds(30);
         });
-        var connection = endpoint.Serve(new InMemoryConnection(pauseWriterThreshold: 4));
+        var connection = endpoint.Serve(InMemory.Narrow());
         endpoint.Time.Advance(TimeSpan.FromDays(1));
         connection.Write("reply");
         connection.Return();
@@ -189,7 +189,7 @@ public class TimeoutTests
             options.LingerIdleTimeout = TimeSpan.MaxValue;
             options.CloseTimeout = TimeSpan.MaxValue;
         });
-        var connection = endpoint.Serve(new InMemoryConnection(pauseWriterThreshold: 4));
+        var connection = endpoint.Serve(InMemory.Narrow());
         connection.Write("reply");
         connection.Return();
 

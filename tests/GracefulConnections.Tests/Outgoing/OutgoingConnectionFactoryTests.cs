@@ -121,6 +121,7 @@ public sealed class OutgoingConnectionFactoryTests : IDisposable
             options.SendBufferSize = 0;
             options.ReceiveBufferSize = -1;
             options.ReadBlockSize = 4095;
+            options.DrainWithServer = true;
         }).BuildServiceProvider();
 
         var exception = await Assert.ThrowsAsync<OptionsValidationException>(
@@ -134,6 +135,7 @@ public sealed class OutgoingConnectionFactoryTests : IDisposable
                 "OutgoingConnectionOptions: SendBufferSize must be null for the kernel's own, or one byte or more, but was 0.",
                 "OutgoingConnectionOptions: ReceiveBufferSize must be null for the kernel's own, or one byte or more, but was -1.",
                 "OutgoingConnectionOptions: ReadBlockSize must be from 4096 to 1048576 bytes, but was 4095.",
+                "OutgoingConnectionOptions: DrainWithServer needs a drain: call AddGracefulShutdown(), or leave it false, but was True.",
             ],
             exception.Failures);
     }

@@ -221,7 +221,7 @@ public class CloseRequestTests
     public async Task ServersRequest_WhileTheHandlerWaits_BeginsTheCloseAsHostStopping()
     {
         using var servers = new FakeLifetimeNotification();
-        var peer = new InMemoryConnection();
+        var peer = InMemory.WithoutKernel();
         peer.Features.Set<IConnectionLifetimeNotificationFeature>(servers);
         var endpoint = new TestEndpoint();
         var connection = endpoint.Serve(peer);
@@ -239,7 +239,7 @@ public class CloseRequestTests
     {
         using var servers = new FakeLifetimeNotification();
         servers.RequestClose();
-        var peer = new InMemoryConnection();
+        var peer = InMemory.WithoutKernel();
         peer.Features.Set<IConnectionLifetimeNotificationFeature>(servers);
 
         var endpoint = new TestEndpoint();

@@ -14,7 +14,7 @@ public class DrainedConnectionTests
 
     public DrainedConnectionTests() => _endpoint = new TestEndpoint(drain: _drain);
 
-    private InMemoryConnection Peer { get; } = new();
+    private InMemoryConnection Peer { get; } = InMemory.WithoutKernel();
 
     private IGracefulCloseFeature Feature => Peer.Features.Get<IGracefulCloseFeature>()!;
 

@@ -250,7 +250,7 @@ public class GoodbyeTests
     public async Task Goodbye_HangsInAFlush_IsReleasedByTheTimeout()
     {
         var endpoint = new TestEndpoint(options => options.Goodbye = async (connection, _, _) => await SayAsync(connection, "goodbye", CancellationToken.None));
-        var connection = endpoint.Serve(new InMemoryConnection(pauseWriterThreshold: 4));
+        var connection = endpoint.Serve(InMemory.Narrow());
         connection.Feature.RequestClose();
         connection.Peer.HalfClose();
         connection.Return();

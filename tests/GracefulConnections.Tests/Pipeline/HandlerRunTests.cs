@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
-using GracefulConnections.Pipeline;
 using GracefulConnections.Tests.Support;
 using Microsoft.AspNetCore.Connections;
 
@@ -15,7 +14,7 @@ public class HandlerRunTests
     {
         var handler = new TaskCompletionSource();
         ConnectionContext? served = null;
-        var end = new HandlerRun(
+        var end = new TestHandlerRun(
             connection =>
             {
                 served = connection;
@@ -32,7 +31,7 @@ public class HandlerRunTests
     [Fact]
     public async Task RunAsync_HandlerThrowsBeforeItsFirstAwait_GivesAFaultedTask()
     {
-        var end = await new HandlerRun(_ => throw new InvalidTimeZoneException(), Connection).EndAsync().WithinLimit();
+        var end = await new TestHandlerRun(_ => throw new InvalidTimeZoneException(), Connection).EndAsync().WithinLimit();
 
         await Assert.ThrowsAsync<InvalidTimeZoneException>(() => end!);
     }
@@ -41,7 +40,7 @@ public class HandlerRunTests
     public async Task RunAsync_HandlerThrowsLater_GivesAFaultedTask()
     {
         var gate = new TaskCompletionSource();
-        var end = new HandlerRun(
+        var end = new TestHandlerRun(
             async _ =>
             {
                 await gate.Task;
@@ -56,7 +55,7 @@ public class HandlerRunTests
     [Fact]
     public async Task RunAsync_HandlerIsCancelled_GivesACancelledTask()
     {
-        var end = await new HandlerRun(_ => Task.FromCanceled(new CancellationToken(canceled: true)), Connection).EndAsync().WithinLimit();
+        var end = await new TestHandlerRun(_ => Task.FromCanceled(new CancellationToken(canceled: true)), Connection).EndAsync().WithinLimit();
 
         Assert.True(end!.IsCanceled);
     }
@@ -64,7 +63,7 @@ public class HandlerRunTests
     [Fact]
     public async Task RunAsync_HandlerReturnsNoTask_GivesAFaultedTask()
     {
-        var end = await new HandlerRun(_ => null!, Connection).EndAsync().WithinLimit();
+        var end = await new TestHandlerRun(_ => null!, Connection).EndAsync().WithinLimit();
 
         await Assert.ThrowsAsync<InvalidOperationException>(() => end!); // And takes no thread of the pool, and so the process, with it.
     }
@@ -73,7 +72,7 @@ public class HandlerRunTests
     public async Task RunAsync_Always_RunsTheHandlerOnAThreadOfItsOwn()
     {
         using var release = new ManualResetEventSlim();
-        var run = new HandlerRun(
+        var run = new TestHandlerRun(
             _ =>
             {
                 Assert.True(release.Wait(TimeSpan.FromSeconds(60)));
@@ -94,7 +93,7 @@ public class HandlerRunTests
         using var release = new ManualResetEventSlim();
         var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        var run = new HandlerRun(
+        var run = new TestHandlerRun(
             _ =>
             {
                 started.SetResult();
@@ -116,7 +115,7 @@ public class HandlerRunTests
     [Fact]
     public async Task Abandon_TaskNeverCompletes_EndsTheWait()
     {
-        var run = new HandlerRun(_ => new TaskCompletionSource().Task, Connection);
+        var run = new TestHandlerRun(_ => new TaskCompletionSource().Task, Connection);
         var end = run.EndAsync();
 
         run.Abandon();
@@ -128,7 +127,7 @@ public class HandlerRunTests
     [Fact]
     public async Task Abandon_HandlerEndedBefore_DoesNothing()
     {
-        var run = new HandlerRun(_ => Task.CompletedTask, Connection);
+        var run = new TestHandlerRun(_ => Task.CompletedTask, Connection);
         var end = await run.EndAsync().WithinLimit();
 
         run.Abandon();
@@ -140,7 +139,7 @@ public class HandlerRunTests
     public async Task Abandon_BeforeItBegan_NeverBeginsIt()
     {
         var began = false;
-        var run = new HandlerRun(
+        var run = new TestHandlerRun(
             _ =>
             {
                 began = true;
@@ -181,11 +180,20 @@ public class HandlerRunTests
         [MethodImpl(MethodImplOptions.NoInlining)]
         static void AbandonAndFault(InMemoryConnection connection)
         {
+            using var began = new ManualResetEventSlim();
             var handler = new TaskCompletionSource();
-            var run = new HandlerRun(_ => handler.Task, connection);
-            ((IThreadPoolWorkItem)run).Execute();
+            var run = new TestHandlerRun(
+                _ =>
+                {
+                    began.Set();
+                    return handler.Task;
+                },
+                connection);
+            var end = run.EndAsync();
+            Assert.True(began.Wait(TestLimit.Longest));
             run.Abandon();
-            handler.SetException(new AbandonedException()); // Its continuation is inline.
+            handler.SetException(new AbandonedException());
+            Assert.True(end.Wait(TestLimit.Longest));
         }
     }
 
@@ -196,19 +204,19 @@ public class HandlerRunTests
     {
         var ambient = new AsyncLocal<string?> { Value = "the server's scope" };
         string? seen = null;
-        HandlerRun run;
+        Task<Task?> end;
         using (flows ? default(AsyncFlowControl?) : ExecutionContext.SuppressFlow())
         {
-            run = new HandlerRun(
+            end = new TestHandlerRun(
                 _ =>
                 {
                     seen = ambient.Value;
                     return Task.CompletedTask;
                 },
-                Connection);
+                Connection).EndAsync();
         }
 
-        await run.EndAsync().WithinLimit();
+        await end.WithinLimit();
 
         Assert.Equal(flows ? "the server's scope" : null, seen);
     }

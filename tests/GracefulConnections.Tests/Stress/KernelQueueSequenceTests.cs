@@ -18,7 +18,7 @@ public class KernelQueueSequenceTests
         using (socket)
         using (peer)
         {
-            var probe = new KernelQueue(socket);
+            var probe = new SocketQueue(socket);
             peer.Shutdown(SocketShutdown.Send);
             socket.Shutdown(SocketShutdown.Send);
             await StressRun.UntilAsync(() => probe.GetDelivery(0, 0, finSent: true).IsDelivered, "the delivery of our FIN");
@@ -37,7 +37,7 @@ public class KernelQueueSequenceTests
         var (socket, peer) = await ConnectAsync();
         using (peer)
         {
-            var probe = new KernelQueue(socket);
+            var probe = new SocketQueue(socket);
             socket.Shutdown(SocketShutdown.Send);
             socket.Dispose();
 
@@ -59,7 +59,7 @@ public class KernelQueueSequenceTests
         using (socket)
         using (peer)
         {
-            var probe = new KernelQueue(socket);
+            var probe = new SocketQueue(socket);
             await using var connection = new InMemoryConnection();
             var input = Read(connection, probe, InputKind.Tls, new RecordingEvents());
             if (resets)
@@ -83,7 +83,7 @@ public class KernelQueueSequenceTests
         using (peer)
         {
             await using var connection = new InMemoryConnection();
-            var input = Read(connection, new KernelQueue(socket), InputKind.Tls, new RecordingEvents());
+            var input = Read(connection, new SocketQueue(socket), InputKind.Tls, new RecordingEvents());
             connection.HalfClose();
             var result = await input.ReadAsync();
             Assert.True(result.IsCompleted);
@@ -104,10 +104,10 @@ public class KernelQueueSequenceTests
         using (socket)
         using (peer)
         {
-            var probe = new KernelQueue(socket);
+            var probe = new SocketQueue(socket);
             Assert.Equal(1000, socket.Send(Pattern.At(0, 1000).Span)); // Of a send of 5000 bytes, which has not ended.
 
-            await StressRun.UntilAsync(() => KernelQueue.GetSendLength(socket) == 0, "the acknowledgement of 1000 bytes");
+            await StressRun.UntilAsync(() => SocketQueue.GetSendLength(socket) == 0, "the acknowledgement of 1000 bytes");
             Assert.Equal(5000, probe.GetDelivery(5000, 0, finSent: false).UnacknowledgedBytes); // Never too few.
         }
     }
@@ -120,7 +120,7 @@ public class KernelQueueSequenceTests
         using (socket)
         using (peer)
         {
-            var probe = new KernelQueue(socket);
+            var probe = new SocketQueue(socket);
             peer.Send("ab"u8);
             await StressRun.UntilAsync(probe.IsBehind, "two bytes");
             Assert.Equal(2, socket.Receive(new byte[2]));
@@ -140,7 +140,7 @@ public class KernelQueueSequenceTests
         using (socket)
         using (peer)
         {
-            var probe = new KernelQueue(socket);
+            var probe = new SocketQueue(socket);
             Assert.False(probe.GetDelivery(0, 0, finSent: false).IsWindowClosed);
             socket.Blocking = false;
             var written = 0L;
@@ -168,7 +168,7 @@ public class KernelQueueSequenceTests
         {
             var endpoint = new TestEndpoint();
             var connection = new InMemoryConnection();
-            var probe = new KernelQueue(socket);
+            var probe = new SocketQueue(socket);
             var closer = new Closer(connection, endpoint.Scope, new Activity(endpoint.Time));
             var output = new FakeOutput(closer) { Delivery = new DeliveryStatus(1, IsDelivered: true, IsReset: false, UnacknowledgedBytes: 0) };
             closer.Attach(Read(connection, probe, InputKind.Transport, closer), output);

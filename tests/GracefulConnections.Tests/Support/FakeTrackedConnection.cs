@@ -32,6 +32,11 @@ internal sealed class FakeTrackedConnection(DrainCoordinator coordinator, TimePr
     /// <summary>Gets whether an abort waits for a thread that never comes.</summary>
     public bool IsStarved { get; init; }
 
+    /// <summary>Gets whether the server made the connection.</summary>
+    public bool IsMade { get; init; }
+
+    public override bool IsOutgoing => IsMade;
+
     public bool Busy { get; set; }
 
     public CloseState CurrentState { get; set; }
@@ -129,6 +134,7 @@ internal sealed class FakeTrackedConnection(DrainCoordinator coordinator, TimePr
             ConnectionId = Id,
             LocalEndPoint = LocalEndPoint,
             RemoteEndPoint = RemoteEndPoint,
+            IsOutgoing = IsOutgoing,
             Tag = Tag,
             State = State,
             IsCloseRequested = IsAsked,

@@ -78,7 +78,7 @@ internal sealed class SocketPair : IDisposable
             Peer.Send(one); // Brings the newest acknowledgement.
             Own.Receive(one);
             before = length;
-            length = KernelQueue.GetSendLength(Own);
+            length = SocketQueue.GetSendLength(Own);
         }
 
         return sent;
@@ -90,12 +90,12 @@ internal sealed class SocketPair : IDisposable
     {
         var read = 0L;
         var buffer = new byte[65536];
-        await TestLimit.UntilAsync(() => (read += Peer.Receive(buffer)) > 1_000_000 && KernelQueue.GetSendLength(Own) < length);
+        await TestLimit.UntilAsync(() => (read += Peer.Receive(buffer)) > 1_000_000 && SocketQueue.GetSendLength(Own) < length);
         Own.Blocking = false;
         await TestLimit.UntilAsync(() =>
         {
-            Own.Send(buffer.AsSpan(0, Math.Clamp(length - KernelQueue.GetSendLength(Own), 0, 1000)), SocketFlags.None, out _);
-            return KernelQueue.GetSendLength(Own) == length;
+            Own.Send(buffer.AsSpan(0, Math.Clamp(length - SocketQueue.GetSendLength(Own), 0, 1000)), SocketFlags.None, out _);
+            return SocketQueue.GetSendLength(Own) == length;
         });
         Own.Blocking = true;
         return read;

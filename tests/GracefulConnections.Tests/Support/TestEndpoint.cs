@@ -36,5 +36,5 @@ internal sealed class TestEndpoint
     public Task RunAsync(ConnectionContext connection, ConnectionDelegate handler) => new GracefulShutdownMiddleware(handler, Scope, _drain?.Coordinator).OnConnectionAsync(connection);
 
     /// <summary>Runs a connection whose handler is the test.</summary>
-    public ServedConnection Serve(InMemoryConnection? connection = null) => new(this, connection ?? new InMemoryConnection());
+    public ServedConnection Serve(InMemoryConnection? connection = null) => new(this, connection ?? InMemory.WithoutKernel());
 }

@@ -213,7 +213,7 @@ public sealed class PoisoningMemoryPoolTests
     public async Task InMemoryConnection_ItsOutputUsedAfterReturn_IsFound()
     {
         using var pool = new PoisoningMemoryPool();
-        var connection = new InMemoryConnection(pool: pool);
+        var connection = new InMemoryConnection(new InMemoryConnectionOptions { MemoryPool = pool });
         var output = connection.Transport.Output;
         var kept = output.GetMemory(1);
         kept.Span[0] = (byte)'a';

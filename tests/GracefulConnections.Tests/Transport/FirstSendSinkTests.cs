@@ -8,7 +8,7 @@ namespace GracefulConnections.Tests.Transport;
 /// <summary>Where the output goes when a middleware stands before us, which may have written by our first send.</summary>
 public sealed class FirstSendSinkTests : IAsyncLifetime
 {
-    private readonly PoisonPool _pool = new();
+    private readonly PoisoningMemoryPool _pool = new(quarantineCount: int.MaxValue);
     private readonly RecordingEvents _events = new();
     private readonly Pipe _server = new();
     private SocketPair _pair = null!;
@@ -18,7 +18,7 @@ public sealed class FirstSendSinkTests : IAsyncLifetime
     {
         Assert.SkipUnless(PlatformProbe.Current.TrustsSendQueue, "Asks for the send queue.");
         _pair = await SocketPair.ConnectAsync();
-        var queue = new KernelQueue(_pair.Own);
+        var queue = new SocketQueue(_pair.Own);
         var delivery = new WrappedDelivery(queue, isTls: false, TimeProvider.System);
         var sink = new FirstSendSink(queue, _server.Writer, delivery);
         _sut = new SendLoop(
@@ -31,7 +31,7 @@ public sealed class FirstSendSinkTests : IAsyncLifetime
     public ValueTask DisposeAsync()
     {
         _pair?.Dispose();
-        _pool.AssertClean();
+        _pool.ThrowIfViolated();
         return ValueTask.CompletedTask;
     }
 
@@ -47,7 +47,7 @@ public sealed class FirstSendSinkTests : IAsyncLifetime
         await _pair.ReadPeerToEndAsync(0);
         Assert.True(_sut.CanHalfClose);
         Assert.False(_server.Reader.TryRead(out _));
-        Assert.Equal(_pool.Rented, _pool.Returned);
+        Assert.Equal(_pool.RentedCount, _pool.ReturnedCount);
     }
 
     [Fact]
@@ -68,7 +68,7 @@ public sealed class FirstSendSinkTests : IAsyncLifetime
         Assert.Equal(0, _pair.Peer.Available);
         _sut.Seal(LeftOver.Send);
         await _sut.Ended.WithinLimit();
-        Assert.Equal(_pool.Rented, _pool.Returned);
+        Assert.Equal(_pool.RentedCount, _pool.ReturnedCount);
     }
 
     [Fact]

@@ -12,7 +12,7 @@ public class KernelQueueTests
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads TCP_INFO.");
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new KernelQueue(pair.Own);
+        var sut = new SocketQueue(pair.Own);
         Receive(pair, 3);
         Assert.False(sut.IsResetBeforeFin(3));
 
@@ -26,7 +26,7 @@ public class KernelQueueTests
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads TCP_INFO.");
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new KernelQueue(pair.Own);
+        var sut = new SocketQueue(pair.Own);
         Receive(pair, 3);
         pair.Peer.Shutdown(SocketShutdown.Send);
 
@@ -41,7 +41,7 @@ public class KernelQueueTests
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads TCP_INFO.");
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new KernelQueue(pair.Own);
+        var sut = new SocketQueue(pair.Own);
 
         pair.Peer.Shutdown(SocketShutdown.Send);
 
@@ -54,7 +54,7 @@ public class KernelQueueTests
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads TCP_INFO.");
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new KernelQueue(pair.Own);
+        var sut = new SocketQueue(pair.Own);
         Assert.False(sut.HasUnnoticedReset());
 
         pair.ResetByPeer();
@@ -71,7 +71,7 @@ public class KernelQueueTests
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads TCP_INFO.");
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new KernelQueue(pair.Own);
+        var sut = new SocketQueue(pair.Own);
         pair.Peer.Send(new byte[3]);
 
         pair.ResetByPeer();
@@ -84,7 +84,7 @@ public class KernelQueueTests
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads TCP_INFO.");
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new KernelQueue(pair.Own);
+        var sut = new SocketQueue(pair.Own);
         pair.Peer.Shutdown(SocketShutdown.Send);
         await TestLimit.UntilAsync(() => sut.IsBehind());
 
@@ -98,7 +98,7 @@ public class KernelQueueTests
     public async Task HasUnnoticedReset_SocketDisposed_IsFalse()
     {
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new KernelQueue(pair.Own);
+        var sut = new SocketQueue(pair.Own);
 
         pair.Own.Dispose();
 
@@ -110,7 +110,7 @@ public class KernelQueueTests
     public async Task UnixSocket_PeerIsGone_CannotBeSeen()
     {
         using var pair = await SocketPair.ConnectAsync(isUnix: true);
-        var sut = new KernelQueue(pair.Own);
+        var sut = new SocketQueue(pair.Own);
 
         pair.Peer.Dispose();
 

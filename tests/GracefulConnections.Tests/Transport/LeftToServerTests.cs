@@ -89,7 +89,7 @@ public class LeftToServerTests
         Assert.IsType<PipeOutput>(transport.Output);
         await transport.Output.WriteAsync(new byte[3]);
         Assert.Equal(0, pair.Peer.Available);
-        Assert.Equal(0, KernelQueue.GetSendLength(pair.Own));
+        Assert.Equal(0, SocketQueue.GetSendLength(pair.Own));
     }
 
     [Fact]

@@ -8,7 +8,7 @@ namespace GracefulConnections.Tests.Transport;
 
 public sealed class PipeOutputTests : IAsyncDisposable
 {
-    private readonly InMemoryConnection _peer = new(pauseWriterThreshold: 4);
+    private readonly InMemoryConnection _peer = InMemory.Narrow();
     private readonly RecordingEvents _events = new();
     private readonly PipeOutput _sut;
 
@@ -179,7 +179,7 @@ public sealed class PipeOutputTests : IAsyncDisposable
         _sut.Abort(resets: true);
         _sut.Seal(LeftOver.Send);
 
-        await Assert.ThrowsAsync<ConnectionAbortedException>(_peer.ReceiveToEndAsync);
+        await Assert.ThrowsAsync<ConnectionResetException>(_peer.ReceiveToEndAsync);
     }
 
     [Fact]
@@ -241,7 +241,7 @@ public sealed class PipeOutputTests : IAsyncDisposable
         _sut.Seal(LeftOver.SendThenReset);
 
         await _sut.Ended.WithinLimit();
-        await Assert.ThrowsAsync<ConnectionAbortedException>(_peer.ReceiveToEndAsync);
+        await Assert.ThrowsAsync<ConnectionResetException>(_peer.ReceiveToEndAsync);
         Assert.Empty(_events.Told);
     }
 
@@ -255,7 +255,7 @@ public sealed class PipeOutputTests : IAsyncDisposable
         _sut.Abort(resets: true);
 
         await _sut.Ended.WithinLimit();
-        await Assert.ThrowsAsync<ConnectionAbortedException>(_peer.ReceiveToEndAsync);
+        await Assert.ThrowsAsync<ConnectionResetException>(_peer.ReceiveToEndAsync);
         Assert.Empty(_events.Told);
     }
 

@@ -19,7 +19,7 @@ public class PlatformProbeTests
     public async Task GetDelivery_NothingTrusted_IsDeliveredWhenHandedToTheKernel()
     {
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new KernelQueue(pair.Own, PlatformProbe.Nothing);
+        var sut = new SocketQueue(pair.Own, PlatformProbe.Nothing);
 
         var open = sut.GetDelivery(5, 3, finSent: false);
         var ended = sut.GetDelivery(5, 5, finSent: true);
@@ -36,7 +36,7 @@ public class PlatformProbeTests
     public async Task GetDelivery_NothingTrustedAndSocketDisposed_IsGone()
     {
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new KernelQueue(pair.Own, PlatformProbe.Nothing);
+        var sut = new SocketQueue(pair.Own, PlatformProbe.Nothing);
 
         pair.Own.Dispose();
 
@@ -48,14 +48,14 @@ public class PlatformProbeTests
     {
         Assert.SkipUnless(PlatformProbe.Current.TrustsSendQueue, "Asks for the send queue.");
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new KernelQueue(pair.Own, new PlatformProbe(TrustsSendQueue: true, TrustsTcpInfo: false));
+        var sut = new SocketQueue(pair.Own, new PlatformProbe(TrustsSendQueue: true, TrustsTcpInfo: false));
         var sent = pair.FillOwn();
 
         pair.Own.Shutdown(SocketShutdown.Send);
 
         var delivery = sut.GetDelivery(sent + 7, sent, finSent: true);
         Assert.Equal((false, false), (delivery.IsDelivered, delivery.IsReset));
-        Assert.Equal(KernelQueue.GetSendLength(pair.Own) - 1 + 7, delivery.UnacknowledgedBytes);
+        Assert.Equal(SocketQueue.GetSendLength(pair.Own) - 1 + 7, delivery.UnacknowledgedBytes);
         Assert.True(delivery.UnacknowledgedBytes > 7);
     }
 }

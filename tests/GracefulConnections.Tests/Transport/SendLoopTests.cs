@@ -10,7 +10,7 @@ public sealed class SendLoopTests : IAsyncLifetime
 {
     private const int Large = 8_000_000; // More than the kernels on both sides take.
 
-    private readonly PoisonPool _pool = new();
+    private readonly PoisoningMemoryPool _pool = new(quarantineCount: int.MaxValue);
     private readonly RecordingEvents _events = new();
     private SocketPair _pair = null!;
     private SendLoop _sut = null!;
@@ -24,7 +24,7 @@ public sealed class SendLoopTests : IAsyncLifetime
     public ValueTask DisposeAsync()
     {
         _pair.Dispose();
-        _pool.AssertClean();
+        _pool.ThrowIfViolated();
         return ValueTask.CompletedTask;
     }
 
@@ -46,7 +46,7 @@ public sealed class SendLoopTests : IAsyncLifetime
         _sut.Seal(LeftOver.Send);
         await ReadFinAsync();
         Assert.Null(_events.Fault);
-        Assert.Equal(_pool.Rented, _pool.Returned);
+        Assert.Equal(_pool.RentedCount, _pool.ReturnedCount);
 
         async Task AwaitSecondAsync()
         {
@@ -72,7 +72,7 @@ public sealed class SendLoopTests : IAsyncLifetime
         await ReadOnesAsync(Large + 1);
         await ReadFinAsync();
         await first.WithinLimit();
-        Assert.Equal(_pool.Rented, _pool.Returned);
+        Assert.Equal(_pool.RentedCount, _pool.ReturnedCount);
     }
 
     [Fact]
@@ -112,7 +112,7 @@ public sealed class SendLoopTests : IAsyncLifetime
         await ReadOnesAsync(3);
         await ReadFinAsync();
         Assert.Equal([nameof(ITransportEvents.OnFinSent)], _events.Told);
-        Assert.Equal(_pool.Rented, _pool.Returned);
+        Assert.Equal(_pool.RentedCount, _pool.ReturnedCount);
     }
 
     [Theory]
@@ -136,7 +136,7 @@ public sealed class SendLoopTests : IAsyncLifetime
         await ReadFinAsync();
         await TestLimit.UntilAsync(() => _sut.GetDelivery().IsDelivered);
         memory.Span.Fill(1); // By a writer that does not know of the end. The pool notices if it has the block.
-        Assert.NotEqual(_pool.Rented, _pool.Returned);
+        Assert.NotEqual(_pool.RentedCount, _pool.ReturnedCount);
         Assert.Throws<ObjectDisposedException>(() => _sut.Advance(1));
     }
 
@@ -154,7 +154,7 @@ public sealed class SendLoopTests : IAsyncLifetime
         await ReadOnesAsync(3);
         await ReadFinAsync();
         memory.Span.Fill(1);
-        Assert.NotEqual(_pool.Rented, _pool.Returned);
+        Assert.NotEqual(_pool.RentedCount, _pool.ReturnedCount);
     }
 
     // Both would write to the block at the head, and the peer would get a mixture.
@@ -259,7 +259,7 @@ public sealed class SendLoopTests : IAsyncLifetime
         await ReadFinAsync();
         _sut.Seal(LeftOver.Send);
         memory.Span.Fill(1);
-        Assert.Equal((1, 0), (_pool.Rented, _pool.Returned));
+        Assert.Equal((1L, 0), (_pool.RentedCount, _pool.ReturnedCount));
     }
 
     [Fact]
@@ -271,7 +271,7 @@ public sealed class SendLoopTests : IAsyncLifetime
         _sut.Seal(LeftOver.Send);
 
         await ReadFinAsync();
-        Assert.Equal((1, 1), (_pool.Rented, _pool.Returned));
+        Assert.Equal((1L, 1), (_pool.RentedCount, _pool.ReturnedCount));
     }
 
     [Fact]
@@ -286,7 +286,7 @@ public sealed class SendLoopTests : IAsyncLifetime
         Assert.Equal([nameof(ITransportEvents.OnAllSent)], _events.Told);
         await TestLimit.UntilAsync(() => _sut.GetDelivery().IsAllAcknowledged);
         Assert.False(_sut.GetDelivery().IsDelivered);
-        Assert.Equal(_pool.Rented, _pool.Returned);
+        Assert.Equal(_pool.RentedCount, _pool.ReturnedCount);
         _sut.Abort(resets: true);
         _pair.Own.Dispose();
         await ReadResetAsync();
@@ -338,14 +338,14 @@ public sealed class SendLoopTests : IAsyncLifetime
     {
         var write = _sut.WriteAsync(Ones(Large)).AsTask();
         Advance(3);
-        var returned = _pool.Returned;
+        var returned = _pool.ReturnedCount;
 
         _sut.Seal(LeftOver.Abandon);
 
         await ReadOnesAsync(Large);
         await ReadFinAsync();
         await write.WithinLimit();
-        Assert.InRange(_pool.Returned, returned, returned + 300); // One send, which was under way.
+        Assert.InRange(_pool.ReturnedCount, returned, returned + 300); // One send, which was under way.
     }
 
     [Fact]
@@ -354,12 +354,12 @@ public sealed class SendLoopTests : IAsyncLifetime
         var write = _sut.WriteAsync(Ones(Large)).AsTask();
         _sut.Abort(resets: true);
         _sut.Seal(LeftOver.Send);
-        Assert.NotEqual(_pool.Rented, _pool.Returned);
+        Assert.NotEqual(_pool.RentedCount, _pool.ReturnedCount);
 
         _pair.Own.Dispose();
 
         Assert.True((await write.WithinLimit()).IsCompleted);
-        await TestLimit.UntilAsync(() => _pool.Rented == _pool.Returned);
+        await TestLimit.UntilAsync(() => _pool.RentedCount == _pool.ReturnedCount);
     }
 
     [Fact]
@@ -430,7 +430,7 @@ public sealed class SendLoopTests : IAsyncLifetime
 
     private SendLoop Create(ITransportEvents events) => new(
         new Pipe(new PipeOptions(_pool, pauseWriterThreshold: 65536, resumeWriterThreshold: 32768, useSynchronizationContext: false)),
-        new KernelQueue(_pair.Own),
+        new SocketQueue(_pair.Own),
         events,
         new Activity(TimeProvider.System));
 

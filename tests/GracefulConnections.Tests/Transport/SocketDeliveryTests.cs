@@ -16,7 +16,7 @@ public class SocketDeliveryTests
     public async Task GetDelivery_FinAcknowledged_IsDelivered(bool isIPv6)
     {
         using var pair = await SocketPair.ConnectAsync(isIPv6 ? IPAddress.IPv6Loopback : IPAddress.Loopback);
-        var sut = new KernelQueue(pair.Own);
+        var sut = new SocketQueue(pair.Own);
         pair.Own.Send(new byte[3]);
         await TestLimit.UntilAsync(() => sut.GetDelivery(3, 3, finSent: false).IsAllAcknowledged);
         Assert.False(sut.GetDelivery(3, 3, finSent: false).IsDelivered);
@@ -32,7 +32,7 @@ public class SocketDeliveryTests
     public async Task GetDelivery_PeerReadsNothing_NamesWhatIsMissingWithoutTheFin()
     {
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new KernelQueue(pair.Own);
+        var sut = new SocketQueue(pair.Own);
         var sent = pair.FillOwn();
         pair.Own.Shutdown(SocketShutdown.Send);
 
@@ -48,12 +48,12 @@ public class SocketDeliveryTests
     public async Task GetDelivery_PeerReads_IsProgress()
     {
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new KernelQueue(pair.Own);
+        var sut = new SocketQueue(pair.Own);
         var sent = pair.FillOwn();
         var before = sut.GetDelivery(sent, sent, finSent: false).Progress;
         Assert.Equal(before, sut.GetDelivery(sent, sent, finSent: false).Progress);
 
-        var refilled = await pair.RefillAsync(KernelQueue.GetSendLength(pair.Own));
+        var refilled = await pair.RefillAsync(SocketQueue.GetSendLength(pair.Own));
 
         Assert.True(refilled > 0);
         Assert.NotEqual(before, sut.GetDelivery(sent, sent, finSent: false).Progress); // Although the queue is as long.
@@ -64,7 +64,7 @@ public class SocketDeliveryTests
     public async Task GetDelivery_SomebodyElseSentOnTheSocket_WaitsForThatAsWell()
     {
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new KernelQueue(pair.Own);
+        var sut = new SocketQueue(pair.Own);
         var foreign = pair.FillOwn();
         pair.Own.Shutdown(SocketShutdown.Send);
 
@@ -80,7 +80,7 @@ public class SocketDeliveryTests
     public async Task GetDelivery_PeerResetsWithBytesUnacknowledged_IsResetAndNamesThem()
     {
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new KernelQueue(pair.Own);
+        var sut = new SocketQueue(pair.Own);
         var sent = pair.FillOwn();
         pair.Own.Shutdown(SocketShutdown.Send);
 
@@ -96,7 +96,7 @@ public class SocketDeliveryTests
     public async Task GetFirstDelivery_PeerResetsWithBytesUnacknowledged_LeavesTheReasonToTheNextLook()
     {
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new KernelQueue(pair.Own);
+        var sut = new SocketQueue(pair.Own);
         var sent = pair.FillOwn();
         pair.Own.Shutdown(SocketShutdown.Send);
         pair.ResetByPeer();
@@ -112,7 +112,7 @@ public class SocketDeliveryTests
     public async Task GetFirstDelivery_FinAcknowledged_IsDelivered()
     {
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new KernelQueue(pair.Own);
+        var sut = new SocketQueue(pair.Own);
 
         pair.Own.Shutdown(SocketShutdown.Send);
 
@@ -123,7 +123,7 @@ public class SocketDeliveryTests
     public async Task GetDelivery_PeersFinAnswersOurs_IsDeliveredAndNoReset()
     {
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new KernelQueue(pair.Own);
+        var sut = new SocketQueue(pair.Own);
         pair.Peer.Shutdown(SocketShutdown.Send);
         await TestLimit.UntilAsync(sut.IsBehind);
 
@@ -138,7 +138,7 @@ public class SocketDeliveryTests
     public async Task IsAllAcknowledged_BytesNotHandedToTheKernel_IsFalseUnlessTheyAreLeftOut()
     {
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new KernelQueue(pair.Own);
+        var sut = new SocketQueue(pair.Own);
 
         Assert.False(sut.GetDelivery(5, 3, finSent: false).IsAllAcknowledged);
         Assert.True(sut.GetDelivery(5, 3, finSent: false, allSent: true).IsAllAcknowledged);
@@ -148,7 +148,7 @@ public class SocketDeliveryTests
     public async Task IsBehind_UrgentByteRead_IsFalse()
     {
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new KernelQueue(pair.Own);
+        var sut = new SocketQueue(pair.Own);
         pair.Peer.Send("ab"u8, SocketFlags.OutOfBand);
         await TestLimit.UntilAsync(sut.IsBehind);
 
@@ -162,7 +162,7 @@ public class SocketDeliveryTests
     public async Task GetUnreadLength_SocketDisposed_IsNothing()
     {
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new KernelQueue(pair.Own);
+        var sut = new SocketQueue(pair.Own);
 
         pair.Own.Dispose();
 
@@ -174,7 +174,7 @@ public class SocketDeliveryTests
     public async Task IsResetBeforeFin_SomebodyElseHasRead_IsFalse()
     {
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new KernelQueue(pair.Own);
+        var sut = new SocketQueue(pair.Own);
         pair.Peer.Send(new byte[3]);
         await TestLimit.UntilAsync(() => sut.GetUnreadLength() == 3);
 
@@ -190,7 +190,7 @@ public class SocketDeliveryTests
     {
         using var pair = await SocketPair.TryConnectMptcpAsync();
         Assert.SkipUnless(pair is not null, "The kernel has no MPTCP.");
-        var sut = new KernelQueue(pair.Own);
+        var sut = new SocketQueue(pair.Own);
         Assert.True(sut.SeesAcknowledgements);
         Assert.False(sut.TryGetTcpInfo(out _));
         Assert.Null(sut.SinceReceived());
@@ -218,13 +218,13 @@ public class SocketDeliveryTests
     {
         using var pair = await SocketPair.ConnectAsync();
         var socket = accepted ? pair.Own : pair.Peer;
-        var sut = new KernelQueue(socket);
+        var sut = new SocketQueue(socket);
         Assert.False(sut.HasSentBefore());
 
         socket.Send(new byte[1]);
 
         Assert.True(sut.HasSentBefore());
-        await TestLimit.UntilAsync(() => KernelQueue.GetSendLength(socket) == 0);
+        await TestLimit.UntilAsync(() => SocketQueue.GetSendLength(socket) == 0);
         Assert.True(sut.HasSentBefore());
     }
 
@@ -232,7 +232,7 @@ public class SocketDeliveryTests
     public async Task SinceReceived_ByteCame_IsShort()
     {
         using var pair = await SocketPair.ConnectAsync();
-        var sut = new KernelQueue(pair.Own);
+        var sut = new SocketQueue(pair.Own);
         pair.Peer.Send(new byte[1]);
 
         await TestLimit.UntilAsync(() => sut.GetUnreadLength() == 1);

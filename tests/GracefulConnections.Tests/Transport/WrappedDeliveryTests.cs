@@ -161,7 +161,7 @@ public class WrappedDeliveryTests
     private static async Task SendAsync(SocketPair pair, int count)
     {
         pair.Own.Send(new byte[count]);
-        await TestLimit.UntilAsync(() => KernelQueue.GetSendLength(pair.Own) == 0);
+        await TestLimit.UntilAsync(() => SocketQueue.GetSendLength(pair.Own) == 0);
     }
 
     private static Task ResetAsync(SocketPair pair)
@@ -170,7 +170,7 @@ public class WrappedDeliveryTests
         return UntilAsync(pair, static info => info.State == TcpInfo.Closed);
     }
 
-    private WrappedDelivery Create(SocketPair pair, bool isTls) => new(new KernelQueue(pair.Own), isTls, _time);
+    private WrappedDelivery Create(SocketPair pair, bool isTls) => new(new SocketQueue(pair.Own), isTls, _time);
 
     private async Task<WrappedDelivery> StartTlsAsync(SocketPair pair)
     {

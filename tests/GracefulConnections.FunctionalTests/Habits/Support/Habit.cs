@@ -86,7 +86,7 @@ internal static class Habit
     {
         var endPoint = play.PassedEndPoint ?? play.Server.EndPoint;
         var peer = setup.Network is { } network
-            ? network.Connect(endPoint, setup.Socket)
+            ? network.ConnectHabit(endPoint, setup.Socket)
             : await HabitPeer.ConnectAsync(endPoint, setup.Socket, setup.Wire);
         await using (peer)
         {

@@ -5,55 +5,23 @@ using GracefulConnections.FunctionalTests.Support;
 
 namespace GracefulConnections.FunctionalTests.Habits.Support;
 
-/// <summary>
-/// The peer of a play. It keeps what it received and how its input ended, and a send that fails is a fact of the play
-/// and not of the test.
-/// </summary>
-internal sealed class HabitPeer(Socket socket) : IAsyncDisposable
+/// <summary>The peer of a play. A send that fails is a fact of the play and not of the test.</summary>
+internal sealed class HabitPeer(ScriptedPeer peer) : IAsyncDisposable
 {
-    private readonly MemoryStream _received = new();
-    private readonly CancellationTokenSource _gone = new();
-    private Task _reading = Task.CompletedTask;
-    private PeerSaw? _end;
-
-    public Socket Socket { get; } = socket;
+    public Socket Socket => peer.Socket;
 
     /// <summary>Gets how the input ended; <see langword="null"/> before it did.</summary>
-    public PeerSaw? End
-    {
-        get
-        {
-            lock (_received)
-            {
-                return _end;
-            }
-        }
-    }
+    public PeerSaw? End => peer.Report.End;
 
     /// <summary>Gets whether everything could be sent so far.</summary>
     public bool SentAll { get; private set; } = true;
 
-    public byte[] Received
-    {
-        get
-        {
-            lock (_received)
-            {
-                return _received.ToArray();
-            }
-        }
-    }
+    public byte[] Received => peer.Received;
 
-    public long ReceivedBytes
-    {
-        get
-        {
-            lock (_received)
-            {
-                return _received.Length;
-            }
-        }
-    }
+    public long ReceivedBytes => peer.ReceivedBytes;
+
+    /// <summary>Gets or sets TLS, where there is one.</summary>
+    public HeldTls? Tls { get; set; }
 
     /// <summary>Connects a peer.</summary>
     /// <param name="endPoint">Where to.</param>
@@ -68,17 +36,12 @@ internal sealed class HabitPeer(Socket socket) : IAsyncDisposable
         socket.NoDelay = true;
         configure?.Invoke(socket);
         await socket.ConnectAsync(endPoint).InTimeAsync();
-        return new HabitPeer(socket);
+        return new HabitPeer(new ScriptedPeer(socket));
     }
 
-    /// <summary>Gets or sets TLS, where there is one.</summary>
-    public HeldTls? Tls { get; set; }
-
     /// <summary>Begins to read, and goes on until the input ends.</summary>
-    public void StartReading() => _reading = Task.Run(() => ReadAsync(Socket.ReceiveAsync));
-
-    /// <summary>Begins to read from a stream on top of the socket.</summary>
-    public void StartReading(Stream stream) => _reading = Task.Run(() => ReadAsync(stream.ReadAsync));
+    /// <param name="from">A stream on top of the socket; <see langword="null"/> for the socket itself.</param>
+    public void StartReading(Stream? from = null) => peer.StartReading(keeps: true, from);
 
     public Task<bool> SendAsync(string text) => SendAsync(Encoding.ASCII.GetBytes(text));
 
@@ -88,12 +51,7 @@ internal sealed class HabitPeer(Socket socket) : IAsyncDisposable
     {
         try
         {
-            using var limit = new CancellationTokenSource(TestServer.TestLimit);
-            while (!bytes.IsEmpty)
-            {
-                bytes = bytes[await Socket.SendAsync(bytes, SocketFlags.None, limit.Token)..];
-            }
-
+            await peer.SendAsync(bytes);
             return true;
         }
         catch (SocketException)
@@ -108,7 +66,7 @@ internal sealed class HabitPeer(Socket socket) : IAsyncDisposable
     {
         try
         {
-            Socket.Shutdown(SocketShutdown.Send);
+            peer.HalfClose();
         }
         catch (SocketException)
         {
@@ -120,51 +78,14 @@ internal sealed class HabitPeer(Socket socket) : IAsyncDisposable
     public Task ReceivedAsync(long count) => Eventually.IsTrueAsync(() => ReceivedBytes >= count || End is not null);
 
     /// <summary>Waits until the input has ended.</summary>
-    public Task EndedAsync() => Eventually.IsTrueAsync(() => End is not null);
+    public Task EndedAsync() => peer.EndedAsync();
 
     public async ValueTask DisposeAsync()
     {
-        await _gone.CancelAsync();
-        Socket.Dispose();
-        await _reading.InTimeAsync();
+        await peer.DisposeAsync();
         if (Tls is not null)
         {
             await Tls.DisposeAsync();
-        }
-
-        _gone.Dispose();
-    }
-
-    private async Task ReadAsync(Func<Memory<byte>, CancellationToken, ValueTask<int>> read)
-    {
-        var buffer = new byte[64 * 1024];
-        try
-        {
-            while (await read(buffer, _gone.Token) is > 0 and var count)
-            {
-                lock (_received)
-                {
-                    _received.Write(buffer, 0, count);
-                }
-            }
-
-            Ended(PeerSaw.Eof);
-        }
-        catch (OperationCanceledException)
-        {
-            // The play is over, and the server has not ended it.
-        }
-        catch (Exception exception) when (exception is SocketException or IOException)
-        {
-            Ended(PeerSaw.Reset);
-        }
-    }
-
-    private void Ended(PeerSaw end)
-    {
-        lock (_received)
-        {
-            _end = end;
         }
     }
 }

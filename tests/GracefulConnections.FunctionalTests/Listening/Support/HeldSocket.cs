@@ -12,8 +12,11 @@ internal sealed class HeldSocket : IDisposable
     private readonly Socket _view;
     private readonly int _descriptor;
 
-    private HeldSocket(int descriptor)
+    private readonly long _inode;
+
+    private HeldSocket(int descriptor, long inode)
     {
+        _inode = inode;
         _descriptor = Duplicate(descriptor);
         _view = new Socket(new SafeSocketHandle(_descriptor, ownsHandle: false));
     }
@@ -31,7 +34,17 @@ internal sealed class HeldSocket : IDisposable
             .Select(static line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries))
             .Single(fields => fields[1] == $"0100007F:{port:X4}" && byte.Parse(fields[3], NumberStyles.HexNumber, CultureInfo.InvariantCulture) == Listening)[9];
         var link = new DirectoryInfo("/proc/self/fd").EnumerateFileSystemInfos().First(file => file.LinkTarget == $"socket:[{inode}]");
-        return new HeldSocket(int.Parse(link.Name, CultureInfo.InvariantCulture));
+        return new HeldSocket(int.Parse(link.Name, CultureInfo.InvariantCulture), long.Parse(inode, CultureInfo.InvariantCulture));
+    }
+
+    /// <summary>Returns how often this process waits for events of the socket (epoll in proc_pid_fdinfo(5)).</summary>
+    public int CountQueueEntries()
+    {
+        var entry = string.Create(CultureInfo.InvariantCulture, $" ino:{_inode:x} ");
+        return new DirectoryInfo("/proc/self/fd").EnumerateFileSystemInfos()
+            .Where(static file => file.LinkTarget == "anon_inode:[eventpoll]")
+            .SelectMany(static file => File.ReadLines($"/proc/self/fdinfo/{file.Name}"))
+            .Count(line => line.StartsWith("tfd:", StringComparison.Ordinal) && line.Contains(entry, StringComparison.Ordinal));
     }
 
     public void Dispose()

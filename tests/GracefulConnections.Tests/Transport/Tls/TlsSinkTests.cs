@@ -10,7 +10,7 @@ public sealed class TlsSinkTests : IDisposable
 {
     private const int MoreThanThePipeTakes = 100_000;
 
-    private readonly PoisonPool _pool = new();
+    private readonly PoisoningMemoryPool _pool = new(quarantineCount: int.MaxValue);
     private readonly RecordingEvents _events = new();
     private readonly SteppedStream _stream = new();
     private readonly SendLoop _sut;
@@ -22,7 +22,7 @@ public sealed class TlsSinkTests : IDisposable
         _events,
         new Activity(TimeProvider.System));
 
-    public void Dispose() => _pool.AssertClean();
+    public void Dispose() => _pool.ThrowIfViolated();
 
     [Fact]
     public async Task Complete_BytesNotFlushed_AreWrittenAndFlushedBeforeCloseNotify()
@@ -38,7 +38,7 @@ public sealed class TlsSinkTests : IDisposable
         Assert.Equal((5L, 0L, 1), (_stream.Written, _stream.Unflushed, _closeNotifies));
         Assert.Equal([nameof(ITransportEvents.OnOutputCompleted), nameof(ITransportEvents.OnFinSent)], _events.Told);
         Assert.True(_sut.GetDelivery().IsDelivered);
-        Assert.Equal(_pool.Rented, _pool.Returned);
+        Assert.Equal(_pool.RentedCount, _pool.ReturnedCount);
     }
 
     [Fact]
@@ -83,7 +83,7 @@ public sealed class TlsSinkTests : IDisposable
         await _sut.Ended.WithinLimit();
         memory.Span.Fill(1);
         Assert.Equal(1, _closeNotifies);
-        Assert.NotEqual(_pool.Rented, _pool.Returned);
+        Assert.NotEqual(_pool.RentedCount, _pool.ReturnedCount);
     }
 
     [Fact]
@@ -98,7 +98,7 @@ public sealed class TlsSinkTests : IDisposable
         await _sut.Ended.WithinLimit();
         Assert.Empty(_events.Told);
         Assert.Equal(0, _closeNotifies);
-        Assert.Equal(_pool.Rented, _pool.Returned);
+        Assert.Equal(_pool.RentedCount, _pool.ReturnedCount);
     }
 
     [Fact]
@@ -111,10 +111,10 @@ public sealed class TlsSinkTests : IDisposable
         _sut.Seal(LeftOver.Send);
 
         Assert.False(_sut.Ended.IsCompleted);
-        Assert.Equal(0, _pool.Returned);
+        Assert.Equal(0, _pool.ReturnedCount);
         _stream.Open();
         await _sut.Ended.WithinLimit();
-        Assert.Equal(_pool.Rented, _pool.Returned);
+        Assert.Equal(_pool.RentedCount, _pool.ReturnedCount);
     }
 
     [Fact]

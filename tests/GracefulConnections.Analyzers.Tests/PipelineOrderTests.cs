@@ -1,0 +1,87 @@
+using GracefulConnections.Analyzers.Tests.Support;
+using GracefulConnections.CodeFixes;
+
+namespace GracefulConnections.Analyzers.Tests;
+
+public class PipelineOrderTests
+{
+    [Theory]
+    [InlineData("endpoint.Run(Serve).[|UseGracefulShutdown|]();", "Run")]
+    [InlineData("endpoint.UseConnectionLogging().Run(Serve).[|UseGracefulShutdown|]();", "Run")]
+    [InlineData("endpoint.UseConnectionHandler<Handler>().[|UseGracefulShutdown|]();", "UseConnectionHandler")]
+    [InlineData("endpoint.Run(Serve); endpoint.[|UseGracefulShutdown|]();", "Run")]
+    [InlineData("endpoint.UseHttps().Run(Serve); endpoint.[|UseGracefulShutdown|](options => { });", "Run")]
+    [InlineData("IConnectionBuilder builder = endpoint; builder.Run(Serve); builder.[|UseGracefulShutdown|]();", "Run")]
+    public async Task BehindTheEnd_IsFlagged(string calls, string terminal)
+    {
+        var marked = Program(calls);
+
+        await Analysis.AssertFlagsAsync("GRACE001", marked);
+
+        var found = Assert.Single(await Analysis.GetAsync([Analysis.Unmark(marked).Source]));
+        Assert.Contains($"Move it in front of '{terminal}'.", found.GetMessage(), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("endpoint.UseGracefulShutdown().Run(Serve);")]
+    [InlineData("endpoint.UseGracefulShutdown(); endpoint.Run(Serve);")]
+    [InlineData("endpoint.UseHttps().UseGracefulShutdown().UseConnectionHandler<Handler>();")]
+    [InlineData("endpoint.UseHttps(); endpoint.UseGracefulShutdown(); endpoint.UseConnectionLogging(); endpoint.Run(Serve);")]
+    [InlineData("endpoint.UseGracefulShutdown();")] // HTTP follows.
+    [InlineData("if (Environment.ProcessId > 0) { endpoint.UseGracefulShutdown(); } endpoint.Run(Serve);")]
+    [InlineData("other.Run(Serve); endpoint.UseGracefulShutdown().Run(Serve);")] // Another endpoint's end.
+    public async Task InFront_IsNotFlagged(string calls) => await Analysis.AssertSilentAsync(Program(calls));
+
+    [Fact]
+    public async Task MethodOfThatNameOfSomebodyElse_IsNotFlagged() => await Analysis.AssertSilentAsync(
+        """
+        using Other;
+        new Builder().Run().UseGracefulShutdown();
+
+        namespace Other
+        {
+            class Builder
+            {
+                public Builder Run() => this;
+                public Builder UseGracefulShutdown() => this;
+            }
+        }
+        """);
+
+    [Theory]
+    [InlineData(
+        "endpoint.UseConnectionLogging().Run(Serve).UseGracefulShutdown();",
+        "endpoint.UseGracefulShutdown().UseConnectionLogging().Run(Serve);")]
+    [InlineData(
+        "endpoint.UseConnectionLogging();\n    endpoint.Run(Serve);\n    endpoint.UseGracefulShutdown();",
+        "endpoint.UseGracefulShutdown();\n    endpoint.UseConnectionLogging();\n    endpoint.Run(Serve);")]
+    public async Task Fix_MovesTheCallToTheFront(string before, string after)
+    {
+        var changed = await Analysis.FixAsync(Program(before), new PipelineOrderCodeFix());
+
+        Assert.Equal(Squeeze(Program(after)), Squeeze(changed));
+    }
+
+    private static string Squeeze(string text) => string.Concat(text.Where(static one => !char.IsWhiteSpace(one)));
+
+    private static string Program(string calls) =>
+        $$"""
+        using GracefulConnections;
+        using Microsoft.AspNetCore.Connections;
+        using Microsoft.AspNetCore.Server.Kestrel.Core;
+
+        var builder = WebApplication.CreateSlimBuilder(args);
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.ListenAnyIP(7, endpoint => kestrel.ListenAnyIP(8, other =>
+        {
+            {{calls}}
+        })));
+        builder.Build().Run();
+
+        static Task Serve(ConnectionContext connection) => Task.CompletedTask;
+
+        class Handler : ConnectionHandler
+        {
+            public override Task OnConnectedAsync(ConnectionContext connection) => Task.CompletedTask;
+        }
+        """;
+}

@@ -1,0 +1,61 @@
+using System.Text.RegularExpressions;
+
+namespace GracefulConnections.Docs.Tests.Errors;
+
+/// <summary>
+/// Every message says what was found, with its name or value; the rule; and what to do. As well as that can be told from
+/// its words.
+/// </summary>
+public partial class ErrorMessageTests
+{
+    // A message that lacks a part, and why it may.
+    private static readonly Dictionary<string, string> Exceptions = new()
+    {
+        ["{}: {} {}"] = "The validator of GracefulCloseOptions puts the name, the rule and the value together.",
+        ["{}: {} {}, but was {}."] = "Validators put the name, the rule and the value together.",
+        ["Cannot connect to {}: {}; no address was tried."] = "The network's answer. What to do is the caller's to know.",
+        ["the name has {} addresses, and none is of the family {}"] = "Becomes a part of the message above.",
+        ["The connection {} came before the endpoint's pipeline was built."] = "A fault of the server, if it ever happens.",
+    };
+
+    private static readonly IReadOnlyList<ErrorMessage> Messages =
+        [.. ErrorMessages.Read().Where(static message => !Exceptions.ContainsKey(message.Text))];
+
+    [Fact]
+    public void Messages_Each_NamesWhatWasFound() => AssertAll(Found(), "names nothing that was found");
+
+    [Fact]
+    public void Messages_Each_SaysTheRule() => AssertAll(Rule(), "says no rule");
+
+    [Fact]
+    public void Messages_Each_SaysWhatToDo() => AssertAll(Advice(), "does not say what to do");
+
+    [Fact]
+    public void Messages_Each_EndsASentence() => AssertAll(Sentence(), "does not end with a full stop");
+
+    [Fact]
+    public void Exceptions_Each_IsInTheCode() => Faults.AssertNone(
+        Exceptions.Keys.Except(ErrorMessages.Read().Select(static message => message.Text)));
+
+    private static void AssertAll(Regex pattern, string otherwise)
+    {
+        Assert.NotEmpty(Messages);
+        Faults.AssertNone(
+            from message in Messages
+            where !pattern.IsMatch(message.Text)
+            select $"{message} [{otherwise}]");
+    }
+
+    // A value, a call, or an option or a member by its name.
+    [GeneratedRegex(@"\{\}|\w+\(\)|\b[A-Z][a-z]+[A-Z]\w+|\b(read|write|flush|flushes|writer|handler|input|output|descriptor)\b")]
+    private static partial Regex Found();
+
+    [GeneratedRegex(@"\b(must|may not|cannot|can not|only|already|before|one at a time|at the same time|twice|has ended|was completed|needs|never|could not|did not|does not|not within|no address)\b")]
+    private static partial Regex Rule();
+
+    [GeneratedRegex(@"\b(Call|call|Use|Give|Run|Await|Read|Raise|End|Set|Put|Let|Write|Keep|Start|Stop|Add|Check|Do not|Return|Look|await|move|raise|must be)\b")]
+    private static partial Regex Advice();
+
+    [GeneratedRegex(@"(\.|\{\})$")]
+    private static partial Regex Sentence();
+}
