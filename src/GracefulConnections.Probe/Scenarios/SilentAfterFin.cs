@@ -31,11 +31,13 @@ internal sealed class SilentAfterFin() : Scenario(new ScenarioInfo(
         var connections = new List<ProbeConnection>();
         try
         {
+            // All at once, because the times count from here for each of them.
             foreach (var _ in Tries)
             {
-                connections.Add(await ConnectAndReadAsync(context, cancellationToken));
+                connections.Add(await context.ConnectAsync(cancellationToken));
             }
 
+            await Task.WhenAll(connections.Select(one => AskForTheEndAsync(context, one, cancellationToken)));
             if (connections.FirstOrDefault(connection => connection.End != ServerEnd.Fin) is { } other)
             {
                 return Finding.Unsure(EndJudge.DescribeEnd(other),
@@ -53,13 +55,11 @@ internal sealed class SilentAfterFin() : Scenario(new ScenarioInfo(
         }
     }
 
-    private static async Task<ProbeConnection> ConnectAndReadAsync(
-        ScenarioContext context, CancellationToken cancellationToken)
+    private static async Task AskForTheEndAsync(
+        ScenarioContext context, ProbeConnection connection, CancellationToken cancellationToken)
     {
-        var connection = await context.ConnectAsync(cancellationToken);
         await connection.SendAsync(context.CreateLoad(requests: 0, withEnding: true).Bytes, cancellationToken);
         await connection.ReadToEndAsync(cancellationToken);
-        return connection;
     }
 
     private static async Task<Finding> TryEachAsync(

@@ -51,7 +51,10 @@ def main():
                 heapq.heappush(queue, (sent + delay, next(order), other[tun], packet))
         while queue and queue[0][0] <= now:
             _, _, tun, packet = heapq.heappop(queue)
-            os.write(tun, packet)
+            try:
+                os.write(tun, packet)
+            except OSError:
+                pass  # The other side is not up yet: a lost packet.
 
 
 main()

@@ -27,7 +27,12 @@ def main():
                 counts[one["name"]][one["verdict"]] += 1
                 if one["verdict"] != "pass":
                     reasons.append(f"{one['name']}: {one['verdict']}: {one['seen']}; {one['reason']}")
-        missing = len(glob.glob(os.path.join(work, f"{name}-*.err"))) - len(paths)
+        missing = 0
+        for path in glob.glob(os.path.join(work, f"{name}-*.err")):
+            if not os.path.exists(path[:-4] + ".json"):
+                missing += 1
+                with open(path, encoding="utf-8") as file:
+                    reasons.append(f"no report: {file.read().strip()[-200:]}")
         print(f"\n## {TITLES[name]}\n\n{len(paths)} runs, {missing} without a report.\n")
         print("| scenario | pass | fail | skipped | error |\n| --- | --- | --- | --- | --- |")
         for scenario, verdicts in counts.items():
