@@ -19,6 +19,9 @@ clean() {
 }
 trap clean EXIT
 
+# Waits until a program has printed to a file.
+ready() { until [ -s "$1" ]; do sleep 0.1; done; }
+
 # Probes in many processes at once: the name of the network, how many runs, then how to start a probe.
 many() {
     local name=$1 count=$2
@@ -27,23 +30,23 @@ many() {
         "$* --profile line --connections 50 --json $work/$name-{}.json >/dev/null 2>$work/$name-{}.err || true"
 }
 
-python3 "$server" None 7600 >/dev/null & pids+=($!)
+python3 "$server" None 7600 >"$work/server" & pids+=($!)
+ready "$work/server"
 for _ in 1 2; do sh -c 'while :; do :; done' & busy+=($!); done
 pids+=("${busy[@]}")
-sleep 1
 many busy "$runs" dotnet "$probe" run 127.0.0.1:7600
 kill "${busy[@]}"
 
 ip netns add probe-a && ip netns add probe-b || exit 1
 python3 "$here/relay.py" probe-a probe-b 0.025 0.05 10e6 >"$work/relay" & pids+=($!)
-until grep -q ready "$work/relay"; do sleep 0.1; done
+ready "$work/relay"
 for side in a:1 b:2; do
     ip -n "probe-${side%:*}" addr add "10.99.0.${side#*:}/24" dev bad0
     ip -n "probe-${side%:*}" link set bad0 up
     ip -n "probe-${side%:*}" link set lo up
 done
-ip netns exec probe-b python3 "$server" None 7600 10.99.0.2 >/dev/null & pids+=($!)
-sleep 1
+ip netns exec probe-b python3 "$server" None 7600 10.99.0.2 >"$work/far" & pids+=($!)
+ready "$work/far"
 at_once=1
 many network "$(((runs + 39) / 40))" ip netns exec probe-a dotnet "$probe" run 10.99.0.2:7600 --allow-remote --patience 30
 
