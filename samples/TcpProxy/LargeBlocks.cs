@@ -23,7 +23,7 @@ internal sealed class LargeBlocks : MemoryPool<byte>, IMemoryPoolFactory<byte>
         }
     }
 
-    protected override void Dispose(bool disposing) => GC.SuppressFinalize(this);
+    protected override void Dispose(bool disposing) => _ = disposing; // The garbage collector has them all.
 
     private sealed class Block(Stack<Block> free) : IMemoryOwner<byte>
     {

@@ -58,7 +58,7 @@ public class LentSendTests
         _sut.Begin(Bytes);
 
         Assert.True((await _sut.WaitAsync()).IsCanceled);
-        Assert.False(_sut.WaitAsync().IsCompleted);
+        Assert.False(_sut.WaitAsync().AsTask().IsCompleted);
     }
 
     // Whoever sees the end may lend again at once, while the one who sent is still about to leave.
