@@ -23,7 +23,9 @@ internal sealed class LargeBlocks : MemoryPool<byte>, IMemoryPoolFactory<byte>
         }
     }
 
-    protected override void Dispose(bool disposing) => _ = disposing; // The garbage collector has them all.
+    protected override void Dispose(bool disposing)
+    {
+    }
 
     private sealed class Block(Stack<Block> free) : IMemoryOwner<byte>
     {

@@ -58,7 +58,8 @@ public class LentSendTests
         _sut.Begin(Bytes);
 
         Assert.True((await _sut.WaitAsync()).IsCanceled);
-        Assert.False(_sut.WaitAsync().AsTask().IsCompleted);
+        var wait = _sut.WaitAsync();
+        Assert.False(wait.IsCompleted);
     }
 
     // Whoever sees the end may lend again at once, while the one who sent is still about to leave.
