@@ -73,8 +73,8 @@ public static class GracefulDashboardEndpointRouteBuilderExtensions
         if (string.IsNullOrEmpty(options.ActionPolicy))
         {
             throw new InvalidOperationException(
-                $"The dashboard at \"{pattern}\" has AllowActions and must have an ActionPolicy, or anybody could drain "
-                + "the server. Set ActionPolicy to the name of an authorization policy.");
+                $"The dashboard at \"{pattern}\" has AllowActions and must have an ActionPolicy, or anybody could "
+                + "drain the server. Set ActionPolicy to the name of an authorization policy.");
         }
 
         if (antiforgery is null)
