@@ -25,7 +25,6 @@ internal sealed class CloseWithoutReading() : Scenario(new ScenarioInfo(
             await send;
         }
 
-        await context.DelayAsync(Moment, cancellationToken);
         return await context.CheckServingAsync("the probe closed with replies unread", cancellationToken);
     }
 }

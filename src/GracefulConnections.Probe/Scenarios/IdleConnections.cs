@@ -19,7 +19,7 @@ internal sealed class IdleConnections() : Scenario(new ScenarioInfo(
 
     public override async Task<Finding> RunAsync(ScenarioContext context, CancellationToken cancellationToken)
     {
-        var connections = new List<ProbeConnection>(context.IdleConnections);
+        var connections = new List<ProbeConnection?>(context.IdleConnections);
         try
         {
             while (connections.Count < context.IdleConnections)
@@ -28,6 +28,7 @@ internal sealed class IdleConnections() : Scenario(new ScenarioInfo(
                 var connecting = Enumerable.Range(0, batch)
                     .Select(_ => context.ConnectAsync(cancellationToken, windowBytes: 0)).ToList();
                 await Task.WhenAll(connecting).ContinueWith(static _ => { }, TaskScheduler.Default);
+                cancellationToken.ThrowIfCancellationRequested();
                 connections.AddRange(connecting.Where(one => one.IsCompletedSuccessfully).Select(one => one.Result));
                 if (connecting.FirstOrDefault(one => !one.IsCompletedSuccessfully) is { } refused)
                 {
@@ -38,12 +39,15 @@ internal sealed class IdleConnections() : Scenario(new ScenarioInfo(
             await context.DelayAsync(Idle, cancellationToken);
             var findings = new Finding[connections.Count];
             await Parallel.ForAsync(0, connections.Count, Options(cancellationToken), async (i, token) =>
-                findings[i] = await AskAndEndAsync(context, connections[i], token));
+            {
+                findings[i] = await AskAndEndAsync(context, connections[i]!, token);
+                connections[i] = null; // Each has a buffer by now, and there may be 10,000 of them.
+            });
             return Sum(findings);
         }
         finally
         {
-            foreach (var connection in connections)
+            foreach (var connection in connections.OfType<ProbeConnection>())
             {
                 await connection.DisposeAsync();
             }
@@ -60,7 +64,7 @@ internal sealed class IdleConnections() : Scenario(new ScenarioInfo(
     private static async Task<Finding> AskAndEndAsync(
         ScenarioContext context, ProbeConnection connection, CancellationToken cancellationToken)
     {
-        await using var ended = connection; // Each has a buffer from now on, and there may be 10,000 of them.
+        await using var ended = connection;
 
         // The server's own idle timeout or its limit on connections, and no loss: nothing had been asked.
         if (connection.End != ServerEnd.None ||
