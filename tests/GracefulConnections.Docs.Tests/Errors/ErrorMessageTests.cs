@@ -64,7 +64,7 @@ public partial class ErrorMessageTests
     [GeneratedRegex(@"\{\}|\w+\(\)|\b[A-Z][a-z]+[A-Z]\w+|\b(read|write|flush|flushes|writer|handler|input|output|descriptor|interval|Interval|socket|namespace|peer)\b")]
     private static partial Regex Found();
 
-    [GeneratedRegex(@"\b(must|may not|cannot|can not|only|already|before|one at a time|at the same time|twice|has ended|was completed|needs|never|could not|did not|does not|not within|none of)\b")]
+    [GeneratedRegex(@"\b(must|may not|cannot|can not|only|already|before|one at a time|at the same time|twice|has ended|was completed|needs|never|could not|did not|does not|not within|none of|no address)\b")]
     private static partial Regex Rule();
 
     [GeneratedRegex(@"\b(Call|call|Use|Give|Run|Await|Read|Raise|End|Set|Put|Let|Write|Keep|Start|Stop|Add|Check|Do not|Return|Look|await|move|raise|must be|Connect|Install)\b")]
