@@ -26,6 +26,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 LIMIT = 60  # Seconds that a program gets at most. It is ended then, which counts as a failure.
 MISSING = 77  # The exit code where a program is missing.
 MEGABYTE = 1 << 20
+SHORT = "--short" in sys.argv
 PYTHON = "/usr/bin/python3"  # The one that has the packages of Debian.
 
 
@@ -102,6 +103,10 @@ class Program:
         self.directory = pathlib.Path(directory)
         self.directory.mkdir()
         self.processes = []
+
+    def many(self, count):
+        """Returns a size, an eighth of it in a short run."""
+        return max(1, count // 8) if SHORT else count
 
     def serve(self, *arguments, port, **keywords):
         log = open(self.directory / "server.log", "ab")
@@ -190,7 +195,7 @@ class Scp(Ssh):
 class Mosquitto(Program):
     name = "mosquitto"
     connections = 2
-    command = "mosquitto_sub -q 1 -C 100 -t t; mosquitto_pub -q 1 -l -t t (100 lines, 30 ms apart)"
+    command = "mosquitto_sub -q 1 -c -C 100 -t t; mosquitto_pub -q 1 -l -t t (100 lines, 30 ms apart)"
 
     def start(self):
         port = free_port()
@@ -200,8 +205,9 @@ class Mosquitto(Program):
     def begin(self, port):
         subscribe, publish = (find(name, "mosquitto-clients") for name in ("mosquitto_sub", "mosquitto_pub"))
         return self.client("bash", "-c", f"""
-            {subscribe} -h 127.0.0.1 -p {port} -q 1 -C 100 -t t & sub=$!
-            sleep 0.5
+            # The first one leaves a session behind, so that no message can come before its subscription.
+            {subscribe} -h 127.0.0.1 -p {port} -q 1 -c -i test -t t -E || exit 1
+            {subscribe} -h 127.0.0.1 -p {port} -q 1 -c -i test -C 100 -t t & sub=$!
             for i in $(seq 100); do echo $i; sleep 0.03; done | {publish} -h 127.0.0.1 -p {port} -q 1 -l -t t || exit 1
             wait $sub""")
 
@@ -279,7 +285,7 @@ class Memcached(Program):
 
     def begin(self, port):
         return self.client(
-            find("memcslap", "libmemcached-tools"), f"--servers=127.0.0.1:{port}", "--concurrency=8", "--execute-number=10000",
+            find("memcslap", "libmemcached-tools"), f"--servers=127.0.0.1:{port}", "--concurrency=8", f"--execute-number={self.many(10000)}",
             "--test=get", "--initial-load=1000")
 
     def judge(self, output):
@@ -293,7 +299,7 @@ class Smtp(Program):
 
     def start(self):
         need("aiosmtpd", "python3-aiosmtpd")
-        self.sent = self.write("sent", 12)
+        self.sent = self.write("sent", self.many(12))
         port = free_port()
         return self.serve(
             PYTHON, "-m", "aiosmtpd", "-n", "-l", f"127.0.0.1:{port}", "-c", "aiosmtpd.handlers.Debugging", port=port)
@@ -373,7 +379,7 @@ class Rsync(Program):
         self.pushed, self.module = self.directory / "pushed", self.directory / "module"
         self.pushed.mkdir()
         self.module.mkdir()
-        for i in range(64):
+        for i in range(self.many(64)):
             (self.pushed / str(i)).write_bytes(os.urandom(MEGABYTE))
         port = free_port()
         (self.directory / "rsyncd.conf").write_text(
@@ -401,7 +407,7 @@ class Git(Program):
         git = find("git", "git")
         self.served = self.directory / "served" / "repository"
         self.served.mkdir(parents=True)
-        for i in range(64):
+        for i in range(self.many(64)):
             (self.served / str(i)).write_bytes(os.urandom(MEGABYTE))
         who = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
         for arguments in (["init", "-q"], ["add", "."], [*who, "commit", "-q", "-m", "All"], ["repack", "-a", "-d", "-q"]):
@@ -421,7 +427,7 @@ class Git(Program):
 class RedisBenchmark(Program):
     name = "redis-benchmark"
     connections = 50
-    command = "redis-benchmark -t set,get -n 100000 -c 50"
+    command = "redis-benchmark -t set -n 100000 -c 50"
 
     def start(self):
         port = free_port()
@@ -431,7 +437,7 @@ class RedisBenchmark(Program):
 
     def begin(self, port):
         # With -k 1, as it comes, each of the two tests opens connections of its own, which a relay that stops refuses.
-        return self.client(find("redis-benchmark", "redis-tools"), "-p", port, "-t", "set", "-n", 100000, "-c", 50, "-q")
+        return self.client(find("redis-benchmark", "redis-tools"), "-p", port, "-t", "set", "-n", self.many(100000), "-c", 50, "-q")
 
     def judge(self, output):
         return None if "requests per second" in output and "Error" not in output else output.strip()[-80:]
@@ -470,7 +476,7 @@ def run(program, kind, upstream, stops, configuration):
         if stops:
             while count_connections(port) < program.connections and client.poll() is None:
                 time.sleep(0.01)
-            time.sleep(program.stop_after)
+            time.sleep(0 if SHORT else program.stop_after)
             if client.poll() is not None:
                 return f"**had ended before the stop: {client.communicate()[0].strip()[-80:]}**"
             relay.send_signal(signal.SIGUSR1 if kind == "haproxy" else signal.SIGTERM)
@@ -503,6 +509,7 @@ def main():
     parser.add_argument("--only", help="names of programs, separated by commas")
     parser.add_argument("--configuration", default="Release")
     parser.add_argument("--relays", default="direct,stock,TcpProxy,haproxy", help="those to run, separated by commas")
+    parser.add_argument("--short", action="store_true", help="an eighth of it, and the stop as soon as the connections are there")
     parser.add_argument("--stop-only", action="store_true", help="only with the stop in the middle")
     arguments = parser.parse_args()
     names = arguments.only.split(",") if arguments.only else [program.name for program in PROGRAMS]

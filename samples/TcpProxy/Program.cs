@@ -33,6 +33,5 @@ builder.WebHost.UseSockets(sockets =>
     (sockets.WaitForDataBeforeAllocatingBuffer, sockets.UnsafePreferInlineScheduling) = (false, true));
 builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(settings.Listen, endpoint =>
     endpoint.UseGracefulShutdown(settings.Downstream).UseConnectionHandler<RelayHandler>()));
-
 builder.Build().Run();
 return 0;

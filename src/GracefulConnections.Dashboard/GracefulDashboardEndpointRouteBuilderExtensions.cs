@@ -34,7 +34,7 @@ public static class GracefulDashboardEndpointRouteBuilderExtensions
         var services = endpoints.ServiceProvider;
         var drain = services.GetService<IDrainCoordinator>()
             ?? throw new InvalidOperationException(
-                $"MapGracefulConnections(\"{pattern}\") shows what the drain knows, and there is none. "
+                $"MapGracefulConnections(\"{pattern}\") needs the drain that it shows, and there is none. "
                 + "Call builder.Services.AddGracefulShutdown() first.");
         var antiforgery = services.GetService<IAntiforgery>();
         if (options.AllowActions)
@@ -73,14 +73,14 @@ public static class GracefulDashboardEndpointRouteBuilderExtensions
         if (string.IsNullOrEmpty(options.ActionPolicy))
         {
             throw new InvalidOperationException(
-                $"The dashboard at \"{pattern}\" has AllowActions and no ActionPolicy, so anybody could drain the "
-                + "server. Set ActionPolicy to the name of an authorization policy.");
+                $"The dashboard at \"{pattern}\" has AllowActions and must have an ActionPolicy, or anybody could "
+                + "drain the server. Set ActionPolicy to the name of an authorization policy.");
         }
 
         if (antiforgery is null)
         {
             throw new InvalidOperationException(
-                $"The dashboard at \"{pattern}\" has AllowActions and no antiforgery, so a foreign page could drain "
+                $"The dashboard at \"{pattern}\" has AllowActions and needs antiforgery, or a foreign page could drain "
                 + "the server. Call builder.Services.AddAntiforgery().");
         }
     }

@@ -31,7 +31,7 @@ public sealed class GracefulDashboardOptions
                 throw new ArgumentOutOfRangeException(
                     nameof(value),
                     value,
-                    "The interval of the dashboard must be from 100 ms to 1 minute. Set it to 1 s if in doubt.");
+                    "Interval of the dashboard must be from 100 ms to 1 minute. Set it to 1 s if in doubt.");
             }
 
             field = value;

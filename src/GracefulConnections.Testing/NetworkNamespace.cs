@@ -36,7 +36,7 @@ public sealed class NetworkNamespace : IDisposable
         catch (InvalidOperationException exception)
         {
             throw new NotSupportedException(
-                $"A network namespace needs root and CAP_SYS_ADMIN. {exception.Message}", exception);
+                $"A network namespace needs root and CAP_SYS_ADMIN. Run the test so. {exception.Message}", exception);
         }
 
         // A link as Ethernet has it: at the loopback's own 64 KiB, a bucket would have to hold as much at once.

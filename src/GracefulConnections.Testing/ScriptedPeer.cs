@@ -58,7 +58,8 @@ public sealed partial class ScriptedPeer : IAsyncDisposable
     /// <exception cref="NotSupportedException">The kernel does not tell, or the socket is disposed.</exception>
     public long KernelReceivedBytes => TcpInfo.TryRead(Socket, out var info)
         ? info.ReceivedBytes
-        : throw new NotSupportedException("The kernel tells nothing of this socket. Only TCP on Linux has TCP_INFO.");
+        : throw new NotSupportedException(
+            "The kernel tells nothing of this socket, because only TCP on Linux has TCP_INFO. Use TCP.");
 
     /// <summary>Gets the network that the peer can vanish in; <see langword="null"/> for the machine's own.</summary>
     public NetworkNamespace? Network { get; init; }

@@ -43,20 +43,25 @@ public class PackageTexts : Task
         text,
         link => string.IsNullOrEmpty(RepositoryUrl)
             ? link.Groups["text"].Value
-            : $"[{link.Groups["text"].Value}]({RepositoryUrl.TrimEnd('/')}/blob/v{Version}/{link.Groups["path"].Value})");
+            : $"[{link.Groups["text"].Value}]"
+                + $"({RepositoryUrl.TrimEnd('/')}/blob/v{Version}/{link.Groups["path"].Value})");
 
     // The section of this version, or that of the next one.
     private string FindNotes(string changelog)
     {
         foreach (var heading in new[] { "## " + Version, "## Unreleased" })
         {
-            var section = Regex.Match(changelog, "^" + Regex.Escape(heading) + @"\b[^\n]*\n(?<text>.*?)(?=^## |\z)", RegexOptions.Multiline | RegexOptions.Singleline);
+            var section = Regex.Match(
+                changelog,
+                "^" + Regex.Escape(heading) + @"\b[^\n]*\n(?<text>.*?)(?=^## |\z)",
+                RegexOptions.Multiline | RegexOptions.Singleline);
             if (section.Success)
             {
                 return section.Groups["text"].Value;
             }
         }
 
-        throw new InvalidOperationException($"{Changelog} has no section for {Version}, and must have one. Write it, or call it Unreleased.");
+        throw new InvalidOperationException(
+            $"{Changelog} has no section for {Version}, and must have one. Write it, or call it Unreleased.");
     }
 }

@@ -11,7 +11,8 @@ using Microsoft.Build.Utilities;
 public class PublicDocumentation : Task
 {
     // What stands before and behind a member's name in a list of the public API.
-    private static readonly Regex Modifiers = new Regex("^(~|static |abstract |virtual |override |sealed |const |readonly )*");
+    private static readonly Regex Modifiers =
+        new Regex("^(~|static |abstract |virtual |override |sealed |const |readonly )*");
     private static readonly Regex Behind = new Regex(@"(\(| -> | = |<|\.get\b|\.set\b|\.init\b).*$");
 
     // The same for an id of the compiler's documentation.
@@ -42,7 +43,9 @@ public class PublicDocumentation : Task
 
         if (!document.Descendants("member").Any())
         {
-            Log.LogError($"{File} has no public member that is documented. The list of the public API has none of its names: run the script that writes it.");
+            Log.LogError(
+                $"{File} has no public member that is documented. The list of the public API has none of its names: "
+                + "run the script that writes it.");
         }
 
         return !Log.HasLoggedErrors;

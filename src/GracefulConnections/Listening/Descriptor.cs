@@ -22,8 +22,8 @@ internal sealed class Descriptor : SafeHandleMinusOneIsInvalid
         return copy >= 0
             ? new Descriptor(copy)
             : throw new IOException(
-                $"A listening socket could not be kept: {Marshal.GetLastPInvokeErrorMessage()}. Check the limit of open "
-                + "files (ulimit -n).");
+                $"A listening socket could not be kept: {Marshal.GetLastPInvokeErrorMessage()}. Check the limit of "
+                + "open files (ulimit -n).");
     }
 
     /// <summary>Returns a managed view of the socket, whose disposal does nothing to it.</summary>

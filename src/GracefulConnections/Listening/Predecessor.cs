@@ -141,8 +141,8 @@ internal sealed class Predecessor : IDisposable
                 {
                     throw new InvalidOperationException(
                         $"Process {channel.ProcessId} was asked for its listening sockets and says \"{message.Text}\" "
-                        + $"where this version of the library knows \"{HandoverProtocol.Hello}\" only. Stop that process "
-                        + "before this one starts.");
+                        + $"where this version of the library knows \"{HandoverProtocol.Hello}\" only. Stop that "
+                        + "process before this one starts.");
                 }
 
                 isHello = false;

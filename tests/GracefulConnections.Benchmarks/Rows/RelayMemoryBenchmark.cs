@@ -47,7 +47,7 @@ internal sealed class RelayMemoryBenchmark : IBenchmark
             var empty = await GrowAsync(WarmUpCount, static _ => { });
             var idle = await GrowAsync(idleCount, static _ => { });
             figures.Add(variant, "KiB/idle connection", (idle - empty) / Kibibyte / idleCount);
-            var busy = await GrowAsync(BusyCount, static peer => SendUntilBlocked(peer));
+            var busy = await GrowAsync(BusyCount, SendUntilBlocked);
             figures.Add(variant, "KiB/held up connection", (busy - idle) / Kibibyte / BusyCount);
         }
         finally

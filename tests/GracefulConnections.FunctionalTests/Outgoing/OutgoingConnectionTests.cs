@@ -133,7 +133,7 @@ public abstract class OutgoingConnectionTests : IDisposable
         var running = connection.RunHandlerAsync(
             static connection =>
             {
-                _ = connection.Transport.Output.WriteAsync(new byte[UploadBytes]).AsTask(); // Not all of it gets away.
+                _ = connection.Transport.Output.WriteAsync(new byte[UploadBytes], CancellationToken.None).AsTask(); // Not all of it gets away.
                 return Task.CompletedTask;
             },
             new GracefulCloseOptions { FlushStallTimeout = TimeSpan.FromMilliseconds(300) });

@@ -126,37 +126,6 @@ public sealed class TcpProxyProgramTests
         Assert.Equal(4, benchmark.Split("requests per second").Length - 1);
     }
 
-    // They are in the middle of something when the proxy is asked to end, and finish it.
-    [Theory]
-    [InlineData("memcached")]
-    [InlineData("mosquitto")]
-    [InlineData("swaks")]
-    [InlineData("WebSocket")]
-    [InlineData("rsync")]
-    [InlineData("git")]
-    [InlineData("redis-benchmark")]
-    public async Task Stop_InTheMiddleOfAProgram_ItFinishes(string program)
-    {
-        const int Missing = 77;
-        var proxy = SampleProcess.FindAssembly("samples", "TcpProxy");
-        var root = proxy[..proxy.IndexOf("/samples/", StringComparison.Ordinal)];
-        await using var script = ChildProcess.Start(
-            RequiredProgram.Find("python3", "python3"),
-            [
-                Path.Combine(root, "tests", "relay-programs.py"), "--only", program, "--relays", "TcpProxy", "--stop-only",
-                "--configuration", proxy.Contains("/Release/", StringComparison.Ordinal) ? "Release" : "Debug",
-            ]);
-
-        var output = Encoding.UTF8.GetString(await script.ReadOutputAsync());
-        var (exitCode, errors) = await script.WaitForExitAsync();
-        if (exitCode == Missing)
-        {
-            RequiredProgram.SkipOrFail(output);
-        }
-
-        Assert.True(exitCode == 0, output + errors);
-    }
-
     private static async Task<byte[]> ExchangeAsync(string client, int port, byte[] request)
     {
         await using var program = Start(client, port);
