@@ -15,8 +15,10 @@ namespace GracefulConnections.FunctionalTests.Listening;
 [UnsupportedOSPlatform("windows")]
 public sealed class PlainStopTests(ITestOutputHelper output) : IDisposable
 {
-    private const int EnoughResets = 10; // Of stock Kestrel, to show anything.
-    private const int MostStops = 100;
+    // Of stock Kestrel. What remains to ours is a moment between the last look at the queue and its end: a machine that
+    // does something else just then resets all peers of one stop. So there must be many stops.
+    private const int EnoughResets = 60;
+    private const int MostStops = 200;
     private const int PeerCount = 6;
 
     private static readonly byte[] Quit = "q"u8.ToArray();

@@ -97,7 +97,7 @@ public sealed class RespServerCommandTests(RespServer server) : IClassFixture<Re
     }
 
     private const string Hello =
-        "*12\r\n$6\r\nserver\r\n$10\r\nRespServer\r\n$7\r\nversion\r\n$5\r\n0.1.0\r\n$5\r\nproto\r\n:2\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n";
+        "*12\r\n$6\r\nserver\r\n$10\r\nRespServer\r\n$7\r\nversion\r\n$5\r\n0.2.0\r\n$5\r\nproto\r\n:2\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n";
 
     [Theory]
     [InlineData("PING\r\n", "+PONG\r\n")]
