@@ -1,6 +1,6 @@
+using GracefulConnections.Frameworks.Tests.Calls;
 using Grpc.Core;
 using Grpc.Net.Client;
-using GracefulConnections.Frameworks.Tests.Calls;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
