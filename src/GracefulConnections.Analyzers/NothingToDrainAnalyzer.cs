@@ -76,8 +76,10 @@ public sealed class NothingToDrainAnalyzer : DiagnosticAnalyzer
         });
     }
 
-    // A project that this one refers to, and that knows the library, may configure the endpoints.
+    // A project that this one refers to, and that knows the library, may configure the endpoints. The library's other
+    // packages do not.
     private static bool UsesAnotherOfOurs(Compilation compilation) => compilation.SourceModule.ReferencedAssemblySymbols
-        .Any(static assembly => assembly.Name != Library && assembly.Modules.Any(static module =>
+        .Where(static assembly => !assembly.Name.StartsWith(Library, StringComparison.Ordinal))
+        .Any(static assembly => assembly.Modules.Any(static module =>
             module.ReferencedAssemblies.Any(static reference => reference.Name == Library)));
 }
