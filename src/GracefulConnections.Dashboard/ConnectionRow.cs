@@ -65,7 +65,17 @@ internal sealed record ConnectionRow
     /// <summary>Returns a tag or an address as text, cut to what a page can show.</summary>
     public static string? Spell(object? value)
     {
-        var text = Convert.ToString(value, CultureInfo.InvariantCulture);
+        string? text;
+        try
+        {
+            text = Convert.ToString(value, CultureInfo.InvariantCulture);
+        }
+        catch (Exception exception)
+        {
+            // A tag is the application's, and one that fails must not hide all other connections.
+            text = $"({value!.GetType().Name}.ToString() threw {exception.GetType().Name})";
+        }
+
         return text is { Length: > LongestText } ? string.Concat(text.AsSpan(0, LongestText), "…") : text;
     }
 

@@ -83,8 +83,8 @@ internal sealed class DashboardActions(IDrainCoordinator drain, DashboardFeed fe
             {
                 null => (null, Nothing),
                 { Filter: null or "", Tag: null or "", All: false } => (null, Nothing),
-                { TimeoutSeconds: <= 0 or > 86_400 or double.NaN } => (
-                    null, $"\"timeoutSeconds\" is {request.TimeoutSeconds}. It must be more than 0 and at most 86400."),
+                { TimeoutSeconds: < 0.001 or > 86_400 } => (
+                    null, $"\"timeoutSeconds\" is {request.TimeoutSeconds}. It must be from 0.001 to 86400."),
                 _ => (request, ""),
             };
         }

@@ -28,6 +28,7 @@ internal sealed class DashboardEvents(DashboardFeed feed)
 
         try
         {
+            viewer.Show(feed.TakePicture());
             context.Response.ContentType = "text/event-stream";
             context.Features.Get<IHttpResponseBodyFeature>()?.DisableBuffering();
             await foreach (var picture in viewer.ReadAllAsync(context.RequestAborted).ConfigureAwait(false))

@@ -44,7 +44,7 @@ internal sealed class DashboardFeed : IDisposable
 
     private bool IsDraining => _drain.Phase is DrainPhase.Draining or DrainPhase.Drained;
 
-    /// <summary>Lets somebody look, who gets each picture from now on.</summary>
+    /// <summary>Lets somebody look, who gets each picture from now on, and must leave.</summary>
     /// <returns><see langword="null"/> when too many look.</returns>
     public DashboardViewer? Enter(string connectionId)
     {
@@ -65,7 +65,6 @@ internal sealed class DashboardFeed : IDisposable
             }
         }
 
-        viewer.Show(TakePicture());
         return viewer;
     }
 

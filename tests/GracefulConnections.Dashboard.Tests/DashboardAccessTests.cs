@@ -121,7 +121,9 @@ public class DashboardAccessTests
     [Theory]
     [InlineData("{}", "The request names no connections.")]
     [InlineData("null", "The request names no connections.")]
-    [InlineData("{\"tag\":\"a\",\"timeoutSeconds\":-1}", "\"timeoutSeconds\" is -1. It must be more than 0 and at most 86400.")]
+    [InlineData("{\"tag\":\"a\",\"timeoutSeconds\":-1}", "\"timeoutSeconds\" is -1. It must be from 0.001 to 86400.")]
+    [InlineData("{\"tag\":\"a\",\"timeoutSeconds\":1e-9}", "\"timeoutSeconds\" is 1E-09. It must be from 0.001 to 86400.")]
+    [InlineData("{\"tag\":\"a\",\"timeoutSeconds\":1e99}", "\"timeoutSeconds\" is 1E+99. It must be from 0.001 to 86400.")]
     [InlineData("{\"tag\":1}", "The request is not the JSON that is expected:")]
     [InlineData("drain", "The request is not the JSON that is expected:")]
     public async Task Drain_BadRequest_IsToldClearly(string body, string message)

@@ -108,6 +108,20 @@ public class DashboardReadTests
     }
 
     [Fact]
+    public async Task Tag_WhoseTextFails_HidesNoOther()
+    {
+        await using var server = await DashboardServer.StartAsync(tag: static line => line == "fails" ? new FailingTag() : line);
+        using var first = await server.ConnectAsync("fails");
+        using var second = await server.ConnectAsync("room");
+
+        var page = await GetAsync(server, "?filter=o");
+
+        Assert.Equal(
+            ["(FailingTag.ToString() threw InvalidOperationException)", "room"],
+            page.GetProperty("connections").EnumerateArray().Select(static row => row.GetProperty("tag").GetString()).Order());
+    }
+
+    [Fact]
     public async Task Summary_CountsByStateAndActivity()
     {
         await using var server = await DashboardServer.StartAsync();
@@ -127,6 +141,11 @@ public class DashboardReadTests
 
     private static Task<JsonElement> GetAsync(DashboardServer server, string query) =>
         server.Client.GetFromJsonAsync<JsonElement>("/connections/api/connections" + query);
+
+    private sealed class FailingTag
+    {
+        public override string ToString() => throw new InvalidOperationException("The application's own.");
+    }
 
     private static (int Total, int Matching, int Shown) Counts(JsonElement page) => (
         page.GetProperty("total").GetInt32(),
