@@ -272,6 +272,7 @@ public sealed class HandoverTests : IDisposable
 
         await using var successor = await HandoverHost.StartAsync('b', SocketPath, _port);
         await Eventually.IsTrueAsync(() => drain.Phase == DrainPhase.Draining); // No announcement is waited for.
+        await Eventually.IsTrueAsync(() => drain.GetConnections() is [{ IsCloseRequested: true }]); // Asked behind the phase.
 
         Assert.Equal('b', await HandoverHost.WhoServesAsync(_port));
         var health = predecessor.Services.GetRequiredService<HealthCheckService>();
