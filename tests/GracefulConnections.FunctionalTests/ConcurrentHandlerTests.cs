@@ -82,7 +82,7 @@ public class ConcurrentHandlerTests
         var meetings = new ConcurrentDictionary<int, Meeting>();
         await using var server = await TestServer.StartAsync(async connection =>
         {
-            var meeting = meetings.GetOrAdd(((IPEndPoint)connection.RemoteEndPoint!).Port, _ => new Meeting());
+            var meeting = meetings[((IPEndPoint)connection.RemoteEndPoint!).Port];
             // Otherwise an abort may come before the peer knows that it is connected.
             await meeting.PeerConnected.Task.InTimeAsync();
             ThreadPool.UnsafeQueueUserWorkItem(
@@ -93,13 +93,16 @@ public class ConcurrentHandlerTests
         await Parallel.ForAsync(
             0, ConnectionCount, new ParallelOptions { MaxDegreeOfParallelism = AtATime }, async (_, _) =>
         {
-            await using var peer = await server.ConnectAsync();
-            var port = ((IPEndPoint)peer.Socket.LocalEndPoint!).Port;
-            var meeting = meetings.GetOrAdd(port, _ => new Meeting());
+            // Known before it connects, because a reset frees the port for the next peer.
+            var meeting = new Meeting();
+            await using var peer = await server.ConnectAsync(socket =>
+            {
+                socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+                meetings[((IPEndPoint)socket.LocalEndPoint!).Port] = meeting;
+            });
             meeting.PeerConnected.SetResult();
             await act(peer, meeting.HandlerWrote.Task.InTimeAsync());
             await meeting.HandlerWrote.Task.InTimeAsync();
-            meetings.TryRemove(port, out _);
         });
 
         for (var i = 0; i < ConnectionCount; i++)

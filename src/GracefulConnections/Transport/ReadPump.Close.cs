@@ -44,7 +44,9 @@ internal sealed partial class ReadPump
     public TimeSpan? TryRefuse(in Habit habit, in BoundaryLimits limits, TimeSpan sinceRequest)
     {
         var seen = State;
-        var isCutOff = habit is { IsUnanswered: true, UsesScopes: false };
+        // A handler that cancels its read itself, perhaps by the token of the close request, knows what it leaves.
+        var isCutOff = habit is { IsUnanswered: true, UsesScopes: false }
+            && _handler?.Token.IsCancellationRequested != true;
         if (Volatile.Read(ref _bufferedBytes) != 0
             || ReadTransitions.Refuse(seen, seen.Epoch, isCutOff, out _) == ReadStep.None)
         {

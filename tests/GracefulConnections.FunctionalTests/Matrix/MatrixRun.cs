@@ -156,7 +156,9 @@ internal sealed class MatrixRun(MatrixCase cell)
         var stalls = cell.End == MatrixEnd.Stall;
         options.LingerIdleTimeout = stalls ? Short : 2 * TestServer.TestLimit; // A slow machine is no silent peer.
         options.FlushStallTimeout = stalls ? Short : 2 * TestServer.TestLimit;
-        options.IdleTimeout = stalls && !ServerEnds && cell.Activity != MatrixActivity.Sending ? Short : null;
+
+        // It counts from the accept on, and the time that a busy machine needs for a handshake is no stall.
+        options.IdleTimeout = stalls && !ServerEnds && cell.Activity != MatrixActivity.Sending ? 5 * Short : null;
     }
 
     private Task<TestServer> StartAsync(PipeTransport pipes) => cell.Transport switch

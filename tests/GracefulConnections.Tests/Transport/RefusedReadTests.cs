@@ -231,6 +231,32 @@ public sealed class RefusedReadTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task TryRefuse_NotAnsweredAndTheHandlersOwnTokenIsCancelled_IsNoCut()
+    {
+        // A reader that has not noticed the token yet, as on a machine where no thread was free for it.
+        var pending = new TaskCompletionSource<ReadResult>();
+        var reader = new LateReader(_peer.Transport.Input, pending.Task);
+        var activity = new Activity(_time);
+        var sut = new ReadPump(reader, null, InputKind.Transport, _events, activity, _time);
+        activity.OnReceived(isFirst: true);
+        activity.OnHanded();
+        using var own = new CancellationTokenSource();
+        var read = sut.ReadAsync(own.Token);
+        sut.Ask(_closeRequested.Token);
+        _time.Advance(Limits.MessageGap);
+
+        await own.CancelAsync();
+        var habit = activity.GetHabit(usesScopes: false, isOutsideTls: false);
+        sut.TryRefuse(habit, Limits, Limits.MessageGap);
+        Assert.Null(sut.TryRefuse(habit, Limits, Limits.MessageGap));
+
+        await AssertRefusedAsync(read);
+        Assert.True(habit.IsUnanswered);
+        Assert.False(sut.IsCutOff); // The handler leaves the message itself, and its end is its own.
+        pending.SetResult(default);
+    }
+
+    [Fact]
     public async Task ReadAsync_AfterTheRefusedOne_ThrowsTwiceAtOnceAndThenAfterASecond()
     {
         var read = _sut.ReadAsync();
@@ -342,5 +368,22 @@ public sealed class RefusedReadTests : IAsyncDisposable
     {
         var exception = await Assert.ThrowsAnyAsync<OperationCanceledException>(() => read.WithinLimit());
         Assert.Equal(_closeRequested.Token, exception.CancellationToken);
+    }
+
+    private sealed class LateReader(PipeReader inner, Task<ReadResult> read) : PipeReader
+    {
+        public override void AdvanceTo(SequencePosition consumed) => AdvanceTo(consumed, consumed);
+
+        public override void AdvanceTo(SequencePosition consumed, SequencePosition examined)
+        {
+        }
+
+        public override void CancelPendingRead() => inner.CancelPendingRead();
+
+        public override void Complete(Exception? exception = null) => inner.Complete(exception);
+
+        public override ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default) => new(read);
+
+        public override bool TryRead(out ReadResult result) => inner.TryRead(out result);
     }
 }
