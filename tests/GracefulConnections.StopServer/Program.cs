@@ -31,6 +31,7 @@ builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0
             options.FlushStallTimeout = builder.Configuration.GetValue("Stall", options.FlushStallTimeout);
             options.IdleTimeout = builder.Configuration.GetValue<TimeSpan?>("Idle");
             options.LingerIdleTimeout = Timeout.InfiniteTimeSpan; // The drain's own is what is tested.
+            options.GoodbyeTimeout = TimeSpan.FromMinutes(1); // Two thousand may be said at once, on a busy machine.
             options.Goodbye = static async (connection, _, cancellationToken) => await connection.Transport.Output.WriteAsync("bye"u8.ToArray(), cancellationToken);
         });
     }

@@ -7,7 +7,7 @@ namespace GracefulConnections.Closing;
 /// Finds the moment at which a close request may cancel the handler's read, because it is no middle of a message.
 /// </summary>
 internal sealed class BoundaryWatch(
-    ReadPump input, TransportOutput output, Activity activity, GracefulCloseOptions options)
+    ReadPump input, TransportOutput output, ITransportEvents events, GracefulCloseOptions options)
 {
     private readonly BoundaryLimits _limits = new(options.QuietTime, options.MessageGap);
     private int _openScopes;
@@ -60,6 +60,6 @@ internal sealed class BoundaryWatch(
             return CloseDeadlines.LongestPoll;
         }
 
-        return input.TryRefuse(activity.GetHabit(_usesScopes, isOutsideTls), _limits, sinceRequest);
+        return input.TryRefuse(events.Activity.GetHabit(_usesScopes, isOutsideTls), _limits, sinceRequest);
     }
 }

@@ -12,6 +12,7 @@ internal readonly record struct CloseFacts
     private readonly byte _state;
     private readonly byte _reason;
     private readonly byte _outcome;
+    private readonly ushort _poll; // At most CloseDeadlines.LongestPoll.
 
     // One field for what is never needed at the same time.
     private readonly long _sentAtLookOrDeliveredAtOrDuration;
@@ -29,7 +30,7 @@ internal readonly record struct CloseFacts
     {
         Poll = CloseDeadlines.ShortestPoll,
         DueAt = TimeSpan.MaxValue,
-        MaxLingerBytes = long.MaxValue,
+        DiscardLimit = long.MaxValue,
     };
 
     public CloseState State
@@ -141,8 +142,12 @@ internal readonly record struct CloseFacts
     /// <summary>Gets when the next look was due, as of the last one.</summary>
     public TimeSpan DueAt { get; init; }
 
-    /// <summary>Gets the time until the next look at the delivery.</summary>
-    public TimeSpan Poll { get; init; }
+    /// <summary>Gets the time until the next look at the delivery, in whole milliseconds.</summary>
+    public TimeSpan Poll
+    {
+        get => TimeSpan.FromMilliseconds((double)_poll);
+        init => _poll = (ushort)value.TotalMilliseconds;
+    }
 
     /// <summary>Gets what the last look at the delivery told, before the end: a change is progress.</summary>
     public long Progress
@@ -158,10 +163,10 @@ internal readonly record struct CloseFacts
         init => _sentAtLookOrDeliveredAtOrDuration = value;
     }
 
-    public long DiscardedBeforeFin { get; init; }
-
-    /// <summary>Gets the most bytes to discard after our FIN.</summary>
-    public long MaxLingerBytes { get; init; }
+    /// <summary>
+    /// Gets the most bytes to discard, once our FIN is sent: what came before it does not count, and was added then.
+    /// </summary>
+    public long DiscardLimit { get; init; }
 
     public long InnerDiscardedBytes { get; init; }
 
@@ -179,8 +184,7 @@ internal readonly record struct CloseFacts
     public bool IsFinal => State is CloseState.Closed or CloseState.Aborted;
 
     /// <summary>Returns whether the peer has sent too much after our FIN.</summary>
-    public bool IsOverLingerBytes(long discardedBytes) =>
-        FinSent && discardedBytes - DiscardedBeforeFin > MaxLingerBytes;
+    public bool IsOverLingerBytes(long discardedBytes) => FinSent && discardedBytes > DiscardLimit;
 
     private static long Keep(long? value) => value is { } known ? ~known : 0;
 

@@ -168,7 +168,10 @@ internal static partial class CloseMachine
     {
         var after = e switch
         {
-            CloseEvent.FinSending => facts with { DiscardedBeforeFin = seen.DiscardedBytes },
+            CloseEvent.FinSending => facts with
+            {
+                DiscardLimit = Math.Min(facts.DiscardLimit, long.MaxValue - seen.DiscardedBytes) + seen.DiscardedBytes,
+            },
             CloseEvent.FinSent => facts with { FinSent = true, ProgressAt = now },
             CloseEvent.AllSent => facts with { AllSent = true, ProgressAt = now },
             CloseEvent.PeerFin => facts with { PeerFin = true },

@@ -13,9 +13,10 @@ internal sealed partial class Closer
     // What CloseAsync waits for: a task and its completion source for each connection would be as much again.
     private ManualResetValueTaskSourceCore<bool> _end;
     private TaskCompletionSource<CloseResult>? _closed;
-    private TaskCompletionSource? _givenUp;
     private LinkedListNode<Closer>? _lingering;
     private bool _finished;
+
+    private Goodbye? GoodbyeNow => Volatile.Read(ref _rare) is { } rare ? Volatile.Read(ref rare.Goodbye) : null;
 
     /// <summary>Gets how the connection ended; <see langword="null"/> while it has not.</summary>
     public CloseResult? Result
@@ -64,12 +65,12 @@ internal sealed partial class Closer
 
         if (effects.HasFlag(CloseEffects.ReleaseFlush))
         {
-            Volatile.Read(ref _goodbye)?.Flushed.TrySetResult();
+            GoodbyeNow?.Flushed.TrySetResult();
         }
 
         if (effects.HasFlag(CloseEffects.ExpireGoodbye))
         {
-            Volatile.Read(ref _goodbye)?.Expire();
+            GoodbyeNow?.Expire();
         }
 
         if (effects.HasFlag(CloseEffects.End))
@@ -139,7 +140,7 @@ internal sealed partial class Closer
             Report(facts, lostBytes);
         }
 
-        Guard(static (_, ended) => ended?.Invoke(), ended);
+        Guard(static (_, ended) => ended?.Invoke(), _rare?.Ended);
         TaskCompletionSource<CloseResult>? closed;
         Interleaving.Point();
         lock (this)
@@ -149,8 +150,8 @@ internal sealed partial class Closer
             closed = _closed;
         }
 
-        Volatile.Read(ref _goodbye)?.Expire(); // Nobody is left to say it to, and no look will come.
-        Volatile.Read(ref _goodbye)?.Flushed.TrySetResult();
+        GoodbyeNow?.Expire(); // Nobody is left to say it to, and no look will come.
+        GoodbyeNow?.Flushed.TrySetResult();
         closed?.TrySetResult(facts.Result);
         _end.RunContinuationsAsynchronously = !endHere;
         _end.SetResult(true);
@@ -203,9 +204,9 @@ internal sealed partial class Closer
     {
         var result = Facts.Result;
         var message = $"The connection was closed: {result.Outcome} ({result.Reason}).";
-        return _fault is null
+        return _rare?.Fault is not { } fault
             ? new ConnectionAbortedException(message)
-            : new ConnectionAbortedException($"{message} {_fault.GetType().Name}: {_fault.Message}", _fault);
+            : new ConnectionAbortedException($"{message} {fault.GetType().Name}: {fault.Message}", fault);
     }
 
     // Whoever stands below takes its memory back when control returns to it, so it should not be in use any more. But
@@ -220,13 +221,13 @@ internal sealed partial class Closer
         }
 
         var givenUp = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        Volatile.Write(ref _givenUp, givenUp);
+        Volatile.Write(ref Rare.GivenUp, givenUp);
         var since = Facts.ClosingSince;
         var rest = scope.Options.CloseTimeout - (Now - since);
         Task limit = Task.WhenAny(left, givenUp.Task)
             .WaitAsync(rest > CloseDeadlines.ShortestPoll ? rest : CloseDeadlines.ShortestPoll, scope.Time);
         await limit.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        Volatile.Write(ref _givenUp, null);
+        Volatile.Write(ref Rare.GivenUp, null);
         if (!left.IsCompleted)
         {
             Log.TransportNotLeft(scope.Logger, connection.ConnectionId, (Now - since).TotalMilliseconds);
@@ -236,7 +237,7 @@ internal sealed partial class Closer
     // The connection has ended, and only foreign code holds it: an abort frees it.
     private void GiveUpWaiting()
     {
-        if (Volatile.Read(ref _givenUp) is { } givenUp)
+        if (Volatile.Read(ref _rare) is { } rare && Volatile.Read(ref rare.GivenUp) is { } givenUp)
         {
             Guard(static (closer, reason) => closer.Connection.Abort(reason), CreateAbortReason());
             givenUp.TrySetResult();

@@ -21,7 +21,7 @@ internal sealed partial class Closer
             return true;
         }
 
-        _fault ??= exception;
+        NoteFault(exception);
         Log.OutputFaulted(scope.Logger, connection.ConnectionId, exception);
         Carry(effects);
         return false;

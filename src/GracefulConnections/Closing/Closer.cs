@@ -13,24 +13,23 @@ namespace GracefulConnections.Closing;
 /// </summary>
 /// <param name="connection">The connection.</param>
 /// <param name="scope">What the connections of the endpoint share.</param>
-/// <param name="activity">How the handler has behaved so far.</param>
 /// <param name="ended">Called at the end.</param>
 /// <param name="outer">
 /// The one that closes TCP around the TLS that this one closes: it ends the connection, and is the one that is counted
 /// and logged.
 /// </param>
 internal sealed partial class Closer(
-    ConnectionContext connection, CloseScope scope, Activity activity, Action? ended = null, Closer? outer = null)
+    ConnectionContext connection, CloseScope scope, Action? ended = null, Closer? outer = null)
     : WheelTarget, ITransportEvents, IValueTaskSource
 {
+    private Activity _activity = new(scope.Time);
     private BoundaryWatch? _boundary; // Most connections are never asked to close.
     private CloseFacts _facts = CloseFacts.Initial with
     {
-        MaxLingerBytes = scope.Options.MaxLingerBytes ?? long.MaxValue,
+        DiscardLimit = scope.Options.MaxLingerBytes ?? long.MaxValue,
     };
 
-    private Goodbye? _goodbye;
-    private Exception? _fault; // Why the connection ends by RST, where that is known.
+    private Rarity? _rare = ended is null ? null : new Rarity { Ended = ended };
     private bool _isInsideTls;
 
     public ReadPump Input { get; private set; } = null!;
@@ -47,7 +46,7 @@ internal sealed partial class Closer(
     public CloseReason Reason => Facts.Reason;
 
     /// <summary>Gets how the handler has behaved so far.</summary>
-    public Activity Activity => activity;
+    public ref Activity Activity => ref _activity;
 
     /// <summary>Gets what the connections of the endpoint share.</summary>
     public CloseScope Scope => scope;
@@ -69,7 +68,9 @@ internal sealed partial class Closer(
     }
 
     private BoundaryWatch Boundary => LazyInitializer.EnsureInitialized(
-        ref _boundary, () => new BoundaryWatch(Input, Output, activity, scope.Options));
+        ref _boundary, () => new BoundaryWatch(Input, Output, this, scope.Options));
+
+    private Rarity Rare => LazyInitializer.EnsureInitialized(ref _rare);
 
     private TimeSpan Now => scope.Wheel.Now;
 
@@ -130,7 +131,7 @@ internal sealed partial class Closer(
     /// <param name="fault">What the handler threw, if the connection is to end by RST for it.</param>
     public void OnHandlerReturned(CloseReason reason, Closer? inner = null, Exception? fault = null)
     {
-        _fault ??= fault;
+        NoteFault(fault);
         var seen = new CloseObservation
         {
             Reason = reason,
@@ -164,7 +165,7 @@ internal sealed partial class Closer(
         // What comes before the goodbye, and the goodbye itself, may take long.
         Guard(static (_, input) => input.Discard(), Input);
         var goodbye = new Goodbye(Output, cancellation => say(Reason, cancellation), OnGoodbyeFaulted);
-        Volatile.Write(ref _goodbye, goodbye); // Before the decisions: from then on it may begin or expire.
+        Volatile.Write(ref Rare.Goodbye, goodbye); // Before the decisions: from then on it may begin or expire.
         await FlushedAsync(goodbye).ConfigureAwait(false);
         var effects = Decide(CloseEvent.GoodbyeBegan, default);
         if (!effects.HasFlag(CloseEffects.SayGoodbye))
@@ -248,6 +249,24 @@ internal sealed partial class Closer(
         return goodbye.Flushed.Task;
     }
 
+    private void NoteFault(Exception? fault)
+    {
+        if (fault is not null)
+        {
+            Rare.Fault ??= fault;
+        }
+    }
+
     private void OnGoodbyeFaulted(Exception exception) =>
         Log.GoodbyeFaulted(scope.Logger, connection.ConnectionId, exception);
+
+    // What few connections have: one that lingers for long does not pay for it.
+    private sealed class Rarity
+    {
+        public Goodbye? Goodbye;
+        public Exception? Fault; // Why the connection ends by RST, where that is known.
+        public TaskCompletionSource? GivenUp; // While foreign code holds the end.
+
+        public Action? Ended { get; init; }
+    }
 }

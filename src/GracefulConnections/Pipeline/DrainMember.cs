@@ -43,7 +43,8 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
     {
         var time = drain.Context.Time;
         var innermost = connection.Inner ?? connection; // Inside of TLS are the bytes that the handler knows.
-        var (input, output, bytes) = (innermost.Input, innermost.Output, innermost.Activity);
+        var (input, output) = (innermost.Input, innermost.Output);
+        ref var bytes = ref innermost.Activity;
         var facts = connection.Closer.Facts; // Once, because there may be thousands of connections.
         var inside = innermost == connection ? facts : innermost.Closer.Facts;
         var activity = GetActivity(innermost, inside);

@@ -29,11 +29,12 @@ internal sealed partial class GracefulConnection
     private readonly CancellationTokenRegistration _serverRequest;
     private readonly LifetimeLimits? _limits;
     private readonly HalfOpenToken? _halfOpen;
-    private readonly GracefulConnection? _outer;
     private readonly bool _isInsideTls;
     private CancellationTokenSource? _closeRequest; // Most handlers never need it.
     private object? _tag;
-    private CancellationToken? _notificationOverride;
+    private CancellationToken _notificationOverride;
+    private bool _hasNotificationOverride;
+    private GracefulConnection? _partner; // On the other side of TLS.
     private volatile bool _isAware;
     private volatile bool _isHandlerOver;
 
@@ -43,8 +44,8 @@ internal sealed partial class GracefulConnection
     public GracefulConnection(
         ConnectionContext connection, CloseScope scope, DrainCoordinator? drain, MiddlewareOrder order = default)
     {
-        _outer = connection.Features.Get<IGracefulCloseFeature>() as GracefulConnection;
-        if (_outer is { IsAroundTls: false })
+        var outer = connection.Features.Get<IGracefulCloseFeature>() as GracefulConnection;
+        if (outer is { IsAroundTls: false })
         {
             throw new InvalidOperationException(
                 $"The connection {connection.ConnectionId} is closed by UseGracefulShutdown() or RunGracefullyAsync() "
@@ -59,10 +60,8 @@ internal sealed partial class GracefulConnection
         _originalTransport = connection.Transport;
         _originalNotification = connection.Features.Get<IConnectionLifetimeNotificationFeature>();
         _halfOpen = scope.Options.AllowHalfOpen ? new HalfOpenToken(connection, scope) : null;
-        var activity = new Activity(scope.Time);
-        Closer = new Closer(connection, scope, activity, _halfOpen is null ? null : _halfOpen.Signal, _outer?.Closer);
-        var transport = ConnectionTransport.Create(
-            connection, Closer, activity, scope.Time, order.HasSomebodyBefore);
+        Closer = new Closer(connection, scope, _halfOpen is null ? null : _halfOpen.Signal, outer?.Closer);
+        var transport = ConnectionTransport.Create(connection, Closer, order.HasSomebodyBefore);
         _leftAtStart = transport.ReasonAtStart;
         Closer.Attach(transport.Input, transport.Output);
 
@@ -75,14 +74,14 @@ internal sealed partial class GracefulConnection
             connection.Features.Set<IConnectionHeartbeatFeature>(this);
         }
 
-        if (_outer is null)
+        if (outer is null)
         {
             Closer.IsCounted = scope.Metrics.Opened(connection);
             Member = drain is null ? null : new DrainMember(this, drain); // A drain counts the outer connection only.
         }
         else
         {
-            _outer.Inner = this;
+            (_partner, outer._partner) = (outer, this);
         }
 
         _halfOpen?.Attach(transport, Closer);
@@ -115,13 +114,13 @@ internal sealed partial class GracefulConnection
 
     public Closer Closer { get; }
 
-    public Activity Activity => Closer.Activity;
+    public ref Activity Activity => ref Closer.Activity;
 
     /// <summary>Gets the connection as the drain knows it; <see langword="null"/> where no drain does.</summary>
     public DrainMember? Member { get; }
 
     /// <summary>Gets the one that closes TLS inside of this one, once there is one.</summary>
-    public GracefulConnection? Inner { get; private set; }
+    public GracefulConnection? Inner => _isInsideTls ? null : _partner;
 
     public Task<CloseResult> Closed => Closer.Closed;
 
@@ -147,16 +146,16 @@ internal sealed partial class GracefulConnection
 
     public object? Tag
     {
-        get => _outer is null ? _tag : _outer.Tag;
+        get => Outer is null ? _tag : Outer.Tag;
         set
         {
-            if (_outer is null)
+            if (Outer is null)
             {
                 _tag = value;
             }
             else
             {
-                _outer.Tag = value; // One connection has one tag, inside of TLS and outside.
+                Outer.Tag = value; // One connection has one tag, inside of TLS and outside.
             }
         }
     }
@@ -166,6 +165,8 @@ internal sealed partial class GracefulConnection
 
     /// <summary>Gets whether the handler listens to a token, so that its reads do not tell when it is idle.</summary>
     public bool IsAware => _isAware;
+
+    private GracefulConnection? Outer => _isInsideTls ? _partner : null;
 
     private CancellationTokenSource CloseRequestSource => LazyInitializer.EnsureInitialized(ref _closeRequest);
 
@@ -179,9 +180,9 @@ internal sealed partial class GracefulConnection
                 Closer.KeepInput();
             }
 
-            return _notificationOverride ?? CloseRequested;
+            return _hasNotificationOverride ? _notificationOverride : CloseRequested;
         }
-        set => _notificationOverride = value;
+        set => (_notificationOverride, _hasNotificationOverride) = (value, true);
     }
 
     // For as long as the handler runs. Kestrel's HTTP goes on timing its response after it has returned, and would
@@ -235,7 +236,7 @@ internal sealed partial class GracefulConnection
     {
         var result = Closer.Result
             ?? new CloseResult { Reason = CloseReason.HandlerFaulted, Outcome = CloseOutcome.Aborted };
-        if (_outer is null)
+        if (Outer is null)
         {
             // The outcome goes with what the server itself reports of the connection.
             _connection.Features.Get<IConnectionMetricsTagsFeature>()?.Tags.Add(
@@ -243,7 +244,7 @@ internal sealed partial class GracefulConnection
         }
         else
         {
-            _connection.Features.Set<IGracefulCloseFeature>(_outer);
+            _connection.Features.Set<IGracefulCloseFeature>(Outer);
         }
 
         _limits?.Stop();
@@ -261,7 +262,7 @@ internal sealed partial class GracefulConnection
 
     private void TellRequest(CloseReason reason)
     {
-        if (_outer is not { IsCloseRequested: true })
+        if (Outer is not { IsCloseRequested: true })
         {
             Log.CloseRequested(Scope.Logger, _connection.ConnectionId, reason);
         }
@@ -290,7 +291,7 @@ internal sealed partial class GracefulConnection
             return;
         }
 
-        var outer = _outer?.Closer.Reason ?? CloseReason.None;
+        var outer = Outer?.Closer.Reason ?? CloseReason.None;
         RequestClose(outer == CloseReason.None ? CloseReason.HostStopping : outer);
     }
 }

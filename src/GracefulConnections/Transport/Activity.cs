@@ -1,8 +1,9 @@
 namespace GracefulConnections.Transport;
 
 /// <summary>When bytes went either way on a connection, and how its handler takes and answers them.</summary>
+/// <remarks>Each connection has one, kept by the one who closes it, so it is no object of its own.</remarks>
 /// <param name="clock">What time it is. The times kept here are its timestamps, and 0 stands for never.</param>
-internal sealed class Activity(TimeProvider clock)
+internal struct Activity(TimeProvider clock)
 {
     private long _receivedAt;
     private long _busySince;
@@ -11,6 +12,9 @@ internal sealed class Activity(TimeProvider clock)
     private volatile bool _isUnanswered;
     private volatile bool _isDuplex;
     private volatile bool _isReadPending;
+
+    /// <summary>Gets what tells the time.</summary>
+    public readonly TimeProvider Clock => clock;
 
     /// <summary>Gets when the connection came.</summary>
     public long StartedAt { get; } = clock.GetTimestamp();

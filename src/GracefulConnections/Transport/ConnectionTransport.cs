@@ -36,11 +36,10 @@ internal readonly record struct ConnectionTransport(
     public static ConnectionTransport Create(
         ConnectionContext connection,
         ITransportEvents events,
-        Activity activity,
-        TimeProvider clock,
         bool somebodyBefore = false)
     {
         var transport = connection.Transport;
+        var clock = events.Activity.Clock;
         var socket = connection.Features.Get<IConnectionSocketFeature>()?.Socket;
         var queue = socket is null ? connection.Features.Get<KernelQueue>() : new SocketQueue(socket);
         var pool = connection.Features.Get<IMemoryPoolFeature>()?.MemoryPool ?? MemoryPool<byte>.Shared;
@@ -59,7 +58,7 @@ internal readonly record struct ConnectionTransport(
             // No middleware shows itself here. The transport's writer ends the output, as on a transport in memory.
             return Taken(
                 Read(InputKind.Transport),
-                new PipeOutput(transport.Output, null, isLeftToServer: false, events, activity));
+                new PipeOutput(transport.Output, null, isLeftToServer: false, events));
         }
 
         if (!OwnsSocket(connection, transport))
@@ -81,9 +80,9 @@ internal readonly record struct ConnectionTransport(
             ? Left(input, passed, LeftToServerReason.WrittenBefore)
             : Taken(input, Send(new FirstSendSink(queue, transport.Output, passed)));
 
-        SendLoop Send(ISendSink sink) => new(CreatePipe(pool), sink, events, activity);
+        SendLoop Send(ISendSink sink) => new(CreatePipe(pool), sink, events);
 
-        ReadPump Read(InputKind kind) => new(transport.Input, queue, kind, events, activity, clock);
+        ReadPump Read(InputKind kind) => new(transport.Input, queue, kind, events);
 
         ConnectionTransport Taken(ReadPump input, TransportOutput output) =>
             new(input, output, queue, LeftToServerReason.None);
@@ -91,7 +90,7 @@ internal readonly record struct ConnectionTransport(
         ConnectionTransport Left(ReadPump input, WrappedDelivery? delivery, LeftToServerReason reason) =>
             new(
                 input,
-                new PipeOutput(transport.Output, delivery, isLeftToServer: true, events, activity),
+                new PipeOutput(transport.Output, delivery, isLeftToServer: true, events),
                 queue,
                 reason);
     }

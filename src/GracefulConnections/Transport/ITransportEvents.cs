@@ -5,6 +5,9 @@ namespace GracefulConnections.Transport;
 /// </summary>
 internal interface ITransportEvents
 {
+    /// <summary>Gets when bytes went either way, which the two directions note.</summary>
+    ref Activity Activity { get; }
+
     /// <summary>The handler completed its output; our FIN will follow what was written.</summary>
     void OnOutputCompleted();
 

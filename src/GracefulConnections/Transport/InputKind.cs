@@ -1,7 +1,7 @@
 namespace GracefulConnections.Transport;
 
 /// <summary>Whose reader the input comes from, and so what may be done with it.</summary>
-internal enum InputKind
+internal enum InputKind : byte
 {
     /// <summary>The transport's own: what nobody reads any more is discarded until the connection ends.</summary>
     Transport,

@@ -1,7 +1,7 @@
 namespace GracefulConnections.Transport;
 
 /// <summary>Why a connection's end is left to the server.</summary>
-internal enum LeftToServerReason
+internal enum LeftToServerReason : byte
 {
     /// <summary>It is not.</summary>
     None,

@@ -13,9 +13,8 @@ internal sealed class PipeOutput(
     PipeWriter writer,
     WrappedDelivery? wrapped,
     bool isLeftToServer,
-    ITransportEvents events,
-    Activity activity)
-    : TransportOutput(writer, events, activity)
+    ITransportEvents events)
+    : TransportOutput(writer, events)
 {
     private const string StreamWriter = "System.IO.Pipelines.StreamPipeWriter"; // What PipeWriter.Create makes.
 

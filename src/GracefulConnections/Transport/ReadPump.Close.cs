@@ -60,8 +60,9 @@ internal sealed partial class ReadPump
         }
 
         var received = queue?.SinceReceived();
-        var ofPeer = activity.PeerSilence;
-        var silence = new Silence(received < ofPeer ? received.Value : ofPeer, activity.HandlerSilence, sinceRequest);
+        var ofPeer = events.Activity.PeerSilence;
+        var silence = new Silence(
+            received < ofPeer ? received.Value : ofPeer, events.Activity.HandlerSilence, sinceRequest);
         var wait = BoundaryRule.GetWait(habit, silence, limits);
         if (wait > TimeSpan.Zero)
         {
@@ -95,7 +96,7 @@ internal sealed partial class ReadPump
         }
         while (!_word.TryMove(ref seen, next)); // The pending read is the discard's first.
 
-        activity.IsReadPending = false;
+        events.Activity.IsReadPending = false;
         handler.EndLater(InputErrors.CreateRefused(_closeRequested));
         if (next.MustLeave)
         {
@@ -163,7 +164,7 @@ internal sealed partial class ReadPump
         var step = _word.Move(ReadTransitions.End, end, out var seen, out var now);
         if (!seen.IsGone)
         {
-            activity.IsReadPending = false;
+            events.Activity.IsReadPending = false;
         }
 
         if (seen.User == InputUser.Waits)
@@ -185,7 +186,7 @@ internal sealed partial class ReadPump
 
     private async ValueTask<ReadResult> RefuseLateAsync()
     {
-        await Task.Delay(RefusalDelay, clock, CancellationToken.None).ConfigureAwait(false);
+        await Task.Delay(RefusalDelay, events.Activity.Clock, CancellationToken.None).ConfigureAwait(false);
         throw InputErrors.CreateRefused(_closeRequested);
     }
 
@@ -237,7 +238,7 @@ internal sealed partial class ReadPump
 
         if (arrived > 0)
         {
-            activity.OnReceived(isFirst: false);
+            events.Activity.OnReceived(isFirst: false);
             events.OnBytesDiscarded();
         }
 

@@ -186,7 +186,7 @@ internal sealed partial class ReadPump
     /// <returns>Whether there is somebody to tell.</returns>
     private bool FailRead(bool isHeld)
     {
-        activity.IsReadPending = false;
+        events.Activity.IsReadPending = false;
         return _word.Move(ReadTransitions.Fail, isHeld, out _, out _) == ReadStep.Own;
     }
 
@@ -246,8 +246,8 @@ internal sealed partial class ReadPump
         var hasNews = arrived > 0 || result.IsCompleted || !_isAllExamined;
         if (arrived > 0)
         {
-            activity.OnReceived(isFirst: arrived == length);
-            activity.OnHanded();
+            events.Activity.OnReceived(isFirst: arrived == length);
+            events.Activity.OnHanded();
             _isAllExamined = false;
         }
 
@@ -279,7 +279,7 @@ internal sealed partial class ReadPump
                 inner.AdvanceTo(result.Buffer.Start, result.Buffer.End); // The handler has examined all of it.
                 break;
             default:
-                activity.IsReadPending = false;
+                events.Activity.IsReadPending = false;
                 _end.OnHanded(result.IsCompleted);
                 if (result.IsCanceled && ReadTransitions.IsCancelOurs(seen))
                 {

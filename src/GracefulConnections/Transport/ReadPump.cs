@@ -12,13 +12,7 @@ namespace GracefulConnections.Transport;
 /// reader that blocks, or that runs the handler inline, holds up nobody else. Fields that only the owner writes are
 /// written before the exchange by which it lets go of the reader.
 /// </remarks>
-internal sealed partial class ReadPump(
-    PipeReader inner,
-    KernelQueue? queue,
-    InputKind kind,
-    ITransportEvents events,
-    Activity activity,
-    TimeProvider clock)
+internal sealed partial class ReadPump(PipeReader inner, KernelQueue? queue, InputKind kind, ITransportEvents events)
     : PipeReader
 {
     /// <summary>How long a read waits that comes after two which were refused.</summary>
@@ -93,7 +87,7 @@ internal sealed partial class ReadPump(
 
             // Before the exchange, because somebody else may end the wait right behind it.
             handler.Begin(step == ReadStep.Own && seen.User == InputUser.Holds, cancellationToken);
-            activity.IsReadPending = true;
+            events.Activity.IsReadPending = true;
         }
         while (!_word.TryMove(ref seen, next));
 

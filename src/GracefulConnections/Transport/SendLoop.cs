@@ -10,8 +10,8 @@ namespace GracefulConnections.Transport;
 /// goes back to the pool when it was sent, and when nobody sends it and nobody can write to it any more. Whoever
 /// flushes sends: there is no reader to wake up and no task for each connection.
 /// </summary>
-internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents events, Activity activity)
-    : TransportOutput(pipe.Writer, events, activity)
+internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents events)
+    : TransportOutput(pipe.Writer, events)
 {
     // Nobody waits for the kernel, and most connections end there.
     private readonly TaskCompletionSource? _ended =

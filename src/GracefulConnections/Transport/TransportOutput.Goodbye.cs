@@ -39,7 +39,7 @@ internal abstract partial class TransportOutput
     {
         if (_goodbye is null)
         {
-            Volatile.Write(ref _memoryIsOut, 0);
+            Volatile.Write(ref _memoryIsOut, false);
         }
 
         TakeGoodbye(all: false);

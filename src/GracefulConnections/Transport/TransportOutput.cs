@@ -8,8 +8,7 @@ namespace GracefulConnections.Transport;
 /// The output as the handler sees it. Counts what is written, turns the handler's completion into our FIN, and fails
 /// loudly when it is used after the end.
 /// </summary>
-internal abstract partial class TransportOutput(PipeWriter writer, ITransportEvents events, Activity activity)
-    : PipeWriter
+internal abstract partial class TransportOutput(PipeWriter writer, ITransportEvents events) : PipeWriter
 {
     private const string WrittenBehindReturn =
         "The connection has ended: its handler returned, and what is written now can no longer be sent. "
@@ -23,13 +22,14 @@ internal abstract partial class TransportOutput(PipeWriter writer, ITransportEve
     // long, and its own writer would be most of what it costs.
     private static readonly PipeWriter EndedWriter = CreateEndedWriter();
 
+    private static volatile Exception? _untold;
+
     private long _writtenBytes;
     private long _flushedBytes; // What was written when something was flushed last.
-    private int _memoryIsOut;
-    private int _endHasBegun;
+    private bool _memoryIsOut;
+    private bool _endHasBegun;
     private volatile bool _completed;
     private volatile bool _sealed;
-    private volatile Exception? _untold;
 
     /// <summary>Gets the bytes that the handler wrote, flushed or not.</summary>
     public long WrittenBytes => Volatile.Read(ref _writtenBytes);
@@ -62,15 +62,16 @@ internal abstract partial class TransportOutput(PipeWriter writer, ITransportEve
     /// <summary>Gets a task that ends when nothing below is touched any more. Foreign code may hold it.</summary>
     public virtual Task Ended => Task.CompletedTask;
 
-    /// <summary>Gets what went wrong while the one who closes was told of an error; for a debugger.</summary>
-    public Exception? Untold => _untold;
+    /// <summary>Gets what went wrong last, on any connection, while the one who closes was told of an error.</summary>
+    /// <remarks>For a debugger. It is a bug of the library's.</remarks>
+    public static Exception? Untold => _untold;
 
     protected PipeWriter Writer { get; private set; } = writer;
 
     protected ITransportEvents Events { get; } = events;
 
     /// <summary>Gets whether somebody may write to memory that was got. Settled once the end has begun.</summary>
-    protected bool IsMemoryOut => Volatile.Read(ref _memoryIsOut) != 0;
+    protected bool IsMemoryOut => Volatile.Read(ref _memoryIsOut);
 
     protected bool IsSealed => _sealed;
 
@@ -86,7 +87,7 @@ internal abstract partial class TransportOutput(PipeWriter writer, ITransportEve
         _sealed = true;
         _goodbye?.Close();
         Interleaving.Point();
-        if (Interlocked.Exchange(ref _endHasBegun, 1) == 0)
+        if (!Interlocked.Exchange(ref _endHasBegun, true))
         {
             End(leftOver, flushedOnly: leftOver == LeftOver.Abandon);
         }
@@ -122,7 +123,7 @@ internal abstract partial class TransportOutput(PipeWriter writer, ITransportEve
 
         Writer.Advance(bytes);
         OnWritten(bytes);
-        Volatile.Write(ref _memoryIsOut, 0);
+        Volatile.Write(ref _memoryIsOut, false);
     }
 
     public override ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default)
@@ -138,7 +139,7 @@ internal abstract partial class TransportOutput(PipeWriter writer, ITransportEve
         if (written != _flushedBytes) // A flush of nothing answers nothing.
         {
             _flushedBytes = written;
-            activity.OnFlushed();
+            Events.Activity.OnFlushed();
         }
 
         return FlushCore(cancellationToken);
@@ -157,7 +158,7 @@ internal abstract partial class TransportOutput(PipeWriter writer, ITransportEve
         BeginFlush();
         if (!source.IsEmpty && !cancellationToken.IsCancellationRequested)
         {
-            activity.OnFlushed();
+            Events.Activity.OnFlushed();
         }
 
         return WriteCore(source, cancellationToken);
@@ -177,7 +178,7 @@ internal abstract partial class TransportOutput(PipeWriter writer, ITransportEve
         }
 
         Interleaving.Point();
-        if (_sealed || Interlocked.Exchange(ref _endHasBegun, 1) != 0)
+        if (_sealed || Interlocked.Exchange(ref _endHasBegun, true))
         {
             return;
         }
@@ -214,7 +215,7 @@ internal abstract partial class TransportOutput(PipeWriter writer, ITransportEve
 
         Volatile.Write(ref _writtenBytes, _writtenBytes + bytes);
         _flushedBytes = _writtenBytes;
-        activity.OnFlushed();
+        Events.Activity.OnFlushed();
         return true;
     }
 
@@ -270,7 +271,7 @@ internal abstract partial class TransportOutput(PipeWriter writer, ITransportEve
         if (_goodbye is null)
         {
             Interleaving.Point();
-            Interlocked.Exchange(ref _memoryIsOut, 1);
+            Interlocked.Exchange(ref _memoryIsOut, true);
             ThrowIfEnded();
         }
 

@@ -24,7 +24,7 @@ public class InputMicroBenchmark
         _pipe = new Pipe(new PipeOptions(readerScheduler: PipeScheduler.Inline, writerScheduler: PipeScheduler.Inline, useSynchronizationContext: false));
         var (events, time) = (new NoEvents(), TimeProvider.System);
         _reader = Graceful
-            ? new ReadPump(_pipe.Reader, null, InputKind.Transport, events, new Activity(time), time)
+            ? new ReadPump(_pipe.Reader, null, InputKind.Transport, events)
             : _pipe.Reader;
     }
 

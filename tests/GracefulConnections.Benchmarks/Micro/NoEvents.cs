@@ -5,6 +5,10 @@ namespace GracefulConnections.Benchmarks.Micro;
 /// <summary>Nobody listens.</summary>
 internal sealed class NoEvents : ITransportEvents
 {
+    private Activity _activity = new(TimeProvider.System);
+
+    public ref Activity Activity => ref _activity;
+
     public void OnOutputCompleted()
     {
     }

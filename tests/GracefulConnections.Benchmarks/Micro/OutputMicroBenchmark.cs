@@ -38,7 +38,7 @@ public class OutputMicroBenchmark : IDisposable
         var pipe = new Pipe(new PipeOptions(useSynchronizationContext: false));
         if (Graceful)
         {
-            _writer = new SendLoop(pipe, new SocketQueue(_socket), new NoEvents(), new Activity(TimeProvider.System));
+            _writer = new SendLoop(pipe, new SocketQueue(_socket), new NoEvents());
         }
         else
         {

@@ -176,7 +176,7 @@ public class CloseDeadlinesTests
     [InlineData(CloseState.Lingering)]
     public void Discarded_MoreThanTheLimitAfterOurFin_IsDueAtOnce(CloseState state)
     {
-        var facts = Facts(state) with { FinSent = true, DiscardedBeforeFin = 5, MaxLingerBytes = 10 };
+        var facts = Facts(state) with { FinSent = true, DiscardLimit = 15 };
 
         Assert.Equal(CloseEvent.None, CloseDeadlines.Get(facts, _options, _seen with { DiscardedBytes = 15 }, Start).Due);
         Assert.Equal(

@@ -238,7 +238,7 @@ public class CloseMachineTests
             AwaitsFlush = flags.Contains("AwaitsFlush"),
             GoodbyeSince = flags.Contains("InGoodbye") ? TimeSpan.FromSeconds(1) : null,
             GraceEnd = flags.Contains("InGrace") ? TimeSpan.FromSeconds(1) : null,
-            MaxLingerBytes = 10,
+            DiscardLimit = 10,
         };
         var delivery = new DeliveryStatus(
             Progress: 1,

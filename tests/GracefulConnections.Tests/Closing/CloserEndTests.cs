@@ -411,13 +411,12 @@ public sealed class CloserEndTests : IAsyncDisposable
     private Closer Create(Action<GracefulCloseOptions>? configure = null, KernelQueue? probe = null)
     {
         _endpoint = new TestEndpoint(configure);
-        var activity = new Activity(_endpoint.Time);
-        var closer = new Closer(_peer, _endpoint.Scope, activity);
-        _output = new FakeOutput(closer, activity)
+        var closer = new Closer(_peer, _endpoint.Scope);
+        _output = new FakeOutput(closer)
         {
             Delivery = new DeliveryStatus(0, IsDelivered: false, IsReset: false, UnacknowledgedBytes: 0),
         };
-        _input = new ReadPump(_peer.Transport.Input, probe, InputKind.Transport, closer, activity, _endpoint.Time);
+        _input = new ReadPump(_peer.Transport.Input, probe, InputKind.Transport, closer);
         closer.Attach(_input, _output);
         return closer;
     }

@@ -18,7 +18,6 @@ public sealed class CloserTests : IAsyncDisposable
     private TestEndpoint _endpoint = null!;
     private FakeOutput _output = null!;
     private ReadPump _input = null!;
-    private Activity _activity = null!;
 
     [Theory]
     [InlineData(true)]
@@ -471,10 +470,9 @@ public sealed class CloserTests : IAsyncDisposable
     private Closer Create(Action<GracefulCloseOptions>? configure = null, InputKind kind = InputKind.Transport)
     {
         _endpoint = new TestEndpoint(configure);
-        _activity = new Activity(_endpoint.Time);
-        var closer = new Closer(_peer, _endpoint.Scope, _activity);
-        _output = new FakeOutput(closer, _activity) { Delivery = new DeliveryStatus(0, IsDelivered: false, IsReset: false, UnacknowledgedBytes: 0) };
-        _input = new ReadPump(_peer.Transport.Input, null, kind, closer, _activity, _endpoint.Time);
+        var closer = new Closer(_peer, _endpoint.Scope);
+        _output = new FakeOutput(closer) { Delivery = new DeliveryStatus(0, IsDelivered: false, IsReset: false, UnacknowledgedBytes: 0) };
+        _input = new ReadPump(_peer.Transport.Input, null, kind, closer);
         closer.Attach(_input, _output);
         return closer;
     }

@@ -302,10 +302,9 @@ public class LifetimeLimitsTests
         public LimitedConnection(TestEndpoint endpoint, KernelQueue? probe = null)
         {
             var events = new RecordingEvents();
-            var activity = new Activity(endpoint.Time);
-            var input = new ReadPump(Peer.Transport.Input, probe, InputKind.Transport, events, activity, endpoint.Time);
+            var input = new ReadPump(Peer.Transport.Input, probe, InputKind.Transport, events);
             Input = input;
-            Output = new FakeOutput(events, activity);
+            Output = new FakeOutput(events);
             var transport = new ConnectionTransport(input, Output, probe, LeftToServerReason.None);
             new LifetimeLimits("id", endpoint.Scope, transport, _requested.SetResult, isOver: null).Start();
         }

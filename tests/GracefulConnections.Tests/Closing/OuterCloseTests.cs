@@ -18,11 +18,10 @@ public sealed class OuterCloseTests : IAsyncDisposable
 
     public OuterCloseTests()
     {
-        var activity = new Activity(_endpoint.Time);
-        _sut = new Closer(_peer, _endpoint.Scope, activity);
+        _sut = new Closer(_peer, _endpoint.Scope);
         _output = new FakeOutput(_sut) { Delivery = new DeliveryStatus(0, IsDelivered: false, IsReset: false, UnacknowledgedBytes: 24) };
         _sut.Attach(
-            new ReadPump(_peer.Transport.Input, null, InputKind.Transport, _sut, activity, _endpoint.Time), _output);
+            new ReadPump(_peer.Transport.Input, null, InputKind.Transport, _sut), _output);
     }
 
     public async ValueTask DisposeAsync()
@@ -63,11 +62,10 @@ public sealed class OuterCloseTests : IAsyncDisposable
 
     private async Task<Closer> CloseInnerAsync()
     {
-        var activity = new Activity(_endpoint.Time);
-        var inner = new Closer(_plaintext, _endpoint.Scope, activity, null, _sut);
+        var inner = new Closer(_plaintext, _endpoint.Scope, null, _sut);
         var output = new FakeOutput(inner) { Delivery = new DeliveryStatus(0, IsDelivered: true, IsReset: false, UnacknowledgedBytes: 0) };
         inner.Attach(
-            new ReadPump(_plaintext.Transport.Input, null, InputKind.Transport, inner, activity, _endpoint.Time), output);
+            new ReadPump(_plaintext.Transport.Input, null, InputKind.Transport, inner), output);
         _plaintext.HalfClose();
         inner.OnHandlerReturned(CloseReason.HandlerCompleted);
         var closing = inner.CloseAsync(LeftOver.Send).AsTask();

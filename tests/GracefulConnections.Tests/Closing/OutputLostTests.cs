@@ -97,15 +97,14 @@ public sealed class OutputLostTests
     private Closer Create(long? unacknowledged, long unsent)
     {
         var peer = new InMemoryConnection { ConnectionId = "in-memory", RemoteEndPoint = new IPEndPoint(IPAddress.Parse("203.0.113.7"), 4711) };
-        var activity = new Activity(_endpoint.Time);
-        var closer = new Closer(peer, _endpoint.Scope, activity);
-        var output = new FakeOutput(closer, activity)
+        var closer = new Closer(peer, _endpoint.Scope);
+        var output = new FakeOutput(closer)
         {
             Delivery = new DeliveryStatus(0, IsDelivered: false, IsReset: false, UnacknowledgedBytes: unacknowledged),
             UnsentBytes = unsent,
         };
         closer.Attach(
-            new ReadPump(peer.Transport.Input, null, InputKind.Transport, closer, activity, _endpoint.Time), output);
+            new ReadPump(peer.Transport.Input, null, InputKind.Transport, closer), output);
         return closer;
     }
 }

@@ -169,7 +169,7 @@ public class KernelQueueSequenceTests
             var endpoint = new TestEndpoint();
             var connection = new InMemoryConnection();
             var probe = new SocketQueue(socket);
-            var closer = new Closer(connection, endpoint.Scope, new Activity(endpoint.Time));
+            var closer = new Closer(connection, endpoint.Scope);
             var output = new FakeOutput(closer) { Delivery = new DeliveryStatus(1, IsDelivered: true, IsReset: false, UnacknowledgedBytes: 0) };
             closer.Attach(Read(connection, probe, InputKind.Transport, closer), output);
             peer.Shutdown(SocketShutdown.Send);
@@ -190,7 +190,7 @@ public class KernelQueueSequenceTests
 
     private static ReadPump Read(
         InMemoryConnection connection, KernelQueue probe, InputKind kind, ITransportEvents events) =>
-        new(connection.Transport.Input, probe, kind, events, new Activity(TimeProvider.System), TimeProvider.System);
+        new(connection.Transport.Input, probe, kind, events);
 
     private static async Task<(Socket Socket, Socket Peer)> ConnectAsync()
     {

@@ -4,8 +4,7 @@ using GracefulConnections.Transport;
 namespace GracefulConnections.Tests.Support;
 
 /// <summary>An output whose kernel is the test: it says when our FIN was sent and what the peer has acknowledged.</summary>
-internal sealed class FakeOutput(ITransportEvents events, Activity? activity = null)
-    : TransportOutput(new Pipe().Writer, events, activity ?? new Activity(TimeProvider.System))
+internal sealed class FakeOutput(ITransportEvents events) : TransportOutput(new Pipe().Writer, events)
 {
     /// <summary>Gets or sets what the kernel tells.</summary>
     public DeliveryStatus Delivery { get; set; }

@@ -4,9 +4,12 @@ using GracefulConnections.Transport;
 namespace GracefulConnections.Tests.Support;
 
 /// <summary>Remembers what a direction told.</summary>
-internal sealed class RecordingEvents : ITransportEvents
+internal sealed class RecordingEvents(TimeProvider? clock = null) : ITransportEvents
 {
+    private Activity _activity = new(clock ?? TimeProvider.System);
     private readonly ConcurrentQueue<string> _told = new();
+
+    public ref Activity Activity => ref _activity;
 
     public IEnumerable<string> Told => _told;
 

@@ -8,7 +8,7 @@ public class ActivityTests
     private static readonly TimeSpan Second = TimeSpan.FromSeconds(1);
 
     private readonly FakeTimeProvider _time = new();
-    private readonly Activity _sut;
+    private Activity _sut;
 
     public ActivityTests() => _sut = new Activity(_time);
 

@@ -21,9 +21,7 @@ public sealed class BetweenReadsTests : IAsyncDisposable
         _peer.Transport.Input,
         null,
         InputKind.Tls,
-        _events,
-        new Activity(TimeProvider.System),
-        TimeProvider.System);
+        _events);
 
     public ValueTask DisposeAsync() => _peer.DisposeAsync();
 

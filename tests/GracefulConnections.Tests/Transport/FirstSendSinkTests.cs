@@ -24,8 +24,7 @@ public sealed class FirstSendSinkTests : IAsyncLifetime
         _sut = new SendLoop(
             new Pipe(new PipeOptions(_pool, useSynchronizationContext: false)),
             sink,
-            _events,
-            new Activity(TimeProvider.System));
+            _events);
     }
 
     public ValueTask DisposeAsync()

@@ -201,5 +201,5 @@ public sealed class ForeignReaderTests : IDisposable
     }
 
     private ReadPump Create(InputKind kind) =>
-        new(_inner, null, kind, _events, new Activity(TimeProvider.System), TimeProvider.System);
+        new(_inner, null, kind, _events);
 }

@@ -232,7 +232,7 @@ public sealed class HandlerInputTests
     private static string Text(ReadResult result) => Encoding.ASCII.GetString(result.Buffer);
 
     private ReadPump Create(PipeReader inner, InputKind kind) =>
-        new(inner, null, kind, _events, new Activity(TimeProvider.System), TimeProvider.System);
+        new(inner, null, kind, _events);
 
     private async Task SendAsync(string text) => await _pipe.Writer.WriteAsync(Encoding.ASCII.GetBytes(text));
 

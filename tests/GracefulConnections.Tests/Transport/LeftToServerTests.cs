@@ -17,7 +17,7 @@ public class LeftToServerTests
     {
         var pipe = new Pipe();
         var events = new RecordingEvents();
-        var sut = new PipeOutput(pipe.Writer, null, isLeftToServer: true, events, new Activity(TimeProvider.System));
+        var sut = new PipeOutput(pipe.Writer, null, isLeftToServer: true, events);
         sut.GetSpan(3);
         sut.Advance(3);
 
@@ -36,7 +36,7 @@ public class LeftToServerTests
     {
         var pipe = new Pipe();
         var events = new RecordingEvents();
-        var sut = new PipeOutput(pipe.Writer, null, isLeftToServer: true, events, new Activity(TimeProvider.System));
+        var sut = new PipeOutput(pipe.Writer, null, isLeftToServer: true, events);
         await sut.WriteAsync(new byte[2]);
         sut.GetSpan(3);
         sut.Advance(3);
@@ -53,7 +53,7 @@ public class LeftToServerTests
     public async Task WriteAsync_StreamBelowHasOneUnderWay_WaitsForItsTurn()
     {
         var below = new Pipe(new PipeOptions(pauseWriterThreshold: 4, resumeWriterThreshold: 2, useSynchronizationContext: false));
-        var sut = new PipeOutput(PipeWriter.Create(below.Writer.AsStream()), null, isLeftToServer: true, new RecordingEvents(), new Activity(TimeProvider.System));
+        var sut = new PipeOutput(PipeWriter.Create(below.Writer.AsStream()), null, isLeftToServer: true, new RecordingEvents());
         var bytes = "abcde"u8.ToArray();
         var first = sut.WriteAsync(bytes).AsTask();
         var second = sut.WriteAsync(bytes).AsTask();
@@ -83,7 +83,7 @@ public class LeftToServerTests
         using var pair = await SocketPair.ConnectAsync();
         var connection = new UnknownConnection(pair.Own);
 
-        var transport = ConnectionTransport.Create(connection, new RecordingEvents(), new Activity(TimeProvider.System), TimeProvider.System);
+        var transport = ConnectionTransport.Create(connection, new RecordingEvents());
 
         Assert.Equal(LeftToServerReason.Wrapped, transport.ReasonAtStart);
         Assert.IsType<PipeOutput>(transport.Output);
@@ -97,7 +97,7 @@ public class LeftToServerTests
     {
         await using var connection = new InMemoryConnection();
 
-        var transport = ConnectionTransport.Create(connection, new RecordingEvents(), new Activity(TimeProvider.System), TimeProvider.System);
+        var transport = ConnectionTransport.Create(connection, new RecordingEvents());
 
         Assert.Equal(LeftToServerReason.None, transport.ReasonAtStart);
         Assert.True(transport.Output.CanHalfClose);

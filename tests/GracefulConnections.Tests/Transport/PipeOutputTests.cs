@@ -13,7 +13,7 @@ public sealed class PipeOutputTests : IAsyncDisposable
     private readonly PipeOutput _sut;
 
     public PipeOutputTests() => _sut = new PipeOutput(
-        _peer.Transport.Output, null, isLeftToServer: false, _events, new Activity(TimeProvider.System));
+        _peer.Transport.Output, null, isLeftToServer: false, _events);
 
     public ValueTask DisposeAsync() => _peer.DisposeAsync();
 

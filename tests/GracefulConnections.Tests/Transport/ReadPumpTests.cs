@@ -11,11 +11,10 @@ public sealed class ReadPumpTests : IAsyncDisposable
 {
     private readonly InMemoryConnection _peer = new();
     private readonly RecordingEvents _events = new();
-    private readonly Activity _activity = new(TimeProvider.System);
     private readonly ReadPump _sut;
 
     public ReadPumpTests() => _sut = new ReadPump(
-        _peer.Transport.Input, null, InputKind.Transport, _events, _activity, TimeProvider.System);
+        _peer.Transport.Input, null, InputKind.Transport, _events);
 
     public ValueTask DisposeAsync() => _peer.DisposeAsync();
 
@@ -374,7 +373,7 @@ public sealed class ReadPumpTests : IAsyncDisposable
     public async Task Close_PeerSendsAsFastAsWeRead_ReturnsAndDiscardsToTheEnd()
     {
         var flood = new FloodedReader();
-        var sut = new ReadPump(flood, null, InputKind.Transport, _events, _activity, TimeProvider.System);
+        var sut = new ReadPump(flood, null, InputKind.Transport, _events);
         try
         {
             await Task.Run(sut.Close).WithinLimit();

@@ -17,14 +17,13 @@ public sealed class RefusedReadTests : IAsyncDisposable
     private readonly CancellationTokenSource _closeRequested = new();
     private readonly FakeTimeProvider _time = new();
     private readonly InMemoryConnection _peer = new();
-    private readonly RecordingEvents _events = new();
-    private readonly Activity _activity;
+    private readonly RecordingEvents _events;
     private readonly ReadPump _sut;
 
     public RefusedReadTests()
     {
-        _activity = new Activity(_time);
-        _sut = new ReadPump(_peer.Transport.Input, null, InputKind.Transport, _events, _activity, _time);
+        _events = new RecordingEvents(_time);
+        _sut = new ReadPump(_peer.Transport.Input, null, InputKind.Transport, _events);
         _closeRequested.Cancel();
     }
 
@@ -198,7 +197,7 @@ public sealed class RefusedReadTests : IAsyncDisposable
     public async Task TryRefuse_PeerNotSilentForLongEnough_TellsWhenToLookAgain()
     {
         await ConsumeAsync("request");
-        _activity.OnFlushed();
+        _events.Activity.OnFlushed();
         var read = _sut.ReadAsync().AsTask();
         _sut.Ask(_closeRequested.Token);
         _time.Advance(Limits.QuietTime - Tick);
@@ -236,17 +235,16 @@ public sealed class RefusedReadTests : IAsyncDisposable
         // A reader that has not noticed the token yet, as on a machine where no thread was free for it.
         var pending = new TaskCompletionSource<ReadResult>();
         var reader = new LateReader(_peer.Transport.Input, pending.Task);
-        var activity = new Activity(_time);
-        var sut = new ReadPump(reader, null, InputKind.Transport, _events, activity, _time);
-        activity.OnReceived(isFirst: true);
-        activity.OnHanded();
+        var sut = new ReadPump(reader, null, InputKind.Transport, _events);
+        _events.Activity.OnReceived(isFirst: true);
+        _events.Activity.OnHanded();
         using var own = new CancellationTokenSource();
         var read = sut.ReadAsync(own.Token);
         sut.Ask(_closeRequested.Token);
         _time.Advance(Limits.MessageGap);
 
         await own.CancelAsync();
-        var habit = activity.GetHabit(usesScopes: false, isOutsideTls: false);
+        var habit = _events.Activity.GetHabit(usesScopes: false, isOutsideTls: false);
         sut.TryRefuse(habit, Limits, Limits.MessageGap);
         Assert.Null(sut.TryRefuse(habit, Limits, Limits.MessageGap));
 
@@ -337,7 +335,7 @@ public sealed class RefusedReadTests : IAsyncDisposable
         Assert.Equal(4, _sut.DiscardedBytes);
     }
 
-    private Habit Habit => _activity.GetHabit(usesScopes: false, isOutsideTls: false);
+    private Habit Habit => _events.Activity.GetHabit(usesScopes: false, isOutsideTls: false);
 
     private static string Text(ReadResult result) => Encoding.ASCII.GetString(result.Buffer);
 

@@ -373,7 +373,7 @@ public sealed class SendLoopTests : IAsyncLifetime
 
         await ReadOnesAsync(3);
         await ReadFinAsync();
-        Assert.IsType<InvalidTimeZoneException>(Assert.IsType<AggregateException>(sut.Untold).InnerExceptions[0]);
+        Assert.IsType<InvalidTimeZoneException>(Assert.IsType<AggregateException>(TransportOutput.Untold).InnerExceptions[0]);
     }
 
     [Fact]
@@ -431,8 +431,7 @@ public sealed class SendLoopTests : IAsyncLifetime
     private SendLoop Create(ITransportEvents events) => new(
         new Pipe(new PipeOptions(_pool, pauseWriterThreshold: 65536, resumeWriterThreshold: 32768, useSynchronizationContext: false)),
         new SocketQueue(_pair.Own),
-        events,
-        new Activity(TimeProvider.System));
+        events);
 
     private void Advance(int count)
     {
@@ -462,6 +461,10 @@ public sealed class SendLoopTests : IAsyncLifetime
 
     private sealed class ThrowingEvents : ITransportEvents
     {
+        private Activity _activity = new(TimeProvider.System);
+
+        public ref Activity Activity => ref _activity;
+
         public void OnOutputCompleted() => throw new InvalidTimeZoneException();
 
         public bool OnOutputFaulted(Exception exception) => throw new InvalidTimeZoneException();

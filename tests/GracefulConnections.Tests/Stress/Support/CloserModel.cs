@@ -84,9 +84,8 @@ internal sealed class CloserModel : IAsyncDisposable
 
     private (Closer Closer, ReadPump Input, SteppedOutput Output) CreateCloser(MemoryConnection connection)
     {
-        var activity = new Activity(_time);
-        var closer = new Closer(connection, _scope, activity);
-        var input = new ReadPump(connection.Input, null, InputKind.Transport, closer, activity, _time);
+        var closer = new Closer(connection, _scope);
+        var input = new ReadPump(connection.Input, null, InputKind.Transport, closer);
         var output = SteppedOutput.Create(closer);
         closer.Attach(input, output);
         return (closer, input, output);

@@ -42,9 +42,8 @@ internal sealed class CloserRace : IAsyncDisposable
             MaxLingeringConnections = 1,
         };
         _scope = new CloseScope(options, _time, NullLogger.Instance, Metrics);
-        var activity = new Activity(_time);
-        _closer = new Closer(_connection, _scope, activity);
-        _input = new ReadPump(_connection.Input, null, InputKind.Transport, _closer, activity, _time);
+        _closer = new Closer(_connection, _scope);
+        _input = new ReadPump(_connection.Input, null, InputKind.Transport, _closer);
         _output = new RaceOutput(_closer, script.CanHalfClose);
         _closer.Attach(_input, _output);
     }
@@ -203,7 +202,7 @@ internal sealed class CloserRace : IAsyncDisposable
     // One inside of TLS that has to abort.
     private void AbortInner()
     {
-        var inner = new Closer(_connection, _scope, new Activity(_time), outer: _closer);
+        var inner = new Closer(_connection, _scope, outer: _closer);
         inner.Attach(_input, new RaceOutput(inner, canHalfClose: true));
         inner.OnHandlerReturned(CloseReason.HandlerCompleted);
         inner.Abort();

@@ -33,7 +33,7 @@ internal sealed class InputRace
             useSynchronizationContext: false));
         _inner = new GuardedReader(_pipe.Reader);
         var kind = _random.Next(2) == 0 ? InputKind.Transport : InputKind.Tls;
-        _pump = new ReadPump(_inner, null, kind, _events, new Activity(TimeProvider.System), TimeProvider.System);
+        _pump = new ReadPump(_inner, null, kind, _events);
         _isRefused = _random.Next(2) == 0;
         _patience = _random.Next(40);
     }

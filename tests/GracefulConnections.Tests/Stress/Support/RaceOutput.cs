@@ -5,7 +5,7 @@ namespace GracefulConnections.Tests.Stress.Support;
 
 /// <summary>An output whose kernel and peer are another thread than its handler.</summary>
 internal sealed class RaceOutput(ITransportEvents events, bool canHalfClose)
-    : TransportOutput(new Pipe(new PipeOptions(pauseWriterThreshold: 0)).Writer, events, new Activity(TimeProvider.System))
+    : TransportOutput(new Pipe(new PipeOptions(pauseWriterThreshold: 0)).Writer, events)
 {
     private long _sent;
     private long _acknowledged;

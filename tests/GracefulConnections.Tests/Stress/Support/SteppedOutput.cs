@@ -15,7 +15,7 @@ internal sealed class SteppedOutput : TransportOutput
     private bool _gaveUp;
 
     private SteppedOutput(Pipe pipe, ITransportEvents events)
-        : base(pipe.Writer, events, new Activity(TimeProvider.System)) =>
+        : base(pipe.Writer, events) =>
         _kernel = pipe.Reader;
 
     public override bool SeesAcknowledgements => true;

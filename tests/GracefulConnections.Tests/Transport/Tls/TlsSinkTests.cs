@@ -19,8 +19,7 @@ public sealed class TlsSinkTests : IDisposable
     public TlsSinkTests() => _sut = new SendLoop(
         new Pipe(new PipeOptions(_pool, pauseWriterThreshold: 65536, resumeWriterThreshold: 32768, useSynchronizationContext: false)),
         new TlsSink(_stream, SendCloseNotifyAsync, null),
-        _events,
-        new Activity(TimeProvider.System));
+        _events);
 
     public void Dispose() => _pool.ThrowIfViolated();
 
