@@ -5,7 +5,7 @@ namespace GracefulConnections.Draining;
 /// <summary>A token of the drain, whose callbacks are the application's.</summary>
 /// <param name="name">What the application calls it.</param>
 /// <param name="context">Where it is told when a callback is late or throws.</param>
-internal sealed class DrainSignal(string name, DrainContext context) : IDisposable
+internal sealed class DrainSignal(string name, DrainContext context)
 {
     private static readonly TimeSpan CallbackTimeout = TimeSpan.FromSeconds(1);
 
@@ -30,11 +30,7 @@ internal sealed class DrainSignal(string name, DrainContext context) : IDisposab
             }
         }
 
-        _callbacks.ContinueWith(
-            task => Log.DrainCallbackFaulted(context.Logger, name, task.Exception!),
-            CancellationToken.None,
-            TaskContinuationOptions.OnlyOnFaulted | TaskContinuationOptions.ExecuteSynchronously,
-            TaskScheduler.Default);
+        context.LogFault(_callbacks, name, Log.DrainCallbackFaulted);
     }
 
     /// <summary>Cancels the token, and waits until its callbacks have run, for a second at most.</summary>
@@ -48,6 +44,4 @@ internal sealed class DrainSignal(string name, DrainContext context) : IDisposab
             Log.DrainCallbackLate(context.Logger, name, CallbackTimeout.TotalSeconds);
         }
     }
-
-    public void Dispose() => _source.Dispose();
 }

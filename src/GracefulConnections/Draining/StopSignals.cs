@@ -64,7 +64,7 @@ internal sealed class StopSignals(DrainCoordinator coordinator, DrainContext con
         Effect effect;
         lock (_lock)
         {
-            (effect, var first) = On(_first, coordinator.StopBegan, signal.Signal, context.Now);
+            (effect, var first) = On(_first, context.StopBegan, signal.Signal, context.Now);
             _first = first;
         }
 

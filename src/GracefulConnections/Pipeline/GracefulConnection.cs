@@ -78,7 +78,10 @@ internal sealed partial class GracefulConnection
         if (_outer is null)
         {
             Closer.IsCounted = scope.Metrics.Opened(connection);
-            Member = drain is null ? null : new DrainMember(this, drain); // A drain counts the outer connection only.
+
+            // A drain counts the outer connection only. One that the server made has brought its drain.
+            var isOutgoing = connection.Features.Get<DrainCoordinator>() is not null;
+            Member = drain is null ? null : new DrainMember(this, drain) { IsOutgoing = isOutgoing };
         }
         else
         {
