@@ -209,11 +209,7 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
         return Registry.WhenEnded();
     }
 
-    public void Dispose()
-    {
-        StartedHosts.Remove(Context.Logger);
-        _thread?.Dispose();
-    }
+    public void Dispose() => _thread?.Dispose();
 
     private async Task WaitForDelayAsync(TimeSpan delay) => await _delayEnded.Task
         .WaitAsync(delay, Context.Time)

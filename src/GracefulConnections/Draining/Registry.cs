@@ -110,8 +110,8 @@ internal sealed class Registry(DrainContext context)
 
             if (_reload is null or { IsStarted_NeedsLock: true })
             {
-                var timeout = Min(context.Options.DrainTimeout, ReloadTimeout);
-                var window = Min(context.Options.SpreadWindow, timeout / 2);
+                var timeout = BatchPlan.Min(context.Options.DrainTimeout, ReloadTimeout);
+                var window = BatchPlan.Min(context.Options.SpreadWindow, timeout / 2);
                 _reload = Add_NeedsLock(
                     new Batch(context, CloseReason.Drain, timeout + GatherDelay, GatherDelay) { Window = window });
             }
@@ -135,7 +135,7 @@ internal sealed class Registry(DrainContext context)
         {
             part = Add_NeedsLock(new Batch(context, CloseReason.Drain, timeout)
             {
-                Window = options is null ? window : Min(window, timeout / 2),
+                Window = options is null ? window : BatchPlan.Min(window, timeout / 2),
                 Description = options?.Description,
             });
             part.Join_NeedsLock(chosen.Where(static connection => connection.Place_NeedsLock >= 0));
@@ -251,7 +251,7 @@ internal sealed class Registry(DrainContext context)
     private TimeSpan GetRest_NeedsLock()
     {
         var gone = _serverStopsAt is { } stopsAt ? context.Now - stopsAt : TimeSpan.Zero;
-        return context.Options.DrainTimeout - Min(gone, context.Options.DrainTimeout);
+        return context.Options.DrainTimeout - BatchPlan.Min(gone, context.Options.DrainTimeout);
     }
 
     // Asked at once, and told to nobody but a debugger.
@@ -269,6 +269,4 @@ internal sealed class Registry(DrainContext context)
         _batches.Add(batch);
         return batch;
     }
-
-    private static TimeSpan Min(TimeSpan a, TimeSpan b) => a < b ? a : b;
 }

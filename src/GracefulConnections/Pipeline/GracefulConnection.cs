@@ -33,7 +33,7 @@ internal sealed partial class GracefulConnection
     private readonly bool _isInsideTls;
     private CancellationTokenSource? _closeRequest; // Most handlers never need it.
     private object? _tag;
-    private CancellationToken? _notificationOverride;
+    private object? _notificationOverride; // A boxed token, because hardly any connection has one.
     private volatile bool _isAware;
     private volatile bool _isHandlerOver;
 
@@ -182,7 +182,7 @@ internal sealed partial class GracefulConnection
                 Closer.KeepInput();
             }
 
-            return _notificationOverride ?? CloseRequested;
+            return (CancellationToken?)_notificationOverride ?? CloseRequested;
         }
         set => _notificationOverride = value;
     }
