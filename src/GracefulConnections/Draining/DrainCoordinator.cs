@@ -39,6 +39,7 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
         _steps = steps;
         _announced = new DrainSignal(nameof(DrainAnnounced), Context);
         _started = new DrainSignal(nameof(DrainStarted), Context);
+        (DrainAnnounced, DrainStarted) = (_announced.Token, _started.Token);
         Context.Telemetry.Observe(() => Phase, () => Registry.LeftCount);
     }
 
@@ -46,9 +47,9 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
 
     public Registry Registry { get; }
 
-    public CancellationToken DrainAnnounced => _announced.Token;
+    public CancellationToken DrainAnnounced { get; }
 
-    public CancellationToken DrainStarted => _started.Token;
+    public CancellationToken DrainStarted { get; }
 
     public DrainPhase Phase => Context.Phase;
 
@@ -209,7 +210,13 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
         return Registry.WhenEnded();
     }
 
-    public void Dispose() => _thread?.Dispose();
+    public void Dispose()
+    {
+        _thread?.Dispose();
+        _announced.Dispose();
+        _started.Dispose();
+        _hurry.Dispose();
+    }
 
     private async Task WaitForDelayAsync(TimeSpan delay) => await _delayEnded.Task
         .WaitAsync(delay, Context.Time)

@@ -5,7 +5,7 @@ namespace GracefulConnections.Draining;
 /// <summary>A token of the drain, whose callbacks are the application's.</summary>
 /// <param name="name">What the application calls it.</param>
 /// <param name="context">Where it is told when a callback is late or throws.</param>
-internal sealed class DrainSignal(string name, DrainContext context)
+internal sealed class DrainSignal(string name, DrainContext context) : IDisposable
 {
     private static readonly TimeSpan CallbackTimeout = TimeSpan.FromSeconds(1);
 
@@ -44,4 +44,6 @@ internal sealed class DrainSignal(string name, DrainContext context)
             Log.DrainCallbackLate(context.Logger, name, CallbackTimeout.TotalSeconds);
         }
     }
+
+    public void Dispose() => _source.Dispose();
 }
