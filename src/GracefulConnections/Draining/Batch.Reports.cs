@@ -23,7 +23,8 @@ internal sealed partial class Batch
 
         var states = left.CountBy(static connection => connection.State);
         var oldest = left.OrderBy(static connection => connection.StartTimestamp).Take(Holders.NamedCount);
-        TrackedConnectionInfo[] infos = [.. oldest.Select(static connection => connection.GetInfo())];
+        var now = _context.Time.GetTimestamp();
+        TrackedConnectionInfo[] infos = [.. oldest.Select(connection => connection.GetInfo(now))];
         _context.Teller.Progress(Level, left.Length, states, infos, elapsed, rest, _context.GetExitTime(rest));
     }
 
@@ -53,7 +54,7 @@ internal sealed partial class Batch
         var report = DrainReport.Create(duration, _ends, _left.Count);
         _turns = []; // The coordinator remembers its last batches; the connections need not live as long.
         _left.Clear();
-        _waiting.Clear();
+        _joined.Clear();
         _context.Teller.Ended(Level, report, isHurried ? null : _timeout);
         _context.Telemetry.Ended(report, IsWhole);
         _ended.TrySetResult(report);

@@ -13,14 +13,6 @@ internal sealed partial class Batch
     private readonly CloseReason _reason;
     private readonly TimeSpan _begunAt;
     private readonly ITimer _timer;
-    private readonly HashSet<TrackedConnection> _left = [];
-    private readonly List<TrackedConnection> _joined = []; // They have no turn yet, or came too late for one.
-    private readonly HashSet<TrackedConnection> _callers = []; // Of those that are left: their handlers wait for us.
-    private readonly List<(CloseResult Result, TrackedConnectionInfo? Aborted)> _ends = [];
-    private readonly TaskCompletionSource<DrainReport> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly TaskCompletionSource<DrainReport> _othersEnded = new(
-        TaskCreationOptions.RunContinuationsAsynchronously);
-
     private TrackedConnection[] _turns = [];
     private TimeSpan _timeout;
     private TimeSpan _startAfter;
@@ -52,48 +44,12 @@ internal sealed partial class Batch
     /// <summary>Gets whether it is that of the whole server, whose phases it goes through.</summary>
     public bool IsWhole { get; init; }
 
-    public Task<DrainReport> Ended => _ended.Task;
-
     /// <summary>Gets whether it is settled who has a turn.</summary>
     public bool IsStarted_NeedsLock { get; private set; }
 
     public bool IsOver_NeedsLock { get; private set; }
 
-    public int LeftCount_NeedsLock => IsOver_NeedsLock ? 0 : _left.Count;
-
     public TimeSpan Elapsed_NeedsLock => _context.Now - _begunAt;
-
-    /// <summary>Adds connections. Then call <see cref="Drive"/>, outside of the lock.</summary>
-    public void Join_NeedsLock(params IEnumerable<TrackedConnection> connections)
-    {
-        foreach (var connection in connections.Where(_left.Add))
-        {
-            _joined.Add(connection);
-            _acceptedLeft += connection.IsOutgoing ? 0 : 1;
-        }
-    }
-
-    /// <summary>Waits for the end.</summary>
-    /// <param name="caller">
-    /// The connection whose handler waits. If it is one of the batch, only the others are waited for.
-    /// </param>
-    public Task<DrainReport> WaitAsync(TrackedConnection? caller)
-    {
-        Interleaving.Point();
-        lock (_context.Lock)
-        {
-            if (caller is null || IsOver_NeedsLock || !_left.Contains(caller))
-            {
-                return _ended.Task;
-            }
-
-            _callers.Add(caller);
-            OnLess_NeedsLock();
-        }
-
-        _context.Reports.Run();
-        return _othersEnded.Task;
-    }
 
     /// <summary>The first is asked now.</summary>
     public void StartNow_NeedsLock() => _startAfter = TimeSpan.Zero;
@@ -103,19 +59,6 @@ internal sealed partial class Batch
     {
         _timeout = _startAfter = TimeSpan.Zero;
         _plan = _plan is { } plan ? plan with { Deadline = TimeSpan.Zero } : null;
-    }
-
-    /// <summary>One of the connections has ended, and its handler with it. Then run the reports.</summary>
-    public void Remove_NeedsLock(TrackedConnection connection, in CloseResult result)
-    {
-        if (!IsOver_NeedsLock && _left.Remove(connection))
-        {
-            _callers.Remove(connection);
-            _acceptedLeft -= connection.IsOutgoing ? 0 : 1;
-            var isAborted = result.Outcome == CloseOutcome.Aborted; // Or it ended by itself right before.
-            _ends.Add((result, isAborted ? connection.GetInfoBeforeAbort(this) : null));
-            OnLess_NeedsLock();
-        }
     }
 
     /// <summary>Does what is due. Any thread may call it at any time.</summary>
@@ -149,7 +92,8 @@ internal sealed partial class Batch
 
         _context.Reports.Run(); // First: what a handler logs when it is asked comes behind "Draining".
         Array.ForEach(asked, connection => connection.Ask(_reason, _context.Options.LingerIdleTimeout));
-        Array.ForEach(aborted, connection => connection.Abort(_reason, this));
+        var now = _context.Time.GetTimestamp();
+        Array.ForEach(aborted, connection => connection.Abort(_reason, this, now));
         _context.Reports.Run();
         Interleaving.Point();
         lock (_context.Lock)
@@ -171,13 +115,6 @@ internal sealed partial class Batch
         });
         Array.Sort(turns, connections);
         return activities;
-    }
-
-    private TrackedConnection[] TakeJoined_NeedsLock()
-    {
-        TrackedConnection[] joined = [.. _joined];
-        _joined.Clear();
-        return joined;
     }
 
     private void Plan_NeedsLock(TrackedConnection[] turns, ConnectionActivity[] activities)
@@ -224,31 +161,12 @@ internal sealed partial class Batch
             return (GetAsked_NeedsLock(_turns[before.Asked..plan.Asked].Concat(joined)), []);
         }
 
-        _waiting.Clear(); // Nobody is asked any more.
         if (IsWhole)
         {
             _context.Enter_NeedsLock(DrainPhase.Aborting);
         }
 
         return ([], before.IsAborting ? joined : [.. _left]);
-    }
-
-    private void EndIfEmpty_NeedsLock()
-    {
-        if (_plan is null || IsOver_NeedsLock)
-        {
-            return;
-        }
-
-        if (_left.Count == 0)
-        {
-            End_NeedsLock();
-        }
-        else if (_left.Count == _callers.Count && !_othersEnded.Task.IsCompleted)
-        {
-            var others = DrainReport.Create(Elapsed_NeedsLock, _ends, unendedHandlerCount: 0);
-            _context.Reports.Add(() => _othersEnded.TrySetResult(others));
-        }
     }
 
     private void End_NeedsLock()

@@ -63,6 +63,8 @@ internal readonly record struct BatchPlan(
         return Min(next, NextReport);
     }
 
+    public static TimeSpan Min(TimeSpan a, TimeSpan b) => a < b ? a : b;
+
     // An even rate, each in the middle of its own share, so that none come in a burst at either end.
     private int CountTurns(TimeSpan elapsed) =>
         elapsed >= Window ? Count : (int)Math.Clamp(Math.Floor((elapsed / Window * Count) + 0.5), 0, Count);
@@ -70,8 +72,6 @@ internal readonly record struct BatchPlan(
     // Whole intervals from the beginning on, so that a look that comes late does not move those that follow.
     private static TimeSpan GetReport(TimeSpan now, TimeSpan interval) =>
         interval == Timeout.InfiniteTimeSpan ? TimeSpan.MaxValue : interval * (Math.Floor(now / interval) + 1);
-
-    private static TimeSpan Min(TimeSpan a, TimeSpan b) => a < b ? a : b;
 
     private static TimeSpan Max(TimeSpan a, TimeSpan b) => a > b ? a : b;
 }

@@ -9,7 +9,7 @@ internal sealed class DrainContext(
 {
     private readonly long _epoch = time.GetTimestamp();
     private volatile DrainPhase _phase;
-    private volatile bool _isHostStopping;
+    private long _stopBegan = -1; // In ticks; negative while the host does not stop.
     private volatile bool _isHandedOver;
 
     /// <summary>Gets the lock that guards which connections there are and which batches they are in.</summary>
@@ -40,14 +40,17 @@ internal sealed class DrainContext(
     /// <summary>Gets or sets whether nobody waits any longer: what there is and what comes is aborted.</summary>
     public bool IsAbortingAll_NeedsLock { get; set; }
 
+    /// <summary>Gets when the stop of the host began; <see langword="null"/> while it has not.</summary>
+    public TimeSpan? StopBegan => Volatile.Read(ref _stopBegan) is >= 0 and var ticks ? new TimeSpan(ticks) : null;
+
     /// <summary>
-    /// Gets or sets whether the process is about to exit, so that a handler that ignores its abort may be left behind.
+    /// Gets whether the process is about to exit, so that a handler that ignores its abort may be left behind.
     /// </summary>
-    public bool IsHostStopping
-    {
-        get => _isHostStopping;
-        set => _isHostStopping = value;
-    }
+    public bool IsHostStopping => StopBegan is not null;
+
+    /// <summary>The host stops.</summary>
+    /// <returns>Whether this is the first to say so.</returns>
+    public bool BeginStop() => Interlocked.CompareExchange(ref _stopBegan, Now.Ticks, -1) < 0;
 
     /// <summary>The whole server reaches a phase. The phase changes only here, and never goes back.</summary>
     public void Enter_NeedsLock(DrainPhase phase)
@@ -61,7 +64,14 @@ internal sealed class DrainContext(
 
     /// <summary>Returns how long a service manager must wait for the exit, if the process is about to exit.</summary>
     public TimeSpan? GetExitTime(TimeSpan rest) =>
-        _isHostStopping ? (rest > TimeSpan.Zero ? rest : TimeSpan.Zero) + BatchPlan.ExitTime : null;
+        IsHostStopping ? (rest > TimeSpan.Zero ? rest : TimeSpan.Zero) + BatchPlan.ExitTime : null;
+
+    /// <summary>Logs the fault of what the application does, now or when it comes.</summary>
+    public void LogFault(Task task, string name, Action<ILogger, string, Exception> log) => task.ContinueWith(
+        task => log(Logger, name, task.Exception!),
+        CancellationToken.None,
+        TaskContinuationOptions.OnlyOnFaulted | TaskContinuationOptions.ExecuteSynchronously,
+        TaskScheduler.Default);
 
     /// <summary>
     /// A successor accepts at the same addresses. The stop that follows is not the service's, so the service manager

@@ -22,7 +22,6 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
     private Task? _delay;
     private Task? _live;
     private StopThread? _thread;
-    private long _stopBeganTicks = -1;
     private bool _isPreparing;
 
     public DrainCoordinator(
@@ -59,11 +58,11 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
     /// <summary>Gets or sets whether there may be connections to drain: an endpoint's, or outgoing ones.</summary>
     public bool HasConnections { get; set; }
 
-    /// <summary>Gets when the stop of the host began; <see langword="null"/> while it has not.</summary>
-    public TimeSpan? StopBegan => Volatile.Read(ref _stopBeganTicks) is >= 0 and var ticks ? new TimeSpan(ticks) : null;
-
-    public IReadOnlyList<TrackedConnectionInfo> GetConnections() =>
-        Array.ConvertAll(Registry.GetAll(), static connection => connection.GetInfo());
+    public IReadOnlyList<TrackedConnectionInfo> GetConnections()
+    {
+        var now = Context.Time.GetTimestamp(); // Once, because it may be a system call.
+        return Array.ConvertAll(Registry.GetAll(), connection => connection.GetInfo(now));
+    }
 
     public bool Abort(string connectionId)
     {
@@ -102,7 +101,8 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
         CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(filter);
-        var chosen = Array.FindAll(Registry.GetAll(), connection => filter(connection.GetInfo()));
+        var now = Context.Time.GetTimestamp();
+        var chosen = Array.FindAll(Registry.GetAll(), connection => filter(connection.GetInfo(now)));
         var caller = FindCaller(chosen);
         var part = Registry.DrainPart(chosen, options);
         return await part.WaitAsync(caller).WaitAsync(cancellationToken).ConfigureAwait(false);
@@ -112,14 +112,9 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
     /// <returns>As <see cref="AnnounceAsync"/>.</returns>
     public Task BeginStop()
     {
-        Context.IsHostStopping = true;
-        lock (Context.Lock)
+        if (Context.BeginStop() && Context.Time == TimeProvider.System)
         {
-            if (StopBegan is null)
-            {
-                Volatile.Write(ref _stopBeganTicks, Context.Now.Ticks);
-                _thread = Context.Time == TimeProvider.System ? new StopThread(Drive, Context.Logger) : null;
-            }
+            _thread = new StopThread(Drive, Context.Logger);
         }
 
         return AnnounceAsync();
@@ -217,7 +212,6 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
 
     public void Dispose()
     {
-        StartedHosts.Remove(Context.Logger);
         _thread?.Dispose();
         _announced.Dispose();
         _started.Dispose();

@@ -30,11 +30,7 @@ internal sealed class DrainSignal(string name, DrainContext context) : IDisposab
             }
         }
 
-        _callbacks.ContinueWith(
-            task => Log.DrainCallbackFaulted(context.Logger, name, task.Exception!),
-            CancellationToken.None,
-            TaskContinuationOptions.OnlyOnFaulted | TaskContinuationOptions.ExecuteSynchronously,
-            TaskScheduler.Default);
+        context.LogFault(_callbacks, name, Log.DrainCallbackFaulted);
     }
 
     /// <summary>Cancels the token, and waits until its callbacks have run, for a second at most.</summary>

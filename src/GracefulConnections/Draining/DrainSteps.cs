@@ -33,12 +33,7 @@ internal sealed class DrainSteps(IEnumerable<DrainStep> steps, IServiceProvider 
                 timeout.Fire();
             }
 
-            // Now, or when a late one ends.
-            _ = run.ContinueWith(
-                task => Log.DrainStepFailed(context.Logger, step.Name, task.Exception!),
-                CancellationToken.None,
-                TaskContinuationOptions.OnlyOnFaulted | TaskContinuationOptions.ExecuteSynchronously,
-                TaskScheduler.Default);
+            context.LogFault(run, step.Name, Log.DrainStepFailed);
         }
     }
 }

@@ -18,7 +18,7 @@ internal sealed class Registry(DrainContext context)
     // Kestrel asks an endpoint's connections one after another; those that come so close together are one batch.
     private static readonly TimeSpan GatherDelay = TimeSpan.FromMilliseconds(20);
 
-    private readonly HashSet<TrackedConnection> _connections = [];
+    private readonly List<TrackedConnection> _connections = []; // Each knows its place: a set costs twice as much.
     private readonly List<Batch> _batches = [];
     private Batch? _whole;
     private Batch? _late; // Those that came when the whole batch had ended.
@@ -67,6 +67,7 @@ internal sealed class Registry(DrainContext context)
         Interleaving.Point();
         lock (context.Lock)
         {
+            connection.Place_NeedsLock = _connections.Count;
             _connections.Add(connection);
             batch = _whole is { IsOver_NeedsLock: true } ? GetLate_NeedsLock() : _whole;
             batch?.Join_NeedsLock(connection);
@@ -81,7 +82,7 @@ internal sealed class Registry(DrainContext context)
         Interleaving.Point();
         lock (context.Lock)
         {
-            _connections.Remove(connection);
+            Take_NeedsLock(connection);
             foreach (var batch in _batches)
             {
                 batch.Remove_NeedsLock(connection, result);
@@ -102,15 +103,15 @@ internal sealed class Registry(DrainContext context)
         Interleaving.Point();
         lock (context.Lock)
         {
-            if (_serverStopsAt is not null || _whole is not null || !_connections.Contains(connection))
+            if (_serverStopsAt is not null || _whole is not null || connection.Place_NeedsLock < 0)
             {
                 return _serverStopsAt is not null && _whole is not { IsStarted_NeedsLock: true };
             }
 
             if (_reload is null or { IsStarted_NeedsLock: true })
             {
-                var timeout = Min(context.Options.DrainTimeout, ReloadTimeout);
-                var window = Min(context.Options.SpreadWindow, timeout / 2);
+                var timeout = BatchPlan.Min(context.Options.DrainTimeout, ReloadTimeout);
+                var window = BatchPlan.Min(context.Options.SpreadWindow, timeout / 2);
                 _reload = Add_NeedsLock(
                     new Batch(context, CloseReason.Drain, timeout + GatherDelay, GatherDelay) { Window = window });
             }
@@ -134,10 +135,10 @@ internal sealed class Registry(DrainContext context)
         {
             part = Add_NeedsLock(new Batch(context, CloseReason.Drain, timeout)
             {
-                Window = options is null ? window : Min(window, timeout / 2),
+                Window = options is null ? window : BatchPlan.Min(window, timeout / 2),
                 Description = options?.Description,
             });
-            part.Join_NeedsLock(chosen.Where(_connections.Contains));
+            part.Join_NeedsLock(chosen.Where(static connection => connection.Place_NeedsLock >= 0));
         }
 
         part.Drive();
@@ -183,23 +184,21 @@ internal sealed class Registry(DrainContext context)
     /// <summary>From now on, what the server asks is its stop.</summary>
     public void OnServerStopping()
     {
-        // Outside the lock, because it takes each connection's own.
-        var isOver = GetAll().ToLookup(static connection => connection.Result is not null);
-        List<Batch> rest = [];
+        Batch? rest = null;
         Interleaving.Point();
         lock (context.Lock)
         {
             _serverStopsAt ??= context.Now;
-            if (_whole is { IsOver_NeedsLock: true } && _connections.Count > 0)
+            if (_whole is { IsOver_NeedsLock: true })
             {
-                // A drain while the server went on serving has ended before. What is left are handlers that ignored
-                // its abort, and need not be waited for again, and connections that came later.
-                rest.Add(AddQuiet_NeedsLock(TimeSpan.Zero, isOver[true].Where(_connections.Contains)));
-                rest.Add(AddQuiet_NeedsLock(GetRest_NeedsLock(), isOver[false].Where(_connections.Contains)));
+                // A drain while the server went on serving has ended before. Handlers that ignored its abort had their
+                // time. Connections that came later have a batch.
+                var left = _connections.FindAll(IsInNoBatch_NeedsLock);
+                rest = left.Count > 0 ? AddQuiet_NeedsLock(TimeSpan.Zero, left) : null;
             }
         }
 
-        rest.ForEach(static batch => batch.Drive());
+        rest?.Drive();
     }
 
     /// <summary>Aborts all connections now, and those that still come.</summary>
@@ -230,6 +229,19 @@ internal sealed class Registry(DrainContext context)
         }
     }
 
+    // The last one moves into the place of this one.
+    private void Take_NeedsLock(TrackedConnection connection)
+    {
+        var last = _connections[^1];
+        _connections[connection.Place_NeedsLock] = last;
+        last.Place_NeedsLock = connection.Place_NeedsLock;
+        connection.Place_NeedsLock = -1; // Behind the line before, because it may be the last one itself.
+        _connections.RemoveAt(_connections.Count - 1);
+    }
+
+    private bool IsInNoBatch_NeedsLock(TrackedConnection connection) =>
+        !_batches.Exists(batch => batch.Contains_NeedsLock(connection));
+
     private Batch GetLate_NeedsLock() =>
         _late is { IsOver_NeedsLock: false } late && late.Elapsed_NeedsLock <= LateGatherTime
             ? late
@@ -239,7 +251,7 @@ internal sealed class Registry(DrainContext context)
     private TimeSpan GetRest_NeedsLock()
     {
         var gone = _serverStopsAt is { } stopsAt ? context.Now - stopsAt : TimeSpan.Zero;
-        return context.Options.DrainTimeout - Min(gone, context.Options.DrainTimeout);
+        return context.Options.DrainTimeout - BatchPlan.Min(gone, context.Options.DrainTimeout);
     }
 
     // Asked at once, and told to nobody but a debugger.
@@ -257,6 +269,4 @@ internal sealed class Registry(DrainContext context)
         _batches.Add(batch);
         return batch;
     }
-
-    private static TimeSpan Min(TimeSpan a, TimeSpan b) => a < b ? a : b;
 }

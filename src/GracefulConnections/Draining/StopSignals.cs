@@ -11,7 +11,6 @@ internal sealed class StopSignals(DrainCoordinator coordinator, DrainContext con
 {
     private static readonly TimeSpan SameRequestTime = TimeSpan.FromMilliseconds(500);
 
-    private readonly Lock _lock = new();
     private PosixSignalRegistration[] _registrations = [];
     private TimeSpan? _first;
 
@@ -62,9 +61,9 @@ internal sealed class StopSignals(DrainCoordinator coordinator, DrainContext con
     private void OnSignal(PosixSignalContext signal)
     {
         Effect effect;
-        lock (_lock)
+        lock (context.Lock)
         {
-            (effect, var first) = On(_first, coordinator.StopBegan, signal.Signal, context.Now);
+            (effect, var first) = On(_first, context.StopBegan, signal.Signal, context.Now);
             _first = first;
         }
 

@@ -20,16 +20,17 @@ internal abstract class TrackedConnection
 
     public abstract ConnectionActivity Activity { get; }
 
-    /// <summary>
-    /// Gets whether the server made the connection. Then it is asked when those that the server accepted have ended,
-    /// because their handlers may need it to the end.
-    /// </summary>
-    public virtual bool IsOutgoing => false;
+    /// <summary>Gets whether the server made the connection, instead of accepting it.</summary>
+    public bool IsOutgoing { get; init; }
+
+    /// <summary>Gets or sets where the registry has the connection; negative where it does not.</summary>
+    public int Place_NeedsLock { get; set; } = -1;
 
     /// <summary>Gets when the connection came, as a timestamp of the clock.</summary>
     public abstract long StartTimestamp { get; }
 
-    public abstract TrackedConnectionInfo GetInfo();
+    /// <param name="now">The moment, as a timestamp of the clock.</param>
+    public abstract TrackedConnectionInfo GetInfo(long now);
 
     /// <summary>
     /// Asks the connection to close, and its peer not to take longer than the cap for its FIN. The first reason wins.
@@ -43,10 +44,10 @@ internal abstract class TrackedConnection
     public abstract void Abort(CloseReason reason);
 
     /// <summary>Ends the connection with RST because the time of a batch is up.</summary>
-    public void Abort(CloseReason reason, Batch batch)
+    public void Abort(CloseReason reason, Batch batch, long now)
     {
         // Before the abort, because an aborted socket tells nothing.
-        Interlocked.CompareExchange(ref _abort, Tuple.Create(batch, GetInfo()), null);
+        Interlocked.CompareExchange(ref _abort, Tuple.Create(batch, GetInfo(now)), null);
         Abort(reason);
     }
 

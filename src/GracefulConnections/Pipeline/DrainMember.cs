@@ -16,8 +16,6 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
 
     public override CloseResult? Result => connection.Closer.Result;
 
-    public override bool IsOutgoing { get; } = connection.Features.Get<DrainCoordinator>() is not null;
-
     public override long StartTimestamp => connection.Activity.StartedAt;
 
     public override ConnectionActivity Activity
@@ -39,7 +37,7 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
     /// <summary>The server asked the connection to close, for its own stop or for that of an endpoint.</summary>
     public void OnServerRequest() => drain.OnServerRequest(this);
 
-    public override TrackedConnectionInfo GetInfo()
+    public override TrackedConnectionInfo GetInfo(long now)
     {
         var time = drain.Context.Time;
         var innermost = connection.Inner ?? connection; // Inside of TLS are the bytes that the handler knows.
@@ -49,7 +47,6 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
         var inside = innermost == connection ? facts : innermost.Closer.Facts;
         var activity = GetActivity(innermost, inside);
         var lastByteAt = bytes.LastByteAt;
-        var now = time.GetTimestamp(); // Once, because it may be a system call.
         var age = time.GetElapsedTime(StartTimestamp, now);
         var written = output.WrittenBytes;
         var delivery = GetDelivery(output, written);

@@ -32,8 +32,7 @@ internal sealed partial class GracefulConnection
     private readonly bool _isInsideTls;
     private CancellationTokenSource? _closeRequest; // Most handlers never need it.
     private object? _tag;
-    private CancellationToken _notificationOverride;
-    private bool _hasNotificationOverride;
+    private object? _notificationOverride; // A boxed token, because hardly any connection has one.
     private GracefulConnection? _partner; // On the other side of TLS.
     private volatile bool _isAware;
     private volatile bool _isHandlerOver;
@@ -77,7 +76,10 @@ internal sealed partial class GracefulConnection
         if (outer is null)
         {
             Closer.IsCounted = scope.Metrics.Opened(connection);
-            Member = drain is null ? null : new DrainMember(this, drain); // A drain counts the outer connection only.
+
+            // A drain counts the outer connection only. One that the server made has brought its drain.
+            var isOutgoing = connection.Features.Get<DrainCoordinator>() is not null;
+            Member = drain is null ? null : new DrainMember(this, drain) { IsOutgoing = isOutgoing };
         }
         else
         {
@@ -180,9 +182,9 @@ internal sealed partial class GracefulConnection
                 Closer.KeepInput();
             }
 
-            return _hasNotificationOverride ? _notificationOverride : CloseRequested;
+            return (CancellationToken?)_notificationOverride ?? CloseRequested;
         }
-        set => (_notificationOverride, _hasNotificationOverride) = (value, true);
+        set => _notificationOverride = value;
     }
 
     // For as long as the handler runs. Kestrel's HTTP goes on timing its response after it has returned, and would

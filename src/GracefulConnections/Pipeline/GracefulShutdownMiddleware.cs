@@ -88,20 +88,20 @@ internal sealed class GracefulShutdownMiddleware(
         Exception? end = null;
         try
         {
-            if (graceful.Member is not { } member)
+            if (graceful.Member is null)
             {
                 await new ValueTask(next(graceful)).ConfigureAwait(false);
             }
             else
             {
-                await member.RunAsync(next).ConfigureAwait(false);
-                if (member.IsAbandoned)
+                await graceful.Member.RunAsync(next).ConfigureAwait(false);
+                if (graceful.Member.IsAbandoned)
                 {
                     await graceful.CloseAbandonedAsync().ConfigureAwait(false);
                     return;
                 }
 
-                await new ValueTask(member.Handler).ConfigureAwait(false);
+                await new ValueTask(graceful.Member.Handler).ConfigureAwait(false);
             }
         }
         catch (Exception exception) when (graceful.IsEndOfConnection(exception))

@@ -8,14 +8,13 @@ namespace GracefulConnections.Pipeline;
 /// A tracked connection whose handler runs in a work item of its own, which the server need not wait for: neither a
 /// task that never completes nor a handler that blocks its thread can hold a host that stops.
 /// </summary>
-internal abstract class HandlerRun : TrackedConnection, IThreadPoolWorkItem, IValueTaskSource
+internal abstract class HandlerRun : TrackedConnection, IValueTaskSource
 {
-    private ExecutionContext? _context;
     private object? _handler; // The handler; from its start on, its task.
     private ManualResetValueTaskSourceCore<bool> _end;
-    private int _state;
+    private volatile Run _state;
 
-    private enum Run
+    private enum Run : byte
     {
         Running,
         Ended,
@@ -26,7 +25,7 @@ internal abstract class HandlerRun : TrackedConnection, IThreadPoolWorkItem, IVa
     public Task Handler => (Task)_handler!;
 
     /// <summary>Gets whether nobody waits for the handler any more.</summary>
-    public bool IsAbandoned => Volatile.Read(ref _state) == (int)Run.Abandoned;
+    public bool IsAbandoned => _state == Run.Abandoned;
 
     /// <summary>Gets the connection as the handler gets it.</summary>
     protected abstract ConnectionContext Connection { get; }
@@ -35,8 +34,8 @@ internal abstract class HandlerRun : TrackedConnection, IThreadPoolWorkItem, IVa
     /// <returns>A task that completes, without an exception, when the handler has ended or was abandoned.</returns>
     public ValueTask RunAsync(ConnectionDelegate handler)
     {
-        (_handler, _context) = (handler, ExecutionContext.Capture()); // With it go the log scopes of the server.
-        ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: true);
+        _handler = handler;
+        ThreadPool.QueueUserWorkItem(static run => run.Start(), this, preferLocal: true); // With the log scopes.
         return new ValueTask(this, _end.Version);
     }
 
@@ -50,19 +49,6 @@ internal abstract class HandlerRun : TrackedConnection, IThreadPoolWorkItem, IVa
         }
     }
 
-    void IThreadPoolWorkItem.Execute()
-    {
-        if (_context is not { } context)
-        {
-            Start();
-        }
-        else
-        {
-            _context = null;
-            ExecutionContext.Run(context, static state => ((HandlerRun)state!).Start(), this);
-        }
-    }
-
     void IValueTaskSource.GetResult(short token) => _end.GetResult(token);
 
     ValueTaskSourceStatus IValueTaskSource.GetStatus(short token) => _end.GetStatus(token);
@@ -71,10 +57,8 @@ internal abstract class HandlerRun : TrackedConnection, IThreadPoolWorkItem, IVa
         Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _end.OnCompleted(continuation, state, token, flags);
 
-    private bool TryLeave(Run run) =>
-        Interlocked.CompareExchange(ref _state, (int)run, (int)Run.Running) == (int)Run.Running;
-
-    private void Start()
+    /// <summary>Starts the handler on this thread, unless it was abandoned before.</summary>
+    protected void Start()
     {
         if (IsAbandoned)
         {
@@ -106,6 +90,9 @@ internal abstract class HandlerRun : TrackedConnection, IThreadPoolWorkItem, IVa
             handler.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(OnHandlerEnded);
         }
     }
+
+    private bool TryLeave(Run run) =>
+        Interlocked.CompareExchange(ref _state, run, Run.Running) == Run.Running;
 
     private void OnHandlerEnded()
     {

@@ -44,7 +44,7 @@ public class AbortNowTests
     {
         var sut = new TestDrain();
         var connection = sut.Accept();
-        sut.Coordinator.Context.IsHostStopping = true;
+        sut.Coordinator.Context.BeginStop();
 
         sut.Coordinator.AbortNow(); // The host's time was up before it began.
         await sut.AnnounceStopAsync().WithinLimit();

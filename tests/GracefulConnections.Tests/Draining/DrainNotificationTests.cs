@@ -39,7 +39,7 @@ public sealed class DrainNotificationTests : IDisposable
     [Fact]
     public void Drain_HostStops_ExtendsTheStopBeyondTheDeadlineAndTellsHowFarItIs()
     {
-        _context.IsHostStopping = true;
+        _context.BeginStop();
         var (batch, connections) = Start(3);
 
         Assert.Equal("STATUS=Draining, 3 connections left after 0.0 s.\nEXTEND_TIMEOUT_USEC=22000000", Receive());

@@ -159,7 +159,7 @@ public class LateArrivalTests
     public async Task Add_AfterAbortNow_IsAbortedAtOnce()
     {
         var sut = new TestDrain();
-        sut.Coordinator.Context.IsHostStopping = true;
+        sut.Coordinator.Context.BeginStop();
         sut.Coordinator.AbortNow();
         await sut.Coordinator.WaitAsync().WithinLimit();
 

@@ -117,7 +117,7 @@ public class OutgoingDrainTests
     }
 
     private FakeTrackedConnection Make(string id = "outgoing") =>
-        _sut.Add(new FakeTrackedConnection(_sut.Coordinator, _sut.Time, id) { IsMade = true });
+        _sut.Add(new FakeTrackedConnection(_sut.Coordinator, _sut.Time, id) { IsOutgoing = true });
 
     // What one connection's end makes due is done by the timer.
     private void Tick() => _sut.Advance(TimeSpan.FromMilliseconds(1));

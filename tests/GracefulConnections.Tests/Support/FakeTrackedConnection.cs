@@ -32,11 +32,6 @@ internal sealed class FakeTrackedConnection(DrainCoordinator coordinator, TimePr
     /// <summary>Gets whether an abort waits for a thread that never comes.</summary>
     public bool IsStarved { get; init; }
 
-    /// <summary>Gets whether the server made the connection.</summary>
-    public bool IsMade { get; init; }
-
-    public override bool IsOutgoing => IsMade;
-
     public bool Busy { get; set; }
 
     public CloseState CurrentState { get; set; }
@@ -126,7 +121,7 @@ internal sealed class FakeTrackedConnection(DrainCoordinator coordinator, TimePr
     private ConnectionActivity Seen =>
         IsUnseen ? ConnectionActivity.Unknown : Busy ? ConnectionActivity.Busy : ConnectionActivity.Idle;
 
-    public override TrackedConnectionInfo GetInfo()
+    public override TrackedConnectionInfo GetInfo(long now)
     {
         Snapped?.Invoke();
         return new TrackedConnectionInfo

@@ -26,7 +26,10 @@ internal sealed class TestHandlerRun(ConnectionDelegate handler, ConnectionConte
         return IsAbandoned ? null : Handler;
     }
 
-    public override TrackedConnectionInfo GetInfo() => throw new NotSupportedException();
+    /// <summary>Does what the thread pool has been told to do.</summary>
+    public void Execute() => Start();
+
+    public override TrackedConnectionInfo GetInfo(long now) => throw new NotSupportedException();
 
     public override void Ask(CloseReason reason, TimeSpan lingerCap) => throw new NotSupportedException();
 

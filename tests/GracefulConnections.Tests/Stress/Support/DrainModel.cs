@@ -235,7 +235,7 @@ internal sealed class DrainModel : IDisposable
     private bool AnnounceStop()
     {
         _hostStops = true;
-        _coordinator.Context.IsHostStopping = true;
+        _coordinator.Context.BeginStop();
         return Announce();
     }
 

@@ -98,7 +98,7 @@ internal sealed class DrainRace : IDisposable
 
     private void Announce()
     {
-        _coordinator.Context.IsHostStopping = true;
+        _coordinator.Context.BeginStop();
         _ = _coordinator.AnnounceAsync();
     }
 

@@ -1,10 +1,9 @@
-using GracefulConnections.Diagnostics;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Microsoft.Extensions.Primitives;
 
-namespace GracefulConnections.Draining;
+namespace GracefulConnections.Diagnostics;
 
 /// <summary>
 /// Says once that a reload of the configuration changes no options. It does not read them again, because bad values
