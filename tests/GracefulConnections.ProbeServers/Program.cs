@@ -1,15 +1,25 @@
 using System.Globalization;
 using System.Net;
+using System.Security.Cryptography.X509Certificates;
 using GracefulConnections.ProbeServers;
 using Microsoft.AspNetCore.Connections;
 
-// One handler on stock Kestrel or with the library, to be judged: GracefulConnections.ProbeServers stock|graceful PORT
+// One handler on stock Kestrel or with the library, to be judged: GracefulConnections.ProbeServers stock|graceful PORT [HOST [PEM]]
+// With a file that holds a certificate and its key it speaks TLS.
 var isGraceful = args[0] == "graceful";
 var port = int.Parse(args[1], CultureInfo.InvariantCulture);
+var host = args.Length > 2 ? IPAddress.Parse(args[2]) : IPAddress.Loopback;
+var certificate = args.Length > 3 ? X509Certificate2.CreateFromPemFile(args[3]) : null;
 var builder = WebApplication.CreateSlimBuilder();
 builder.Logging.SetMinimumLevel(LogLevel.Error);
-builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, port, endpoint =>
+builder.WebHost.UseKestrelHttpsConfiguration();
+builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(host, port, endpoint =>
 {
+    if (certificate is not null)
+    {
+        endpoint.UseHttps(certificate);
+    }
+
     if (isGraceful)
     {
         endpoint.UseGracefulShutdown();
