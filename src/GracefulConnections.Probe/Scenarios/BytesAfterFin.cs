@@ -32,14 +32,15 @@ internal sealed class BytesAfterFin() : Scenario(new ScenarioInfo(
         await context.DelayAsync(Pause, cancellationToken);
         var late = SendLateAsync(connection, send, cancellationToken);
         await context.DelayAsync(Pause, cancellationToken);
-        var waited = await context.ReadToEndAsync(connection, load, cancellationToken);
+        var waited = await context.ReadToEndAsync(connection, load, cancellationToken, toCloseNotify: true);
         await late;
         var isKnown = true;
-        if (connection.End == ServerEnd.Fin)
+        if (connection.HasCompleted)
         {
             await connection.SendAsync(LateBytes, cancellationToken);
             isKnown = await connection.AwaitDeliveryAsync(cancellationToken) is not null;
             await connection.SendFinAsync();
+            waited = await context.ReadToEndAsync(connection, load, cancellationToken);
         }
 
         var finding = EndJudge.Judge(connection, load, context.Profile, waited);

@@ -15,6 +15,12 @@ internal sealed partial class ProbeConnection
     public bool SawCloseNotify { get; private set; }
 
     /// <summary>
+    /// Gets whether the server said that its direction is complete: by FIN, or inside of TLS by close_notify. A server may
+    /// wait for the peer's answer to it before its FIN.
+    /// </summary>
+    public bool HasCompleted => End == ServerEnd.Fin || (SawCloseNotify && End == ServerEnd.None);
+
+    /// <summary>
     /// Gets whether the connection ended inside of TLS without close_notify: what is missing was cut.
     /// </summary>
     public bool IsTruncated => _tls is not null && End == ServerEnd.Fin && !SawCloseNotify;
