@@ -9,6 +9,7 @@ internal sealed partial class ProbeConnection
 {
     private RecordStream? _records;
     private SslStream? _tls;
+    private Task _write = Task.CompletedTask;
     private bool _closeNotifySent;
 
     /// <summary>Gets whether the server said by TLS that its direction is complete.</summary>
@@ -41,6 +42,7 @@ internal sealed partial class ProbeConnection
         _closeNotifySent = true;
         try
         {
+            await _write.WaitAsync(_settings.Patience, _settings.Time);
             await _tls.ShutdownAsync().WaitAsync(_settings.Patience, _settings.Time);
             _timeline.Add(_number, false, WireKind.CloseNotify);
         }

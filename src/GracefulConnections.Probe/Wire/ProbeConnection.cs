@@ -247,6 +247,7 @@ internal sealed partial class ProbeConnection : IAsyncDisposable
         if (_tls is not null)
         {
             await _tls.DisposeAsync();
+            await _write.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing); // The socket is closed.
         }
 
         if (_pendingRead is not null)
@@ -289,7 +290,10 @@ internal sealed partial class ProbeConnection : IAsyncDisposable
             return await _socket.SendAsync(chunk, SocketFlags.None, cancellationToken);
         }
 
-        await Stream.WriteAsync(chunk, cancellationToken);
+        // Not cancelled, because half a record would be left on the wire, and nothing can be read behind it.
+        await _write.WaitAsync(cancellationToken);
+        _write = Stream.WriteAsync(chunk, CancellationToken.None).AsTask();
+        await _write.WaitAsync(cancellationToken);
         return chunk.Length;
     }
 }

@@ -3,7 +3,7 @@ using GracefulConnections.Tests.Support;
 namespace GracefulConnections.Tests.Closing;
 
 /// <summary>Every way for a connection without a socket to end, through the whole middleware.</summary>
-public class CloseOutcomeTests
+public abstract class CloseOutcomeTests(bool hasKernel)
 {
     private static readonly TimeSpan Second = TimeSpan.FromSeconds(1);
 
@@ -11,7 +11,7 @@ public class CloseOutcomeTests
     public async Task Close_PeerSendsFin_IsGraceful()
     {
         var endpoint = new TestEndpoint();
-        var connection = endpoint.Serve();
+        var connection = endpoint.Serve(hasKernel);
         connection.Write("reply");
 
         connection.Return();
@@ -30,7 +30,7 @@ public class CloseOutcomeTests
     [Fact]
     public async Task Close_PeerSentFinBefore_EndsAtOnce()
     {
-        var connection = new TestEndpoint().Serve();
+        var connection = new TestEndpoint().Serve(hasKernel);
         connection.Peer.Send("request");
         connection.Peer.HalfClose();
         Assert.Equal(CloseState.Open, connection.State);
@@ -43,7 +43,7 @@ public class CloseOutcomeTests
     [Fact]
     public async Task Close_HandlerHalfClosedBefore_GoesThroughHalfClosed()
     {
-        var connection = new TestEndpoint().Serve();
+        var connection = new TestEndpoint().Serve(hasKernel);
         connection.Write("reply");
 
         connection.Output.Complete();
@@ -65,7 +65,7 @@ public class CloseOutcomeTests
     public async Task Close_AcknowledgementsCannotBeSeen_WaitsForThePeersFin()
     {
         var endpoint = new TestEndpoint(options => options.LingerUntil = LingerUntil.OutputAcknowledged);
-        var connection = endpoint.Serve();
+        var connection = endpoint.Serve(hasKernel);
         connection.Return();
 
         endpoint.Time.Advance(endpoint.Options.LingerIdleTimeout - TimeSpan.FromTicks(1));
@@ -79,7 +79,7 @@ public class CloseOutcomeTests
     public async Task Close_PeerReadsNothing_IsFlushTimedOut()
     {
         var endpoint = new TestEndpoint();
-        var connection = endpoint.Serve(InMemory.Narrow());
+        var connection = endpoint.ServeNarrow(hasKernel);
         connection.Write("reply");
 
         connection.Return();
@@ -96,7 +96,7 @@ public class CloseOutcomeTests
     public async Task Close_PeerIsSilent_IsLingerTimedOut()
     {
         var endpoint = new TestEndpoint();
-        var connection = endpoint.Serve();
+        var connection = endpoint.Serve(hasKernel);
         connection.Return();
 
         endpoint.Time.Advance(endpoint.Options.LingerIdleTimeout);
@@ -110,7 +110,7 @@ public class CloseOutcomeTests
     public async Task Close_PeerSendsForEver_IsCloseTimedOut()
     {
         var endpoint = new TestEndpoint();
-        var connection = endpoint.Serve();
+        var connection = endpoint.Serve(hasKernel);
         connection.Return();
 
         var steps = 0;
@@ -130,7 +130,7 @@ public class CloseOutcomeTests
     public async Task Close_PeerSendsMoreThanAllowed_IsLingerLimitExceeded()
     {
         var endpoint = new TestEndpoint(options => options.MaxLingerBytes = 3);
-        var connection = endpoint.Serve();
+        var connection = endpoint.Serve(hasKernel);
         connection.Peer.Send("before our FIN");
         connection.Return();
 
@@ -147,7 +147,7 @@ public class CloseOutcomeTests
     public async Task Close_PeerSendsExactlyWhatIsAllowed_IsGraceful()
     {
         var endpoint = new TestEndpoint(options => options.MaxLingerBytes = 3);
-        var connection = endpoint.Serve();
+        var connection = endpoint.Serve(hasKernel);
         connection.Return();
 
         connection.Peer.Send("abc");
@@ -160,7 +160,7 @@ public class CloseOutcomeTests
     public async Task Close_NoLingerBytesAllowed_EndsAtTheFirst()
     {
         var endpoint = new TestEndpoint(options => options.MaxLingerBytes = 0);
-        var connection = endpoint.Serve();
+        var connection = endpoint.Serve(hasKernel);
         connection.Return();
 
         connection.Peer.Send("a");
@@ -172,7 +172,7 @@ public class CloseOutcomeTests
     public async Task Close_TooManyLinger_EvictsTheOldest()
     {
         var endpoint = new TestEndpoint(options => options.MaxLingeringConnections = 2);
-        var connections = Enumerable.Range(0, 3).Select(_ => endpoint.Serve()).ToArray();
+        var connections = Enumerable.Range(0, 3).Select(_ => endpoint.Serve(hasKernel)).ToArray();
         connections[1].Return();
         connections[0].Return();
         Assert.Equal([CloseState.Lingering, CloseState.Lingering, CloseState.Open], connections.Select(connection => connection.State));
@@ -192,7 +192,7 @@ public class CloseOutcomeTests
     public async Task Close_OneThatLingeredHasEnded_LeavesItsPlaceToAnother()
     {
         var endpoint = new TestEndpoint(options => options.MaxLingeringConnections = 1);
-        var connections = Enumerable.Range(0, 3).Select(_ => endpoint.Serve()).ToArray();
+        var connections = Enumerable.Range(0, 3).Select(_ => endpoint.Serve(hasKernel)).ToArray();
 
         foreach (var connection in connections)
         {
@@ -205,7 +205,7 @@ public class CloseOutcomeTests
     [Fact]
     public async Task Close_PeerResetsWhileLingering_IsPeerReset()
     {
-        var connection = new TestEndpoint().Serve();
+        var connection = new TestEndpoint().Serve(hasKernel);
         connection.Return();
 
         connection.Peer.Reset();
@@ -218,7 +218,7 @@ public class CloseOutcomeTests
     [Fact]
     public async Task Close_ApplicationAbortsWhileLingering_IsAborted()
     {
-        var connection = new TestEndpoint().Serve();
+        var connection = new TestEndpoint().Serve(hasKernel);
         connection.Return();
 
         connection.Peer.Abort();
@@ -230,7 +230,7 @@ public class CloseOutcomeTests
     [Fact]
     public async Task Close_ApplicationAbortsWhileFlushing_IsAborted()
     {
-        var connection = new TestEndpoint().Serve(InMemory.Narrow());
+        var connection = new TestEndpoint().ServeNarrow(hasKernel);
         connection.Write("reply");
         connection.Return();
         Assert.Equal(CloseState.Flushing, connection.State);
@@ -245,7 +245,7 @@ public class CloseOutcomeTests
     public async Task Close_TwoCausesAtOnce_TheFirstWins()
     {
         var endpoint = new TestEndpoint(options => options.MaxLingerBytes = 0);
-        var connection = endpoint.Serve();
+        var connection = endpoint.Serve(hasKernel);
         connection.Return();
 
         connection.Peer.Send("a");

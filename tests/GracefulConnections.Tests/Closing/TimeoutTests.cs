@@ -3,7 +3,7 @@ using GracefulConnections.Tests.Support;
 namespace GracefulConnections.Tests.Closing;
 
 /// <summary>Every timeout of a close at its edge: nothing one tick before it, everything at it.</summary>
-public class TimeoutTests
+public abstract class TimeoutTests(bool hasKernel)
 {
     private const bool AtEdge = true;
     private const bool OneTickBefore = false;
@@ -18,7 +18,7 @@ public class TimeoutTests
     public async Task FlushStallTimeout_OutputUndelivered_AbortsAtTheEdge(bool atEdge)
     {
         var endpoint = new TestEndpoint(options => options.FlushStallTimeout = TimeSpan.FromSeconds(7));
-        var connection = endpoint.Serve(InMemory.Narrow());
+        var connection = endpoint.ServeNarrow(hasKernel);
         connection.Write("reply");
         connection.Return();
 
@@ -31,7 +31,7 @@ public class TimeoutTests
     public async Task FlushStallTimeout_CloseRequestedAndHandlerBlockedInAWrite_AbortsAtTheEdge(bool atEdge)
     {
         var endpoint = new TestEndpoint(options => options.FlushStallTimeout = TimeSpan.FromSeconds(7));
-        var connection = endpoint.Serve(InMemory.Narrow());
+        var connection = endpoint.ServeNarrow(hasKernel);
         var write = connection.Output.WriteAsync("reply"u8.ToArray()).AsTask();
         Assert.False(write.IsCompleted);
         endpoint.Time.Advance(TimeSpan.FromDays(1)); // Not asked to close: the handler's affair.
@@ -52,7 +52,7 @@ public class TimeoutTests
     public async Task FlushStallTimeout_CloseRequestedAndHandlerNotBlocked_DoesNotApply()
     {
         var endpoint = new TestEndpoint();
-        var connection = endpoint.Serve();
+        var connection = endpoint.Serve(hasKernel);
         connection.Feature.RequestClose();
 
         for (var second = 0; second < 60; second++)
@@ -72,7 +72,7 @@ public class TimeoutTests
     public async Task LingerIdleTimeout_PeerSilentAfterDelivery_ClosesAtTheEdge(bool atEdge)
     {
         var endpoint = new TestEndpoint(options => options.LingerIdleTimeout = TimeSpan.FromSeconds(3));
-        var connection = endpoint.Serve();
+        var connection = endpoint.Serve(hasKernel);
         connection.Return();
 
         await AssertEdgeAsync(endpoint, connection, TimeSpan.FromSeconds(3), atEdge, CloseState.Lingering, CloseOutcome.LingerTimedOut);
@@ -84,7 +84,7 @@ public class TimeoutTests
     public async Task LingerIdleTimeout_ByteReceived_StartsAgain(bool atEdge)
     {
         var endpoint = new TestEndpoint(options => options.LingerIdleTimeout = TimeSpan.FromSeconds(3));
-        var connection = endpoint.Serve();
+        var connection = endpoint.Serve(hasKernel);
         connection.Return();
         endpoint.Time.Advance(TimeSpan.FromSeconds(2));
 
@@ -99,7 +99,7 @@ public class TimeoutTests
     public async Task LingerIdleTimeout_DeliveredLate_StartsAtDelivery(bool atEdge)
     {
         var endpoint = new TestEndpoint(options => options.LingerIdleTimeout = TimeSpan.FromSeconds(3));
-        var connection = endpoint.Serve(InMemory.Narrow());
+        var connection = endpoint.ServeNarrow(hasKernel);
         connection.Write("reply");
         connection.Return();
         endpoint.Time.Advance(TimeSpan.FromSeconds(8));
@@ -119,7 +119,7 @@ public class TimeoutTests
             options.LingerIdleTimeout = Timeout.InfiniteTimeSpan;
             options.CloseTimeout = TimeSpan.FromSeconds(30);
         });
-        var connection = endpoint.Serve();
+        var connection = endpoint.Serve(hasKernel);
         connection.Return();
 
         await AssertEdgeAsync(endpoint, connection, TimeSpan.FromSeconds(30), atEdge, CloseState.Lingering, CloseOutcome.CloseTimedOut);
@@ -135,7 +135,7 @@ public class TimeoutTests
             options.FlushStallTimeout = Timeout.InfiniteTimeSpan;
             options.CloseTimeout = TimeSpan.FromSeconds(30);
         });
-        var connection = endpoint.Serve(InMemory.Narrow());
+        var connection = endpoint.ServeNarrow(hasKernel);
         connection.Write("reply");
         connection.Return();
 
@@ -152,7 +152,7 @@ public class TimeoutTests
             options.LingerIdleTimeout = Timeout.InfiniteTimeSpan;
             options.CloseTimeout = TimeSpan.FromSeconds(30);
         });
-        var connection = endpoint.Serve(InMemory.Narrow());
+        var connection = endpoint.ServeNarrow(hasKernel);
         endpoint.Time.Advance(TimeSpan.FromDays(1));
         connection.Write("reply");
         connection.Return();
@@ -172,7 +172,7 @@ public class TimeoutTests
             options.LingerIdleTimeout = TimeSpan.FromSeconds(5);
             options.CloseTimeout = TimeSpan.FromSeconds(closeTimeoutSeconds);
         });
-        var connection = endpoint.Serve();
+        var connection = endpoint.Serve(hasKernel);
         connection.Return();
 
         endpoint.Time.Advance(TimeSpan.FromSeconds(10));
@@ -189,7 +189,7 @@ public class TimeoutTests
             options.LingerIdleTimeout = TimeSpan.MaxValue;
             options.CloseTimeout = TimeSpan.MaxValue;
         });
-        var connection = endpoint.Serve(InMemory.Narrow());
+        var connection = endpoint.ServeNarrow(hasKernel);
         connection.Write("reply");
         connection.Return();
 

@@ -37,4 +37,13 @@ internal sealed class TestEndpoint
 
     /// <summary>Runs a connection whose handler is the test.</summary>
     public ServedConnection Serve(InMemoryConnection? connection = null) => new(this, connection ?? InMemory.WithoutKernel());
+
+    /// <summary>Runs a connection in memory whose handler is the test.</summary>
+    /// <param name="hasKernel">Whether the transport tells of acknowledgements, as a socket does.</param>
+    public ServedConnection Serve(bool hasKernel) =>
+        Serve(hasKernel ? InMemory.WithKernel(Time) : InMemory.WithoutKernel());
+
+    /// <summary>Runs the same, where a flush waits once the peer has not read 4 bytes.</summary>
+    /// <param name="hasKernel">Whether the transport tells of acknowledgements, as a socket does.</param>
+    public ServedConnection ServeNarrow(bool hasKernel) => Serve(InMemory.Narrow(hasKernel ? Time : null));
 }
