@@ -17,6 +17,7 @@ public sealed class ProbeConnectionTests
     public async Task SendAsync_CancelledInsideOfTls_LeavesNoHalfRecord()
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Server.ReceiveBufferSize = 4096; // So that the send blocks soon.
         listener.Start();
         var accepting = AcceptAsync(listener);
         await using var connection = await ConnectAsync(((IPEndPoint)listener.LocalEndpoint).Port);
