@@ -8,7 +8,7 @@
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../../.." && pwd)
-runs=${1:-200} at_once=${2:-8} loops=${3:-2}
+runs=${1:-200} at_once=${2:-16} loops=${3:-2}
 work=$(mktemp -d)
 export here root work
 export probe=$root/src/GracefulConnections.Probe/bin/Debug/net10.0/graceful-probe.dll
@@ -97,7 +97,7 @@ network loss 0 0.05 1e9
 network rate 0 0 10e6
 network all 0.025 0.05 10e6
 
-for ((i = 0; i < loops; i++)); do sh -c 'while :; do :; done' & pids+=($!); done
+for ((i = 0; i < loops; i++)); do nice -n 10 sh -c 'while :; do :; done' & pids+=($!); done
 many busy 127.0.0.1 '' ''
 many busy-tls 127.0.0.1 '' ''
 python3 "$here/summary.py" "$work" >/dev/null

@@ -1,8 +1,10 @@
+using GracefulConnections.Closing;
 using GracefulConnections.Tests.Support;
 
 namespace GracefulConnections.Tests.Closing;
 
-/// <summary>Every way for a connection without a socket to end, through the whole middleware.</summary>
+/// <summary>Every way for a connection in memory to end, through the whole middleware.</summary>
+/// <param name="hasKernel">Whether the transport tells of acknowledgements, as a socket does.</param>
 public abstract class CloseOutcomeTests(bool hasKernel)
 {
     private static readonly TimeSpan Second = TimeSpan.FromSeconds(1);
@@ -21,7 +23,7 @@ public abstract class CloseOutcomeTests(bool hasKernel)
         endpoint.Time.Advance(Second);
         connection.Peer.HalfClose();
 
-        Assert.Equal(new CloseResult { Reason = CloseReason.HandlerCompleted, Outcome = CloseOutcome.Graceful, Duration = Second, DiscardedBytes = 4 }, await connection.EndAsync());
+        Assert.Equal(new CloseResult { Reason = CloseReason.HandlerCompleted, Outcome = CloseOutcome.Graceful, Duration = Second, DiscardedBytes = 4, UnacknowledgedBytes = IfKnown(0) }, await connection.EndAsync());
         Assert.Equal(CloseState.Closed, connection.State);
         Assert.Null(connection.Peer.AbortReason);
         Assert.Equal(0, endpoint.Scope.Wheel.Count);
@@ -37,7 +39,7 @@ public abstract class CloseOutcomeTests(bool hasKernel)
 
         connection.Return();
 
-        Assert.Equal(new CloseResult { Reason = CloseReason.HandlerCompleted, Outcome = CloseOutcome.Graceful, DiscardedBytes = 7 }, await connection.EndAsync());
+        Assert.Equal(new CloseResult { Reason = CloseReason.HandlerCompleted, Outcome = CloseOutcome.Graceful, DiscardedBytes = 7, UnacknowledgedBytes = IfKnown(0) }, await connection.EndAsync());
     }
 
     [Fact]
@@ -62,32 +64,20 @@ public abstract class CloseOutcomeTests(bool hasKernel)
     }
 
     [Fact]
-    public async Task Close_AcknowledgementsCannotBeSeen_WaitsForThePeersFin()
-    {
-        var endpoint = new TestEndpoint(options => options.LingerUntil = LingerUntil.OutputAcknowledged);
-        var connection = endpoint.Serve(hasKernel);
-        connection.Return();
-
-        endpoint.Time.Advance(endpoint.Options.LingerIdleTimeout - TimeSpan.FromTicks(1));
-        Assert.Equal(CloseState.Lingering, connection.State);
-        connection.Peer.HalfClose();
-
-        Assert.Equal(CloseOutcome.Graceful, (await connection.EndAsync()).Outcome);
-    }
-
-    [Fact]
     public async Task Close_PeerReadsNothing_IsFlushTimedOut()
     {
         var endpoint = new TestEndpoint();
-        var connection = endpoint.ServeNarrow(hasKernel);
+        var connection = endpoint.ServeBlocked(hasKernel);
         connection.Write("reply");
 
         connection.Return();
         Assert.Equal(CloseState.Flushing, connection.State);
+        var firstLook = hasKernel ? CloseDeadlines.ShortestPoll : TimeSpan.Zero; // A stall counts from there.
+        endpoint.Time.Advance(firstLook);
         endpoint.Time.Advance(endpoint.Options.FlushStallTimeout);
 
         Assert.Equal(
-            new CloseResult { Reason = CloseReason.HandlerCompleted, Outcome = CloseOutcome.FlushTimedOut, Duration = endpoint.Options.FlushStallTimeout },
+            new CloseResult { Reason = CloseReason.HandlerCompleted, Outcome = CloseOutcome.FlushTimedOut, Duration = firstLook + endpoint.Options.FlushStallTimeout, UnacknowledgedBytes = IfKnown(5) },
             await connection.EndAsync());
         await AssertAbortedAsync(connection);
     }
@@ -121,7 +111,7 @@ public abstract class CloseOutcomeTests(bool hasKernel)
         }
 
         var end = await connection.EndAsync();
-        Assert.Equal(new CloseResult { Reason = CloseReason.HandlerCompleted, Outcome = CloseOutcome.CloseTimedOut, Duration = endpoint.Options.CloseTimeout, DiscardedBytes = steps }, end);
+        Assert.Equal(new CloseResult { Reason = CloseReason.HandlerCompleted, Outcome = CloseOutcome.CloseTimedOut, Duration = endpoint.Options.CloseTimeout, DiscardedBytes = steps, UnacknowledgedBytes = IfKnown(0) }, end);
         Assert.Equal(120, steps);
         Assert.Null(connection.Peer.AbortReason);
     }
@@ -230,7 +220,7 @@ public abstract class CloseOutcomeTests(bool hasKernel)
     [Fact]
     public async Task Close_ApplicationAbortsWhileFlushing_IsAborted()
     {
-        var connection = new TestEndpoint().ServeNarrow(hasKernel);
+        var connection = new TestEndpoint().ServeBlocked(hasKernel);
         connection.Write("reply");
         connection.Return();
         Assert.Equal(CloseState.Flushing, connection.State);
@@ -255,6 +245,8 @@ public abstract class CloseOutcomeTests(bool hasKernel)
         Assert.Equal(CloseOutcome.LingerLimitExceeded, (await connection.EndAsync()).Outcome);
         Assert.Single(endpoint.Logger.Events, "Closed");
     }
+
+    private long? IfKnown(long unacknowledgedBytes) => hasKernel ? unacknowledgedBytes : null;
 
     // The peer reads what had been flushed, and then no FIN: it cannot mistake that for a complete reply.
     private static async Task AssertAbortedAsync(ServedConnection connection)

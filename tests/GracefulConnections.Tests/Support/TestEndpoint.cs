@@ -43,7 +43,12 @@ internal sealed class TestEndpoint
     public ServedConnection Serve(bool hasKernel) =>
         Serve(hasKernel ? InMemory.WithKernel(Time) : InMemory.WithoutKernel());
 
-    /// <summary>Runs the same, where a flush waits once the peer has not read 4 bytes.</summary>
+    /// <summary>Runs one whose peer takes nothing until <see cref="ServedConnection.Unblock"/>.</summary>
     /// <param name="hasKernel">Whether the transport tells of acknowledgements, as a socket does.</param>
-    public ServedConnection ServeNarrow(bool hasKernel) => Serve(InMemory.Narrow(hasKernel ? Time : null));
+    public ServedConnection ServeBlocked(bool hasKernel)
+    {
+        var connection = InMemory.Narrow(hasKernel ? Time : null);
+        connection.Peer.CloseWindow();
+        return Serve(connection);
+    }
 }
