@@ -4,6 +4,7 @@ line_server.py FAULT [PORT [HOST [PEM]]]: with a file that holds a certificate a
 A second one on the same port takes over from the first: both listen with SO_REUSEPORT.
 """
 
+import fcntl
 import os
 import select
 import signal
@@ -11,11 +12,13 @@ import socket
 import ssl
 import struct
 import sys
+import termios
 import threading
 import time
 
 FEW_BYTES = 2000  # One request at a time is answered at once, whatever the fault is.
 RECORD_BYTES = 16384
+LINGER_SECONDS = 5
 
 fault = sys.argv[1]
 port = int(sys.argv[2]) if len(sys.argv) > 2 else 0
@@ -107,6 +110,10 @@ class Secure(Plain):
         super().shut()
 
 
+def unacknowledged(connection):
+    return int.from_bytes(fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)), sys.byteorder)  # SIOCOUTQ has its number.
+
+
 def end(connection):
     if fault == "ClosesAtOnce":
         connection.socket.close()
@@ -114,9 +121,14 @@ def end(connection):
     connection.shut()
     if fault == "HoldsForEver":
         threading.Event().wait()
-    connection.socket.settimeout(2)
-    while connection.socket.recv(65536):
-        pass
+    last = time.monotonic()
+    while time.monotonic() - last < LINGER_SECONDS:
+        if Plain.has_input(connection, 50):
+            if not connection.socket.recv(65536):
+                return
+            last = time.monotonic()
+        elif unacknowledged(connection.socket) > 0:
+            last = time.monotonic()  # A peer that still reads the reply is not silent.
 
 
 def answer(connection):

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Looks for false verdicts: runs the probe many times against correct servers, and counts verdicts that are no pass.
-# run.sh [RUNS [AT_ONCE [BUSY]]]: RUNS on loopback with both cores busy, against a server in Python that is restarted and
-# stopped, and as many against one in C# with TLS that is stopped; then one of each over networks with 50 ms of round
-# trip, with 5 % loss, with 10 Mbit/s, and with all three. BUSY is how many endless loops keep the cores busy: 0 where
-# something else does. Everything must have been built. Writes summary.md after each part, also when it is ended early.
-# Needs root, Python 3, openssl, iproute2 and /dev/net/tun.
+# run.sh [RUNS [AT_ONCE [BUSY]]]: RUNS on loopback with both cores busy; and at the same time once each over networks
+# with 50 ms of round trip, with 5 % loss, with 10 Mbit/s, and with all three. Each against a server in Python that is restarted and
+# stopped, and as often against one in C# with TLS that is stopped. BUSY is how many endless loops of low priority take
+# what the probes leave of the cores. Writes summary.md after each part, and when it is ended early.
+# Everything must have been built. Needs root, Python 3, openssl, iproute2 and /dev/net/tun.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../../.." && pwd)
@@ -20,6 +20,7 @@ clean() {
     for pid in "$work"/*.pid; do kill "$(cat "$pid")" 2>/dev/null; done
     ip netns del probe-a 2>/dev/null
     ip netns del probe-b 2>/dev/null
+    summarize
     rm -rf "$work"
 }
 trap clean EXIT
@@ -29,10 +30,12 @@ trap 'exit 1' INT TERM
 # server listens, what to start it and the probe with (nothing, or words such as "ip netns exec NAME"), and how to probe.
 one() {
     local name=$1 number=$2 host=$3 server_at=$4 probe_at=$5 report=$work/$1-$2
+    [ -d "$work" ] || return # Ended early.
     shift 5
     local port=$((17600 + number % 100)) start pid=$report.pid
     case $name in
         *-tls)
+            port=$((port + 100))
             start="$server_at dotnet $secure graceful $port $host $work/both.pem"
             set -- "$@" --tls --tls-ca "$work/certificate.pem" --tls-name localhost
             ;;
@@ -53,13 +56,13 @@ one() {
 }
 export -f one
 
-summarize() { python3 "$here/summary.py" "$work" >"$here/summary.md"; }
+summarize() { python3 "$here/summary.py" "$work" >"$work/summary.md" && mv "$work/summary.md" "$here/summary.md"; }
 
-# Judges a server many times, AT_ONCE at the same time: the part's name, then as one takes it.
+# Judges a server many times, half of AT_ONCE at the same time: the part's name, then as one takes it.
 many() {
     local name=$1
     shift
-    seq "$runs" | xargs -P "$at_once" -I '{}' bash -c 'one "$@"' one "$name" '{}' "$@"
+    seq "$runs" | xargs -P "$(((at_once + 1) / 2))" -I '{}' bash -c 'one "$@"' one "$name" '{}' "$@"
     summarize
 }
 
@@ -74,7 +77,7 @@ network() {
     ip netns add probe-a && ip netns add probe-b || exit 1
     python3 "$here/relay.py" probe-a probe-b "$@" >"$work/relay" &
     local relay=$!
-    pids+=("$relay")
+    echo "$relay" >"$work/relay.pid"
     until [ -s "$work/relay" ]; do sleep 0.1; done
     for side in a:1 b:2; do
         ip -n "probe-${side%:*}" addr add "10.99.0.${side#*:}/24" dev bad0
@@ -86,18 +89,23 @@ network() {
     done
     kill "$relay"
     wait "$relay" 2>/dev/null
-    rm "$work/relay"
+    rm "$work/relay" "$work/relay.pid"
     ip netns del probe-a
     ip netns del probe-b
     summarize
 }
 
-network delay 0.025 0 1e9
-network loss 0 0.05 1e9
-network rate 0 0 10e6
-network all 0.025 0.05 10e6
+networks() {
+    network delay 0.025 0 1e9
+    network loss 0 0.05 1e9
+    network rate 0 0 10e6
+    network all 0.025 0.05 10e6
+}
 
 for ((i = 0; i < loops; i++)); do nice -n 10 sh -c 'while :; do :; done' & pids+=($!); done
-many busy 127.0.0.1 '' ''
-many busy-tls 127.0.0.1 '' ''
-python3 "$here/summary.py" "$work" >/dev/null
+networks & pids+=($!)
+many busy 127.0.0.1 '' '' & pids+=($!)
+many busy-tls 127.0.0.1 '' '' & pids+=($!)
+wait "${pids[@]: -3}"
+summarize
+grep -q '^False verdicts: 0\.$' "$here/summary.md"

@@ -1,4 +1,4 @@
-"""Counts the verdicts in the reports of a folder, by part and scenario. Fails when a correct server failed."""
+"""Counts the verdicts in the reports of a folder, by part and scenario. A correct server that failed is a false verdict."""
 
 import collections
 import glob
@@ -32,6 +32,8 @@ def read(path):
 
 def main():
     work = sys.argv[1]
+    if not glob.glob(os.path.join(glob.escape(work), "*.err")):
+        return 1
     false = 0
     print("# False verdicts\n\nMade by `run.sh` beside this file: correct servers, judged again and again. 50 idle connections.")
     for name, title in PARTS.items():
@@ -60,7 +62,8 @@ def main():
             false += verdicts["fail"]
         for reason in reasons[:20]:
             print(f"\n- {reason}")
-    return 1 if false else 0
+    print(f"\nFalse verdicts: {false}.")
+    return 0
 
 
 sys.exit(main())
