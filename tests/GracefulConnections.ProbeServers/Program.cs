@@ -17,7 +17,8 @@ builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(host, port, endpoint 
 {
     if (certificate is not null)
     {
-        endpoint.UseHttps(certificate);
+        // Not 10 s: on a machine that is busy enough, that is less than a handshake takes.
+        endpoint.UseHttps(certificate, static https => https.HandshakeTimeout = TimeSpan.FromMinutes(2));
     }
 
     if (isGraceful)
