@@ -1,5 +1,4 @@
 using GracefulConnections.Probe.Judging;
-using GracefulConnections.Probe.Wire;
 
 namespace GracefulConnections.Probe.Scenarios;
 

@@ -16,8 +16,8 @@ internal sealed partial class ProbeConnection
     public bool SawCloseNotify { get; private set; }
 
     /// <summary>
-    /// Gets whether the server said that its direction is complete: by FIN, or inside of TLS by close_notify. A server may
-    /// wait for the peer's answer to it before its FIN.
+    /// Gets whether the server said that its direction is complete: by FIN, or inside of TLS by close_notify. A server
+    /// may wait for the peer's answer to it before its FIN.
     /// </summary>
     public bool HasCompleted => End == ServerEnd.Fin || (SawCloseNotify && End == ServerEnd.None);
 
