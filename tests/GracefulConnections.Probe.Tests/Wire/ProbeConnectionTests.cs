@@ -21,14 +21,14 @@ public sealed class ProbeConnectionTests
         listener.Start();
         var accepting = AcceptAsync(listener);
         await using var connection = await ConnectAsync(((IPEndPoint)listener.LocalEndpoint).Port);
-        await using var server = await accepting.WaitAsync(Probing.Limit);
+        await using var server = await accepting.WaitAsync(Probing.Limit, TestContext.Current.CancellationToken);
         using var enough = new CancellationTokenSource(UntilItBlocks);
 
         Assert.False(await connection.SendAsync(new byte[MoreThanKernelsHold], enough.Token));
         var reading = ReadToEndAsync(server);
         await connection.SendFinAsync();
 
-        Assert.InRange(await reading.WaitAsync(Probing.Limit), connection.SentBytes, MoreThanKernelsHold);
+        Assert.InRange(await reading.WaitAsync(Probing.Limit, TestContext.Current.CancellationToken), connection.SentBytes, MoreThanKernelsHold);
     }
 
     private static async Task<SslStream> AcceptAsync(TcpListener listener)
