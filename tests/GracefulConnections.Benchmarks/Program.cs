@@ -22,6 +22,7 @@ IBenchmark[] benchmarks =
     new TrackedMemoryBenchmark(),
     new DrainBenchmark(),
     new DrainGrowthBenchmark(),
+    new DashboardBenchmark(),
     new ProxyBenchmark(),
     new RelayEchoBenchmark(),
     new RelayMemoryBenchmark(),

@@ -1,5 +1,4 @@
 using GracefulConnections.Probe.Judging;
-using GracefulConnections.Probe.Wire;
 
 namespace GracefulConnections.Probe.Scenarios;
 
@@ -26,14 +25,15 @@ internal sealed class ReplyWhileUploading() : Scenario(new ScenarioInfo(
         using var enough = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var load = context.CreateLoad(withEnding: true);
         var upload = context.UploadAsync(connection, load, enough.Token);
-        var waited = await context.ReadToEndAsync(connection, load, cancellationToken, Pace);
+        var waited = await context.ReadToEndAsync(connection, load, cancellationToken, Pace, toCloseNotify: true);
         await context.DelayAsync(GoOn, cancellationToken);
         await enough.CancelAsync();
         await upload;
-        if (connection.End == ServerEnd.Fin)
+        if (connection.HasCompleted)
         {
             await connection.AwaitDeliveryAsync(cancellationToken);
             await connection.SendFinAsync();
+            waited = await context.ReadToEndAsync(connection, load, cancellationToken);
         }
 
         return EndJudge.Judge(connection, load, context.Profile, waited);

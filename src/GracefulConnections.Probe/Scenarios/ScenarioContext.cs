@@ -97,18 +97,25 @@ internal sealed class ScenarioContext(
     }
 
     /// <summary>Waits for the server's end, as long as the grade rule gives it when everything else has come.</summary>
+    /// <param name="toCloseNotify">Whether the server's close_notify is an end; else only FIN or RST is.</param>
     /// <returns>How long was waited for the last byte or the end.</returns>
     public async Task<TimeSpan> ReadToEndAsync(
-        ProbeConnection connection, Load load, CancellationToken cancellationToken, TimeSpan pace = default)
+        ProbeConnection connection,
+        Load load,
+        CancellationToken cancellationToken,
+        TimeSpan pace = default,
+        bool toCloseNotify = false)
     {
-        var outcome = await connection.ReadToEndAsync(cancellationToken, pace);
+        var outcome = await connection.ReadToAsync(
+            long.MaxValue, cancellationToken, pace, toCloseNotify: toCloseNotify);
         if (outcome != ReadOutcome.Silent ||
             ReplyCount.Of(connection.Received, profile.Reply, load) is not { MissingBytes: 0, IsForeign: false })
         {
             return Patience;
         }
 
-        await connection.ReadToEndAsync(cancellationToken, silence: Limits.LateRelease);
+        await connection.ReadToAsync(
+            long.MaxValue, cancellationToken, silence: Limits.LateRelease, toCloseNotify: toCloseNotify);
         return Limits.LateRelease;
     }
 

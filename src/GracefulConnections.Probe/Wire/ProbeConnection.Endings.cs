@@ -112,6 +112,7 @@ internal sealed partial class ProbeConnection
         {
             SawCloseNotify = true;
             _timeline.Add(_number, true, WireKind.CloseNotify);
+            _closeNotifyCame.SetResult();
             await ReadTcpEndAsync();
             return;
         }

@@ -9,10 +9,17 @@ internal sealed partial class ProbeConnection
 {
     private RecordStream? _records;
     private SslStream? _tls;
+    private Task _write = Task.CompletedTask;
     private bool _closeNotifySent;
 
     /// <summary>Gets whether the server said by TLS that its direction is complete.</summary>
     public bool SawCloseNotify { get; private set; }
+
+    /// <summary>
+    /// Gets whether the server said that its direction is complete: by FIN, or inside of TLS by close_notify. A server
+    /// may wait for the peer's answer to it before its FIN.
+    /// </summary>
+    public bool HasCompleted => End == ServerEnd.Fin || (SawCloseNotify && End == ServerEnd.None);
 
     /// <summary>
     /// Gets whether the connection ended inside of TLS without close_notify: what is missing was cut.
@@ -35,6 +42,7 @@ internal sealed partial class ProbeConnection
         _closeNotifySent = true;
         try
         {
+            await _write.WaitAsync(_settings.Patience, _settings.Time);
             await _tls.ShutdownAsync().WaitAsync(_settings.Patience, _settings.Time);
             _timeline.Add(_number, false, WireKind.CloseNotify);
         }

@@ -22,6 +22,7 @@ internal sealed partial class ProbeConnection : IAsyncDisposable
     private readonly Timeline _timeline;
     private readonly int _number;
     private readonly ArrayBufferWriter<byte> _received = new();
+    private readonly TaskCompletionSource _closeNotifyCame = new();
     private Task<int>? _pendingRead;
     private bool _resetTakenBySend;
     private bool _finSent;
@@ -116,10 +117,11 @@ internal sealed partial class ProbeConnection : IAsyncDisposable
     /// <summary>Receives once.</summary>
     /// <param name="silence">How long to wait.</param>
     /// <param name="most">The most bytes to take.</param>
+    /// <param name="toCloseNotify">Whether the server's close_notify is an end; else only FIN or RST is.</param>
     public async Task<ReadOutcome> ReadAsync(
-        TimeSpan silence, CancellationToken cancellationToken, int most = 64 * 1024)
+        TimeSpan silence, CancellationToken cancellationToken, int most = 64 * 1024, bool toCloseNotify = false)
     {
-        if (End != ServerEnd.None)
+        if (End != ServerEnd.None || (toCloseNotify && SawCloseNotify))
         {
             return ReadOutcome.Ended;
         }
@@ -128,11 +130,17 @@ internal sealed partial class ProbeConnection : IAsyncDisposable
         _pendingRead ??= ReadOnceAsync(most);
         try
         {
-            await _pendingRead.WaitAsync(silence, _settings.Time, cancellationToken);
+            await Task.WhenAny(_pendingRead, toCloseNotify ? _closeNotifyCame.Task : _pendingRead)
+                .WaitAsync(silence, _settings.Time, cancellationToken);
         }
         catch (TimeoutException)
         {
             return ReadOutcome.Silent;
+        }
+
+        if (!_pendingRead.IsCompleted)
+        {
+            return ReadOutcome.Ended; // close_notify came, and the read goes on to the end of the TCP stream.
         }
 
         _pendingRead = null;
@@ -142,13 +150,17 @@ internal sealed partial class ProbeConnection : IAsyncDisposable
     /// <summary>Receives until <paramref name="total"/> bytes have come in all.</summary>
     /// <param name="pace">How long to pause after each read; a pause is no silence.</param>
     public async Task<ReadOutcome> ReadToAsync(
-        long total, CancellationToken cancellationToken, TimeSpan pace = default, TimeSpan? silence = null)
+        long total,
+        CancellationToken cancellationToken,
+        TimeSpan pace = default,
+        TimeSpan? silence = null,
+        bool toCloseNotify = false)
     {
         while (ReceivedBytes < total)
         {
             var most = pace == default ? 64 * 1024 : ChunkBytes;
             most = (int)Math.Min(most, total - ReceivedBytes); // What is left in the kernel decides what can be lost.
-            var outcome = await ReadAsync(silence ?? _settings.Patience, cancellationToken, most);
+            var outcome = await ReadAsync(silence ?? _settings.Patience, cancellationToken, most, toCloseNotify);
             if (outcome != ReadOutcome.Reached)
             {
                 return outcome;
@@ -235,6 +247,7 @@ internal sealed partial class ProbeConnection : IAsyncDisposable
         if (_tls is not null)
         {
             await _tls.DisposeAsync();
+            await _write.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing); // The socket is closed.
         }
 
         if (_pendingRead is not null)
@@ -277,7 +290,10 @@ internal sealed partial class ProbeConnection : IAsyncDisposable
             return await _socket.SendAsync(chunk, SocketFlags.None, cancellationToken);
         }
 
-        await Stream.WriteAsync(chunk, cancellationToken);
+        // Not cancelled, because half a record would be left on the wire, and nothing can be read behind it.
+        await _write.WaitAsync(cancellationToken);
+        _write = Stream.WriteAsync(chunk, CancellationToken.None).AsTask();
+        await _write.WaitAsync(cancellationToken);
         return chunk.Length;
     }
 }

@@ -53,6 +53,12 @@ internal static class Budgets
         new("drain", "server CPU ms", Comparison.RatioAtMost),
         new("drain", "GetConnections() ms", Comparison.OursAtMost, Must: 10),
 
+        new("dashboard", "% of a core, nobody looks", Comparison.OursAtMost),
+        new("dashboard", "% of a core more, 1 page", Comparison.OursAtMost, Must: 2),
+        new("dashboard", "KiB/s, 1 page", Comparison.OursAtMost, Must: 50),
+        new("dashboard", "% of a core more, 100 pages", Comparison.OursAtMost),
+        new("dashboard", "managed KiB/page of 100", Comparison.OursAtMost),
+
         new("proxy", "MB/s to upstream", Comparison.RatioAtLeast, Must: 1.00, Aim: 1.30),
         new("proxy", "MB/s from upstream", Comparison.RatioAtLeast, Must: 1.00, Aim: 1.30),
         new("proxy", "relay CPU s/GB to upstream", Comparison.RatioAtMost, Must: 1.10, Aim: 0.80),

@@ -1,4 +1,5 @@
 using GracefulConnections.Benchmarks.Reporting;
+using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -26,6 +27,11 @@ internal interface IBenchmark
 
     /// <summary>Sets up the endpoint, in the server process.</summary>
     void Configure(ListenOptions endpoint, Variant variant) => throw new NotSupportedException($"{Name} brings its own servers.");
+
+    /// <summary>Adds what the server answers by HTTP, in the server process.</summary>
+    void Map(WebApplication app)
+    {
+    }
 
     /// <summary>Starts the servers, loads them and records what was measured, in the parent process.</summary>
     Task RunAsync(BenchmarkOptions options, Figures figures);

@@ -70,6 +70,9 @@ internal sealed class ServerProcess : IAsyncDisposable
     /// <summary>Takes a snapshot of all connections, and returns how many there are and how long it took.</summary>
     public async Task<(int Count, double Milliseconds)> GetConnectionsAsync() => ReadPair(await AskAsync(ServerRole.GetConnectionsCommand));
 
+    /// <summary>Returns the address of the dashboard.</summary>
+    public async Task<Uri> GetPageAsync() => new(new Uri(await AskAsync(ServerRole.PageCommand)), "connections/");
+
     public async Task<long> GetManagedBytesAsync() => long.Parse(await AskAsync(ServerRole.ManagedBytesCommand), CultureInfo.InvariantCulture);
 
     /// <summary>Returns the certificate of a server with TLS, without its key.</summary>

@@ -20,6 +20,7 @@ internal static class ServerRole
     public const string ManagedBytesCommand = "managed-bytes";
     public const string DrainCommand = "drain";
     public const string GetConnectionsCommand = "get-connections";
+    public const string PageCommand = "page";
     public const string CertificateCommand = "certificate";
 
     private const int CollectionCount = 3; // What a finalizer keeps alive goes with the second, and what its sockets kept with the third.
@@ -36,6 +37,7 @@ internal static class ServerRole
             benchmark.Configure(endpoint, variant);
         }));
         var app = builder.Build();
+        benchmark.Map(app);
         await app.StartAsync();
         Console.WriteLine(listening!.IPEndPoint!.Port);
         while (Console.ReadLine() is { } command)
@@ -46,6 +48,7 @@ internal static class ServerRole
                 ManagedBytesCommand => GetManagedBytes(),
                 DrainCommand => await DrainAsync(app.Services.GetRequiredService<IDrainCoordinator>()),
                 GetConnectionsCommand => GetConnections(app.Services.GetRequiredService<IDrainCoordinator>()),
+                PageCommand => app.Urls.Select(static url => new Uri(url)).Single(url => url.Port != listening.IPEndPoint.Port).ToString(),
                 CertificateCommand => Convert.ToBase64String(TestCertificate.Server.Export(X509ContentType.Cert)),
                 _ => throw new InvalidOperationException($"Unknown command {command}."),
             });

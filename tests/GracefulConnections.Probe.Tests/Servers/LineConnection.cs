@@ -147,12 +147,26 @@ internal sealed class LineConnection : IAsyncDisposable
         if (_stream is SslStream secure && _fault != ServerFault.SaysNoCloseNotify)
         {
             await secure.ShutdownAsync();
+            if (_fault == ServerFault.AwaitsCloseNotify)
+            {
+                await AwaitCloseNotifyAsync(secure);
+            }
         }
 
         _socket.Shutdown(SocketShutdown.Send);
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stop);
         limit.CancelAfter(_fault == ServerFault.CountsFromItsClose ? CloseLimit : Timeout.InfiniteTimeSpan);
         await DiscardAsync(limit);
+    }
+
+    private async Task AwaitCloseNotifyAsync(SslStream secure)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stop);
+        do
+        {
+            limit.CancelAfter(Linger);
+        }
+        while (await secure.ReadAsync(_buffer, limit.Token) > 0);
     }
 
     private async Task DiscardAsync(CancellationTokenSource limit)

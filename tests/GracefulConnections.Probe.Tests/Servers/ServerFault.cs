@@ -37,4 +37,7 @@ internal enum ServerFault
 
     /// <summary>Ends TLS by FIN, without close_notify.</summary>
     SaysNoCloseNotify,
+
+    /// <summary>No fault: behind close_notify, its FIN waits for the peer's answer or for 2 s of silence.</summary>
+    AwaitsCloseNotify,
 }

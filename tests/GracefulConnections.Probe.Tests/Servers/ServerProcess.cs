@@ -18,13 +18,31 @@ internal sealed class ServerProcess : IAsyncDisposable
         Port = port;
     }
 
+    /// <summary>Gets where Python 3 is. Skips the test where it is missing.</summary>
+    public static string Python => RequiredProgram.Find("python3", "python3");
+
+    public static string PythonScript { get; } = Path.Combine(AppContext.BaseDirectory, "Servers", "line_server.py");
+
     public int Port { get; }
 
     public int Pid => _process.Id;
 
     /// <summary>Starts the server in Python 3. Skips the test where Python is missing.</summary>
-    public static Task<ServerProcess> StartPythonAsync(string fault) => StartAsync(
-        RequiredProgram.Find("python3", "python3"), Path.Combine(AppContext.BaseDirectory, "Servers", "line_server.py"), fault);
+    public static Task<ServerProcess> StartPythonAsync(string fault) => StartAsync(Python, PythonScript, fault);
+
+    /// <summary>Starts the server in Python 3 with TLS and the test's certificate. Skips the test where Python is missing.</summary>
+    public static async Task<ServerProcess> StartPythonTlsAsync(string fault)
+    {
+        var pem = TestCertificate.WriteServerPem();
+        try
+        {
+            return await StartAsync(Python, PythonScript, fault, "0", "127.0.0.1", pem);
+        }
+        finally
+        {
+            File.Delete(pem); // It has listened since it read the file.
+        }
+    }
 
     /// <summary>Compiles and starts the server in C. Skips the test where gcc is missing.</summary>
     public static async Task<ServerProcess> StartCAsync(string fault)

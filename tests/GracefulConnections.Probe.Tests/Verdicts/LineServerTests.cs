@@ -80,6 +80,21 @@ public sealed class LineServerTests
         Assert.True(result.Verdict == Verdict.Pass, Probing.Describe(result));
     }
 
+    // As SSL_shutdown() of OpenSSL does when it is called until it has both sides.
+    [Theory]
+    [InlineData("reply-while-uploading")]
+    [InlineData("bytes-after-fin")]
+    [InlineData("tls-answer")]
+    [InlineData("tls-half-close")]
+    public async Task TlsScenario_ServerAwaitsCloseNotifyBeforeItsFin_Passes(string scenario)
+    {
+        await using var server = new LineServer(ServerFault.AwaitsCloseNotify, tls: true);
+
+        var result = await Probing.RunAsync(server.Port, scenario, tls: true);
+
+        Assert.True(result.Verdict == Verdict.Pass, Probing.Describe(result));
+    }
+
     [Theory]
     [InlineData("tls-close-notify", nameof(ServerFault.SaysNoCloseNotify), nameof(Fault.UncleanEnd))]
     [InlineData("tls-answer", nameof(ServerFault.SaysNoCloseNotify), nameof(Fault.UncleanEnd))]

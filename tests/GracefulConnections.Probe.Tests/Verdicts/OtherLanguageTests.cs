@@ -29,4 +29,25 @@ public sealed class OtherLanguageTests
         Assert.True((ofPython.Verdict, ofPython.Fault) == expected, $"Python: {Probing.Describe(ofPython)}");
         Assert.True((ofC.Verdict, ofC.Fault) == expected, $"C: {Probing.Describe(ofC)}");
     }
+
+    [Theory]
+    [InlineData("tls-close-notify", "None", nameof(Verdict.Pass), nameof(Fault.None))]
+    [InlineData("tls-close-notify", "SaysNoCloseNotify", nameof(Verdict.Fail), nameof(Fault.UncleanEnd))]
+    [InlineData("tls-answer", "None", nameof(Verdict.Pass), nameof(Fault.None))]
+    [InlineData("tls-answer", "SaysNoCloseNotify", nameof(Verdict.Fail), nameof(Fault.UncleanEnd))]
+    [InlineData("tls-half-close", "None", nameof(Verdict.Pass), nameof(Fault.None))]
+    [InlineData("tls-half-close", "DropsRepliesAtFin", nameof(Verdict.Fail), nameof(Fault.LostBehindEnd))]
+    [InlineData("tls-truncation", "None", nameof(Verdict.Pass), nameof(Fault.None))]
+    [InlineData("tls-truncation", "ExecutesHalfAtFin", nameof(Verdict.Fail), nameof(Fault.ExecutedHalf))]
+    [InlineData("reply-while-uploading", "None", nameof(Verdict.Pass), nameof(Fault.None))]
+    [InlineData("reply-while-uploading", "ClosesAtOnce", nameof(Verdict.Fail), nameof(Fault.LostBehindReset))]
+    public async Task TlsScenario_ServerInPython_IsJudgedRightly(string scenario, string fault, string verdict, string found)
+    {
+        await using var server = await ServerProcess.StartPythonTlsAsync(fault);
+
+        var result = await Probing.RunAsync(server.Port, scenario, tls: true);
+
+        Assert.True(
+            (result.Verdict, result.Fault) == (Enum.Parse<Verdict>(verdict), Enum.Parse<Fault>(found)), Probing.Describe(result));
+    }
 }

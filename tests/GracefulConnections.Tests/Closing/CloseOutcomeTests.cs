@@ -1,9 +1,11 @@
+using GracefulConnections.Closing;
 using GracefulConnections.Tests.Support;
 
 namespace GracefulConnections.Tests.Closing;
 
-/// <summary>Every way for a connection without a socket to end, through the whole middleware.</summary>
-public class CloseOutcomeTests
+/// <summary>Every way for a connection in memory to end, through the whole middleware.</summary>
+/// <param name="hasKernel">Whether the transport tells of acknowledgements, as a socket does.</param>
+public abstract class CloseOutcomeTests(bool hasKernel)
 {
     private static readonly TimeSpan Second = TimeSpan.FromSeconds(1);
 
@@ -11,7 +13,7 @@ public class CloseOutcomeTests
     public async Task Close_PeerSendsFin_IsGraceful()
     {
         var endpoint = new TestEndpoint();
-        var connection = endpoint.Serve();
+        var connection = endpoint.Serve(hasKernel);
         connection.Write("reply");
 
         connection.Return();
@@ -21,7 +23,7 @@ public class CloseOutcomeTests
         endpoint.Time.Advance(Second);
         connection.Peer.HalfClose();
 
-        Assert.Equal(new CloseResult { Reason = CloseReason.HandlerCompleted, Outcome = CloseOutcome.Graceful, Duration = Second, DiscardedBytes = 4 }, await connection.EndAsync());
+        Assert.Equal(new CloseResult { Reason = CloseReason.HandlerCompleted, Outcome = CloseOutcome.Graceful, Duration = Second, DiscardedBytes = 4, UnacknowledgedBytes = IfKnown(0) }, await connection.EndAsync());
         Assert.Equal(CloseState.Closed, connection.State);
         Assert.Null(connection.Peer.AbortReason);
         Assert.Equal(0, endpoint.Scope.Wheel.Count);
@@ -30,20 +32,20 @@ public class CloseOutcomeTests
     [Fact]
     public async Task Close_PeerSentFinBefore_EndsAtOnce()
     {
-        var connection = new TestEndpoint().Serve();
+        var connection = new TestEndpoint().Serve(hasKernel);
         connection.Peer.Send("request");
         connection.Peer.HalfClose();
         Assert.Equal(CloseState.Open, connection.State);
 
         connection.Return();
 
-        Assert.Equal(new CloseResult { Reason = CloseReason.HandlerCompleted, Outcome = CloseOutcome.Graceful, DiscardedBytes = 7 }, await connection.EndAsync());
+        Assert.Equal(new CloseResult { Reason = CloseReason.HandlerCompleted, Outcome = CloseOutcome.Graceful, DiscardedBytes = 7, UnacknowledgedBytes = IfKnown(0) }, await connection.EndAsync());
     }
 
     [Fact]
     public async Task Close_HandlerHalfClosedBefore_GoesThroughHalfClosed()
     {
-        var connection = new TestEndpoint().Serve();
+        var connection = new TestEndpoint().Serve(hasKernel);
         connection.Write("reply");
 
         connection.Output.Complete();
@@ -62,32 +64,20 @@ public class CloseOutcomeTests
     }
 
     [Fact]
-    public async Task Close_AcknowledgementsCannotBeSeen_WaitsForThePeersFin()
-    {
-        var endpoint = new TestEndpoint(options => options.LingerUntil = LingerUntil.OutputAcknowledged);
-        var connection = endpoint.Serve();
-        connection.Return();
-
-        endpoint.Time.Advance(endpoint.Options.LingerIdleTimeout - TimeSpan.FromTicks(1));
-        Assert.Equal(CloseState.Lingering, connection.State);
-        connection.Peer.HalfClose();
-
-        Assert.Equal(CloseOutcome.Graceful, (await connection.EndAsync()).Outcome);
-    }
-
-    [Fact]
     public async Task Close_PeerReadsNothing_IsFlushTimedOut()
     {
         var endpoint = new TestEndpoint();
-        var connection = endpoint.Serve(InMemory.Narrow());
+        var connection = endpoint.ServeBlocked(hasKernel);
         connection.Write("reply");
 
         connection.Return();
         Assert.Equal(CloseState.Flushing, connection.State);
+        var firstLook = hasKernel ? CloseDeadlines.ShortestPoll : TimeSpan.Zero; // A stall counts from there.
+        endpoint.Time.Advance(firstLook);
         endpoint.Time.Advance(endpoint.Options.FlushStallTimeout);
 
         Assert.Equal(
-            new CloseResult { Reason = CloseReason.HandlerCompleted, Outcome = CloseOutcome.FlushTimedOut, Duration = endpoint.Options.FlushStallTimeout },
+            new CloseResult { Reason = CloseReason.HandlerCompleted, Outcome = CloseOutcome.FlushTimedOut, Duration = firstLook + endpoint.Options.FlushStallTimeout, UnacknowledgedBytes = IfKnown(5) },
             await connection.EndAsync());
         await AssertAbortedAsync(connection);
     }
@@ -96,7 +86,7 @@ public class CloseOutcomeTests
     public async Task Close_PeerIsSilent_IsLingerTimedOut()
     {
         var endpoint = new TestEndpoint();
-        var connection = endpoint.Serve();
+        var connection = endpoint.Serve(hasKernel);
         connection.Return();
 
         endpoint.Time.Advance(endpoint.Options.LingerIdleTimeout);
@@ -110,7 +100,7 @@ public class CloseOutcomeTests
     public async Task Close_PeerSendsForEver_IsCloseTimedOut()
     {
         var endpoint = new TestEndpoint();
-        var connection = endpoint.Serve();
+        var connection = endpoint.Serve(hasKernel);
         connection.Return();
 
         var steps = 0;
@@ -121,7 +111,7 @@ public class CloseOutcomeTests
         }
 
         var end = await connection.EndAsync();
-        Assert.Equal(new CloseResult { Reason = CloseReason.HandlerCompleted, Outcome = CloseOutcome.CloseTimedOut, Duration = endpoint.Options.CloseTimeout, DiscardedBytes = steps }, end);
+        Assert.Equal(new CloseResult { Reason = CloseReason.HandlerCompleted, Outcome = CloseOutcome.CloseTimedOut, Duration = endpoint.Options.CloseTimeout, DiscardedBytes = steps, UnacknowledgedBytes = IfKnown(0) }, end);
         Assert.Equal(120, steps);
         Assert.Null(connection.Peer.AbortReason);
     }
@@ -130,7 +120,7 @@ public class CloseOutcomeTests
     public async Task Close_PeerSendsMoreThanAllowed_IsLingerLimitExceeded()
     {
         var endpoint = new TestEndpoint(options => options.MaxLingerBytes = 3);
-        var connection = endpoint.Serve();
+        var connection = endpoint.Serve(hasKernel);
         connection.Peer.Send("before our FIN");
         connection.Return();
 
@@ -147,7 +137,7 @@ public class CloseOutcomeTests
     public async Task Close_PeerSendsExactlyWhatIsAllowed_IsGraceful()
     {
         var endpoint = new TestEndpoint(options => options.MaxLingerBytes = 3);
-        var connection = endpoint.Serve();
+        var connection = endpoint.Serve(hasKernel);
         connection.Return();
 
         connection.Peer.Send("abc");
@@ -160,7 +150,7 @@ public class CloseOutcomeTests
     public async Task Close_NoLingerBytesAllowed_EndsAtTheFirst()
     {
         var endpoint = new TestEndpoint(options => options.MaxLingerBytes = 0);
-        var connection = endpoint.Serve();
+        var connection = endpoint.Serve(hasKernel);
         connection.Return();
 
         connection.Peer.Send("a");
@@ -172,7 +162,7 @@ public class CloseOutcomeTests
     public async Task Close_TooManyLinger_EvictsTheOldest()
     {
         var endpoint = new TestEndpoint(options => options.MaxLingeringConnections = 2);
-        var connections = Enumerable.Range(0, 3).Select(_ => endpoint.Serve()).ToArray();
+        var connections = Enumerable.Range(0, 3).Select(_ => endpoint.Serve(hasKernel)).ToArray();
         connections[1].Return();
         connections[0].Return();
         Assert.Equal([CloseState.Lingering, CloseState.Lingering, CloseState.Open], connections.Select(connection => connection.State));
@@ -192,7 +182,7 @@ public class CloseOutcomeTests
     public async Task Close_OneThatLingeredHasEnded_LeavesItsPlaceToAnother()
     {
         var endpoint = new TestEndpoint(options => options.MaxLingeringConnections = 1);
-        var connections = Enumerable.Range(0, 3).Select(_ => endpoint.Serve()).ToArray();
+        var connections = Enumerable.Range(0, 3).Select(_ => endpoint.Serve(hasKernel)).ToArray();
 
         foreach (var connection in connections)
         {
@@ -205,7 +195,7 @@ public class CloseOutcomeTests
     [Fact]
     public async Task Close_PeerResetsWhileLingering_IsPeerReset()
     {
-        var connection = new TestEndpoint().Serve();
+        var connection = new TestEndpoint().Serve(hasKernel);
         connection.Return();
 
         connection.Peer.Reset();
@@ -218,7 +208,7 @@ public class CloseOutcomeTests
     [Fact]
     public async Task Close_ApplicationAbortsWhileLingering_IsAborted()
     {
-        var connection = new TestEndpoint().Serve();
+        var connection = new TestEndpoint().Serve(hasKernel);
         connection.Return();
 
         connection.Peer.Abort();
@@ -230,7 +220,7 @@ public class CloseOutcomeTests
     [Fact]
     public async Task Close_ApplicationAbortsWhileFlushing_IsAborted()
     {
-        var connection = new TestEndpoint().Serve(InMemory.Narrow());
+        var connection = new TestEndpoint().ServeBlocked(hasKernel);
         connection.Write("reply");
         connection.Return();
         Assert.Equal(CloseState.Flushing, connection.State);
@@ -245,7 +235,7 @@ public class CloseOutcomeTests
     public async Task Close_TwoCausesAtOnce_TheFirstWins()
     {
         var endpoint = new TestEndpoint(options => options.MaxLingerBytes = 0);
-        var connection = endpoint.Serve();
+        var connection = endpoint.Serve(hasKernel);
         connection.Return();
 
         connection.Peer.Send("a");
@@ -255,6 +245,8 @@ public class CloseOutcomeTests
         Assert.Equal(CloseOutcome.LingerLimitExceeded, (await connection.EndAsync()).Outcome);
         Assert.Single(endpoint.Logger.Events, "Closed");
     }
+
+    private long? IfKnown(long unacknowledgedBytes) => hasKernel ? unacknowledgedBytes : null;
 
     // The peer reads what had been flushed, and then no FIN: it cannot mistake that for a complete reply.
     private static async Task AssertAbortedAsync(ServedConnection connection)

@@ -6,10 +6,16 @@ internal static class InMemory
     /// <summary>Makes a connection whose transport tells nothing of acknowledgements.</summary>
     public static InMemoryConnection WithoutKernel() => new(new InMemoryConnectionOptions { HasKernel = false }) { ConnectionId = "in-memory" };
 
-    /// <summary>Makes the same, where a flush waits once the peer has not read 4 bytes.</summary>
-    public static InMemoryConnection Narrow() => new(new InMemoryConnectionOptions
+    /// <summary>Makes a connection whose transport tells of acknowledgements.</summary>
+    public static InMemoryConnection WithKernel(TimeProvider time) =>
+        new(new InMemoryConnectionOptions { TimeProvider = time }) { ConnectionId = "in-memory" };
+
+    /// <summary>Makes one where a flush waits once the peer has not read 4 bytes.</summary>
+    /// <param name="kernelTime">The clock of a kernel that tells of acknowledgements; <see langword="null"/> for none.</param>
+    public static InMemoryConnection Narrow(TimeProvider? kernelTime = null) => new(new InMemoryConnectionOptions
     {
-        HasKernel = false,
+        TimeProvider = kernelTime ?? TimeProvider.System,
+        HasKernel = kernelTime is not null,
         SendBufferBytes = 0,
         WindowBytes = 3,
         PauseWriterThreshold = 1,

@@ -61,6 +61,13 @@ internal sealed class ServedConnection
         Output.Advance(bytes);
     }
 
+    /// <summary>The peer opens its window and reads.</summary>
+    public string Unblock()
+    {
+        Peer.Peer.OpenWindow();
+        return Peer.Receive();
+    }
+
     /// <summary>Waits until the server may go on without an exception.</summary>
     public async Task<CloseResult> EndAsync()
     {

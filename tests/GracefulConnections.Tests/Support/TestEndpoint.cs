@@ -37,4 +37,18 @@ internal sealed class TestEndpoint
 
     /// <summary>Runs a connection whose handler is the test.</summary>
     public ServedConnection Serve(InMemoryConnection? connection = null) => new(this, connection ?? InMemory.WithoutKernel());
+
+    /// <summary>Runs a connection in memory whose handler is the test.</summary>
+    /// <param name="hasKernel">Whether the transport tells of acknowledgements, as a socket does.</param>
+    public ServedConnection Serve(bool hasKernel) =>
+        Serve(hasKernel ? InMemory.WithKernel(Time) : InMemory.WithoutKernel());
+
+    /// <summary>Runs one whose peer takes nothing until <see cref="ServedConnection.Unblock"/>.</summary>
+    /// <param name="hasKernel">Whether the transport tells of acknowledgements, as a socket does.</param>
+    public ServedConnection ServeBlocked(bool hasKernel)
+    {
+        var connection = InMemory.Narrow(hasKernel ? Time : null);
+        connection.Peer.CloseWindow();
+        return Serve(connection);
+    }
 }
