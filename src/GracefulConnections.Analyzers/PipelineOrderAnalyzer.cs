@@ -65,14 +65,16 @@ public sealed class PipelineOrderAnalyzer : DiagnosticAnalyzer
         IMethodSymbol? Before(IdentifierNameSyntax variable)
         {
             if (context.SemanticModel.GetSymbolInfo(variable, context.CancellationToken).Symbol is not { } symbol
-                || call.FirstAncestorOrSelf<StatementSyntax>() is not { Parent: BlockSyntax block } statement)
+                || call.FirstAncestorOrSelf<StatementSyntax>() is not { } statement)
             {
                 return null;
             }
 
-            foreach (var earlier in block.Statements.TakeWhile(one => one != statement))
+            SyntaxNode place = statement.Parent is GlobalStatementSyntax global ? global : statement;
+            foreach (var earlier in place.Parent!.ChildNodes().TakeWhile(one => one != place))
             {
-                if (earlier is ExpressionStatementSyntax { Expression: var expression }
+                var before = earlier is GlobalStatementSyntax { Statement: var topLevel } ? topLevel : earlier;
+                if (before is ExpressionStatementSyntax { Expression: var expression }
                     && Root(expression) is IdentifierNameSyntax other
                     && other.Identifier.ValueText == variable.Identifier.ValueText
                     && InChain(Awaited(expression)) is { } called

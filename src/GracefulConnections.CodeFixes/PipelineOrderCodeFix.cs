@@ -37,12 +37,16 @@ public sealed class PipelineOrderCodeFix : CodeFixProvider
             context.RegisterCodeFix(
                 CodeAction.Create(Title, _ => Task.FromResult(Replace(MoveInChain())), Title), context.Diagnostics);
         }
-        else if (call.Parent is ExpressionStatementSyntax { Parent: BlockSyntax block } statement
-            && FirstOf(block, receiver) is { } first)
+        else if (call.Parent is ExpressionStatementSyntax statement)
         {
-            context.RegisterCodeFix(
-                CodeAction.Create(Title, _ => Task.FromResult(Replace(MoveStatement(block, statement, first))), Title),
-                context.Diagnostics);
+            // At the top level of a program, another node stands around each statement.
+            SyntaxNode place = statement.Parent is GlobalStatementSyntax global ? global : statement;
+            if (FirstOf(place.Parent!, receiver) is { } first)
+            {
+                context.RegisterCodeFix(
+                    CodeAction.Create(Title, _ => Task.FromResult(Replace(Move(place, first))), Title),
+                    context.Diagnostics);
+            }
         }
 
         Document Replace(SyntaxNode changed) => context.Document.WithSyntaxRoot(changed);
@@ -58,11 +62,11 @@ public sealed class PipelineOrderCodeFix : CodeFixProvider
             return root.ReplaceNode(call, rest.WithTriviaFrom(call));
         }
 
-        SyntaxNode MoveStatement(BlockSyntax block, StatementSyntax statement, StatementSyntax first)
+        SyntaxNode Move(SyntaxNode statement, SyntaxNode first)
         {
-            var others = block.Statements.Remove(statement);
-            var position = others.IndexOf(others.First(one => one.IsEquivalentTo(first)));
-            return root.ReplaceNode(block, block.WithStatements(others.Insert(position, statement)));
+            var tracked = root.TrackNodes(statement, first);
+            tracked = tracked.InsertNodesBefore(tracked.GetCurrentNode(first)!, [statement]);
+            return tracked.RemoveNode(tracked.GetCurrentNode(statement)!, SyntaxRemoveOptions.KeepNoTrivia)!;
         }
     }
 
@@ -79,9 +83,10 @@ public sealed class PipelineOrderCodeFix : CodeFixProvider
     }
 
     // In front of everything that is called on the variable, as the first middleware.
-    private static StatementSyntax? FirstOf(BlockSyntax block, ExpressionSyntax variable) =>
-        block.Statements.FirstOrDefault(statement =>
-            statement is ExpressionStatementSyntax { Expression: var expression }
+    private static SyntaxNode? FirstOf(SyntaxNode parent, ExpressionSyntax variable) =>
+        parent.ChildNodes().FirstOrDefault(node =>
+            (node is GlobalStatementSyntax global ? global.Statement : node)
+                is ExpressionStatementSyntax { Expression: var expression }
             && Root(expression).IsEquivalentTo(variable, topLevel: false));
 
     private static ExpressionSyntax Root(ExpressionSyntax expression) =>

@@ -62,6 +62,29 @@ public class PipelineOrderTests
         Assert.Equal(Squeeze(Program(after)), Squeeze(changed));
     }
 
+    [Fact]
+    public async Task TopLevelStatements_AreLookedAtAndMendedAsAnyOthers()
+    {
+        const string run = "endpoint.Run(static _ => Task.CompletedTask);";
+        var marked = TopLevel($"{run} endpoint.[|UseGracefulShutdown|]();");
+
+        await Analysis.AssertFlagsAsync("GRACE001", marked);
+        await Analysis.AssertSilentAsync(TopLevel($"endpoint.UseGracefulShutdown(); {run}"));
+        var changed = await Analysis.FixAsync(Analysis.Unmark(marked).Source, new PipelineOrderCodeFix());
+
+        Assert.Equal(Squeeze(TopLevel($"endpoint.UseGracefulShutdown(); {run}")), Squeeze(changed));
+    }
+
+    private static string TopLevel(string calls) =>
+        $"""
+        using GracefulConnections;
+        using Microsoft.AspNetCore.Connections;
+
+        var endpoint = new ConnectionBuilder(new ServiceCollection().BuildServiceProvider());
+        {calls}
+        endpoint.Build();
+        """;
+
     private static string Squeeze(string text) => string.Concat(text.Where(static one => !char.IsWhiteSpace(one)));
 
     private static string Program(string calls) =>
