@@ -97,7 +97,8 @@ serve_stock() { ours stock "$port"; }
 serve_graceful() { ours graceful "$port"; }
 
 judge "stock Kestrel" "$(dotnet --list-runtimes | sed -n 's/^Microsoft.AspNetCore.App \([^ ]*\).*/\1/p' | tail -1)" line serve_stock
-judge "GracefulConnections" "0.1.0" line serve_graceful
+version=$(sed -n 's:.*<Version>\(.*\)</Version>.*:\1:p' "$root/Directory.Build.props")
+judge "GracefulConnections" "$version" line serve_graceful
 has nginx nginx && signal=QUIT judge "nginx" "$(first nginx -v)" http serve_nginx
 if has haproxy "HAProxy (TCP)"; then
     (ours graceful 7500) >/dev/null 2>&1 &
