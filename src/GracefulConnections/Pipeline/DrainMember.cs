@@ -47,7 +47,7 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
         var inside = innermost == connection ? facts : innermost.Closer.Facts;
         var activity = GetActivity(innermost, inside);
         var lastByteAt = bytes.LastByteAt;
-        var age = time.GetElapsedTime(StartTimestamp, now);
+        var age = Since(StartTimestamp);
         var written = output.WrittenBytes;
         var delivery = GetDelivery(output, written);
         return new TrackedConnectionInfo
@@ -64,14 +64,17 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
             Activity = activity,
             Age = age,
             BusyTime = activity != ConnectionActivity.Busy ? TimeSpan.Zero
-                : bytes.BusySince is > 0 and var busySince ? time.GetElapsedTime(busySince, now)
+                : bytes.BusySince is > 0 and var busySince ? Since(busySince)
                 : age,
-            IdleTime = lastByteAt > 0 ? time.GetElapsedTime(lastByteAt, now) : age,
+            IdleTime = lastByteAt > 0 ? Since(lastByteAt) : age,
             ReceivedBytes = input.ReceivedBytes,
             WrittenBytes = written,
             UnacknowledgedBytes = delivery.UnacknowledgedBytes,
             IsPeerWindowClosed = delivery.IsWindowClosed,
         };
+
+        // The moment may be before it: a byte, or the connection itself, came while thousands are looked at.
+        TimeSpan Since(long then) => then < now ? time.GetElapsedTime(then, now) : TimeSpan.Zero;
     }
 
     // On the thread pool, because the callbacks of the token are the application's and thousands wait for their turn.
