@@ -11,6 +11,11 @@ IHostApplicationLifetime? lifetime = null;
 var systemd = builder.Configuration.GetValue("Systemd", "UseBefore");
 AddSystemd("Before");
 builder.Services.Configure<HostOptions>(builder.Configuration.GetSection("Host"));
+if (builder.Configuration.GetValue<TimeSpan?>("SlowSignal") is { } signalTime)
+{
+    builder.Services.AddHostedService(_ => new SlowSignal(signalTime));
+}
+
 if (!isStock)
 {
     builder.Services.AddGracefulShutdown(builder.Configuration.GetSection("Drain").Bind);

@@ -9,7 +9,7 @@ internal sealed class DrainContext(
 {
     private readonly long _epoch = time.GetTimestamp();
     private volatile DrainPhase _phase;
-    private long _stopBegan = -1; // In ticks; negative while the host does not stop.
+    private Tuple<TimeSpan, Thread>? _stop;
     private volatile bool _isHandedOver;
 
     /// <summary>Gets the lock that guards which connections there are and which batches they are in.</summary>
@@ -40,17 +40,18 @@ internal sealed class DrainContext(
     /// <summary>Gets or sets whether nobody waits any longer: what there is and what comes is aborted.</summary>
     public bool IsAbortingAll_NeedsLock { get; set; }
 
-    /// <summary>Gets when the stop of the host began; <see langword="null"/> while it has not.</summary>
-    public TimeSpan? StopBegan => Volatile.Read(ref _stopBegan) is >= 0 and var ticks ? new TimeSpan(ticks) : null;
+    /// <summary>Gets when the stop of the host began, and on which thread.</summary>
+    public Tuple<TimeSpan, Thread>? Stop => Volatile.Read(ref _stop);
 
     /// <summary>
     /// Gets whether the process is about to exit, so that a handler that ignores its abort may be left behind.
     /// </summary>
-    public bool IsHostStopping => StopBegan is not null;
+    public bool IsHostStopping => Stop is not null;
 
     /// <summary>The host stops.</summary>
     /// <returns>Whether this is the first to say so.</returns>
-    public bool BeginStop() => Interlocked.CompareExchange(ref _stopBegan, Now.Ticks, -1) < 0;
+    public bool BeginStop() =>
+        Interlocked.CompareExchange(ref _stop, Tuple.Create(Now, Thread.CurrentThread), null) is null;
 
     /// <summary>The whole server reaches a phase. The phase changes only here, and never goes back.</summary>
     public void Enter_NeedsLock(DrainPhase phase)

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using GracefulConnections.Benchmarks.Load;
 using GracefulConnections.Benchmarks.Reporting;
 using GracefulConnections.Benchmarks.Serving;
@@ -8,12 +9,18 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace GracefulConnections.Benchmarks.Rows;
 
-/// <summary>Many idle connections: from the request to drain to the last FIN that a peer sees. Each peer closes when it sees ours.</summary>
+/// <summary>
+/// Many idle connections: from the request to drain to the last FIN that a peer sees. Each peer closes when it sees
+/// ours. As in every row the server has served for a while before, so that its code is compiled: connections came, and
+/// their peers closed them.
+/// </summary>
 internal sealed class DrainBenchmark : IBenchmark
 {
     private const int ConnectionCount = 20_000;
     private const int ShortConnectionCount = 2_000;
     private const int Rounds = 5;
+    private const int WarmUpConnectionCount = 64;
+    private const int MessageBytes = 64;
 
     private int _count = ConnectionCount;
 
@@ -38,14 +45,29 @@ internal sealed class DrainBenchmark : IBenchmark
 
         for (var round = 0; round < (options.IsShort ? 1 : Rounds); round++)
         {
-            await MeasureAsync(Variant.ShutdownLoop, figures);
-            await MeasureAsync(Variant.Graceful, figures);
+            await MeasureAsync(Variant.ShutdownLoop, options, figures);
+            await MeasureAsync(Variant.Graceful, options, figures);
         }
     }
 
-    private async Task MeasureAsync(Variant variant, Figures figures)
+    private static async Task WarmUpAsync(ServerProcess server, TimeSpan duration)
+    {
+        var started = Stopwatch.GetTimestamp();
+        while (Stopwatch.GetElapsedTime(started) < duration)
+        {
+            using var connections = new OpenConnections(server.EndPoint, WarmUpConnectionCount, MessageBytes);
+            await server.GetConnectionsAsync();
+        }
+    }
+
+    private async Task MeasureAsync(Variant variant, BenchmarkOptions options, Figures figures)
     {
         await using var server = await (variant == Variant.Graceful ? ServerProcess.StartAsync(this, variant) : ServerProcess.StartShutdownLoopAsync());
+        if (variant == Variant.Graceful)
+        {
+            await WarmUpAsync(server, options.WarmUp);
+        }
+
         using var peers = new IdlePeers(server.EndPoint, _count);
         if (variant == Variant.Graceful)
         {

@@ -68,7 +68,6 @@ internal static class ServerRole
 
     private static string GetConnections(IDrainCoordinator coordinator)
     {
-        coordinator.GetConnections(); // Compiled by now.
         var started = Stopwatch.GetTimestamp();
         var count = coordinator.GetConnections().Count;
         return string.Create(CultureInfo.InvariantCulture, $"{count} {Stopwatch.GetElapsedTime(started).TotalMilliseconds}");

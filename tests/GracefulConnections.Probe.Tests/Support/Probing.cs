@@ -13,16 +13,18 @@ internal static class Probing
     /// <summary>The longest time that a scenario may take here. The slowest one waits 61 s for a server to let go.</summary>
     public static readonly TimeSpan Limit = TimeSpan.FromSeconds(150);
 
-    public static async Task<ScenarioResult> RunAsync(int port, string scenario, bool tls = false)
+    public static async Task<ScenarioResult> RunAsync(
+        int port, string scenario, bool tls = false, TimeProvider? time = null)
     {
-        var report = await RunAllAsync(CreateOptions(port, tls) with { Only = new HashSet<string> { scenario } });
+        var options = CreateOptions(port, tls) with { Only = new HashSet<string> { scenario } };
+        var report = await RunAllAsync(options, time);
         return Assert.Single(report.Scenarios);
     }
 
-    public static async Task<RunReport> RunAllAsync(RunOptions options)
+    public static async Task<RunReport> RunAllAsync(RunOptions options, TimeProvider? time = null)
     {
         using var limit = new CancellationTokenSource(Limit);
-        return await new ProbeRun(options, new SilentObserver(), TimeProvider.System).RunAsync(limit.Token);
+        return await new ProbeRun(options, new SilentObserver(), time ?? TimeProvider.System).RunAsync(limit.Token);
     }
 
     public static RunOptions CreateOptions(int port, bool tls = false) => new()

@@ -64,6 +64,28 @@ public sealed class LineServerTests
         Assert.Contains("as data", result.Reason, StringComparison.Ordinal);
     }
 
+    // A server may let go of a peer that is silent for so long. On a machine that is not busy it fails, as above.
+    [Fact]
+    public async Task BytesAfterFin_ThePausesTookTooLong_IsNotSureAndSaysWhy()
+    {
+        await using var server = new LineServer(ServerFault.ClosesAtOnce);
+
+        var result = await Probing.RunAsync(server.Port, "bytes-after-fin", time: new BusyMachineClock());
+
+        Assert.True(result is { Verdict: Verdict.Error, Fault: Fault.None }, Probing.Describe(result));
+        Assert.Matches(@"^The pauses took \d+\.\d s, because this machine or the network is busy", result.Reason);
+    }
+
+    [Fact]
+    public async Task BytesAfterFin_ThePausesTookTooLongForACorrectServer_Passes()
+    {
+        await using var server = new LineServer(ServerFault.None);
+
+        var result = await Probing.RunAsync(server.Port, "bytes-after-fin", time: new BusyMachineClock());
+
+        Assert.True(result is { Verdict: Verdict.Pass, LostBytes: 0 }, Probing.Describe(result));
+    }
+
     [Theory]
     [InlineData("tls-close-notify")]
     [InlineData("tls-answer")]

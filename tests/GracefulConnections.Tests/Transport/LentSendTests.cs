@@ -61,40 +61,4 @@ public class LentSendTests
         var wait = _sut.WaitAsync();
         Assert.False(wait.IsCompleted);
     }
-
-    // Whoever sees the end may lend again at once, while the one who sent is still about to leave.
-    [Fact]
-    public async Task EndAndTheNextBegin_SideBySide_NoWaitEndsBeforeItsSend()
-    {
-        const int Rounds = 100_000;
-        var begun = 0;
-        var sending = Task.Run(
-            () =>
-            {
-                var spin = default(SpinWait);
-                for (var round = 1; round <= Rounds; round++)
-                {
-                    while (Volatile.Read(ref begun) < round)
-                    {
-                        spin.SpinOnce(sleep1Threshold: -1);
-                    }
-
-                    _sut.End(isOver: false);
-                }
-            },
-            CancellationToken.None);
-
-        for (var round = 1; round <= Rounds; round++)
-        {
-            _sut.Begin(Bytes);
-            Volatile.Write(ref begun, round);
-            if (_sut.IsDue)
-            {
-                await _sut.WaitAsync();
-                Assert.False(_sut.IsDue);
-            }
-        }
-
-        await sending.WithinLimit();
-    }
 }
