@@ -6,6 +6,7 @@
 # what the probes leave of the cores. Writes summary.md after each part, and when it is ended early.
 # Everything must have been built. Needs root, Python 3, openssl, iproute2 and /dev/net/tun.
 set -uo pipefail
+set -m # Each part is a group of processes, so that an early end reaches whatever it has started.
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../../.." && pwd)
 runs=${1:-200} at_once=${2:-16} loops=${3:-2}
@@ -16,8 +17,8 @@ export secure=$root/tests/GracefulConnections.ProbeServers/bin/Debug/net10.0/Gra
 export python=$here/../Servers/line_server.py
 pids=()
 clean() {
-    [ ${#pids[@]} = 0 ] || kill "${pids[@]}" 2>/dev/null
-    for pid in "$work"/*.pid; do kill "$(cat "$pid")" 2>/dev/null; done
+    for pid in "${pids[@]}"; do kill -- "-$pid" 2>/dev/null; done
+    for pid in "$work"/*.pid; do kill -KILL "$(cat "$pid" 2>/dev/null)" 2>/dev/null; done # Restarted by a probe, apart.
     ip netns del probe-a 2>/dev/null
     ip netns del probe-b 2>/dev/null
     summarize
@@ -51,7 +52,7 @@ one() {
     $probe_at dotnet "$probe" run "$host:$port" --profile line --connections 50 --stop-command "kill -TERM \$(cat $pid)" \
         --json "$report.json" "$@" >/dev/null 2>"$report.err"
     echo "$load" >"$report.load"
-    kill "$(cat "$pid")" 2>/dev/null
+    kill -KILL "$(cat "$pid")" 2>/dev/null # Ended early, it may wait for peers whose network is gone.
     rm "$pid"
 }
 export -f one
