@@ -107,8 +107,10 @@ internal sealed partial class Closer
         Interleaving.Point();
         lock (this)
         {
-            (_facts, effects, next) = CloseMachine.Look(_facts, scope.Options, seen, now, isScheduled);
-            isFinal = _facts.IsFinal;
+            var progress = Progress_NeedsLock;
+            (progress.Facts, effects, next) =
+                CloseMachine.Look(progress.Facts, scope.Options, seen, now, isScheduled);
+            isFinal = progress.Facts.IsFinal;
         }
 
         Carry(effects, endHere);
@@ -136,7 +138,8 @@ internal sealed partial class Closer
         Interleaving.Point();
         lock (this)
         {
-            (_facts, var effects) = CloseMachine.On(_facts, e, seen, Now);
+            var progress = Progress_NeedsLock;
+            (progress.Facts, var effects) = CloseMachine.On(progress.Facts, e, seen, Now);
             return effects;
         }
     }
