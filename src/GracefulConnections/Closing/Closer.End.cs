@@ -9,6 +9,9 @@ internal sealed partial class Closer
 {
     private const CloseEffects AnyWatch = CloseEffects.Wake | CloseEffects.LookSoon | CloseEffects.LookLater;
 
+    private BoundaryWatch? BoundaryNow =>
+        Volatile.Read(ref _rare) is { } rare ? Volatile.Read(ref rare.Boundary) : null;
+
     private Goodbye? GoodbyeNow => Volatile.Read(ref _rare) is { } rare ? Volatile.Read(ref rare.Goodbye) : null;
 
     /// <summary>Gets how the connection ended; <see langword="null"/> while it has not.</summary>

@@ -22,7 +22,6 @@ internal sealed partial class Closer(
     : WheelTarget, ITransportEvents
 {
     private Activity _activity = new(scope.Time);
-    private BoundaryWatch? _boundary; // Most connections are never asked to close.
     private CloseProgress? _progress; // From the first event on.
     private Rarity? _rare = ended is null ? null : new Rarity { Ended = ended };
     private bool _isInsideTls;
@@ -47,7 +46,7 @@ internal sealed partial class Closer(
     public CloseScope Scope => scope;
 
     /// <summary>Gets whether the handler has said that a message is in hand.</summary>
-    public bool HasOpenScope => Volatile.Read(ref _boundary)?.HasOpenScope == true;
+    public bool HasOpenScope => BoundaryNow?.HasOpenScope == true;
 
     /// <summary>Gets what is known of the close, all of one moment.</summary>
     public CloseFacts Facts
@@ -66,7 +65,7 @@ internal sealed partial class Closer(
         CloseFacts.Initial with { DiscardLimit = scope.Options.MaxLingerBytes ?? long.MaxValue });
 
     private BoundaryWatch Boundary => LazyInitializer.EnsureInitialized(
-        ref _boundary, () => new BoundaryWatch(Input, Output, this, scope.Options));
+        ref Rare.Boundary, () => new BoundaryWatch(Input, Output, this, scope.Options));
 
     private Rarity Rare => LazyInitializer.EnsureInitialized(ref _rare);
 
@@ -104,7 +103,7 @@ internal sealed partial class Closer(
     /// <summary>
     /// Takes <see cref="CancelRead"/> back: the handler turned out to look after close requests itself.
     /// </summary>
-    public void KeepInput() => Volatile.Read(ref _boundary)?.Keep();
+    public void KeepInput() => BoundaryNow?.Keep();
 
     /// <summary>The handler has a message in hand: a close request waits for its end.</summary>
     public void BeginMessage() => Boundary.BeginMessage();
@@ -253,6 +252,7 @@ internal sealed partial class Closer(
     // What few connections have: one that lingers for long does not pay for it.
     private sealed class Rarity
     {
+        public BoundaryWatch? Boundary; // Most connections are never asked to close.
         public Goodbye? Goodbye;
         public Exception? Fault; // Why the connection ends by RST, where that is known.
         public TaskCompletionSource? GivenUp; // While foreign code holds the end.

@@ -10,7 +10,6 @@ namespace GracefulConnections.Transport;
 internal sealed class HandlerWait(bool isTransports) : IValueTaskSource<ReadResult>
 {
     private ManualResetValueTaskSourceCore<bool> _wait; // Its result would be as large as it.
-    private long _seenEpoch = -1;
 
     /// <summary>Gets or sets what the handler holds, or is about to be handed.</summary>
     public ReadResult Result { get; set; }
@@ -32,10 +31,6 @@ internal sealed class HandlerWait(bool isTransports) : IValueTaskSource<ReadResu
         _wait.Reset();
         (Token, HeldBefore) = (token, heldBefore);
     }
-
-    /// <summary>Notes that the first of two looks has seen a read.</summary>
-    /// <returns><see langword="false"/> when it is the second.</returns>
-    public bool NoteLook(long epoch) => Interlocked.Exchange(ref _seenEpoch, epoch) != epoch;
 
     /// <summary>
     /// Ends the wait, with what <see cref="Result"/> is when the handler takes it: by then somebody else may have taken

@@ -11,8 +11,6 @@ internal sealed partial class ReadPump
 
     private ValueTask<ReadResult> _read; // The transport's, that is pending.
     private Action? _onReadCompleted;
-    private Action? _between;
-    private TaskCompletionSource? _left;
 
     // Whether the pending read was begun for the handler, and waits in ForwardAsync.
     private bool IsForwarded => _handler is not null && kind == InputKind.Transport;
@@ -32,7 +30,7 @@ internal sealed partial class ReadPump
                     step = _word.Move(ReadTransitions.Leave, out _, out now);
                     break;
                 case ReadStep.Pause:
-                    Interlocked.Exchange(ref _between, null)?.Invoke();
+                    Interlocked.Exchange(ref Rare.Between, null)?.Invoke();
                     step = _word.Move(ReadTransitions.Resume, out _, out now);
                     break;
                 case ReadStep.Cancel:
@@ -55,7 +53,7 @@ internal sealed partial class ReadPump
                 default:
                     if (now.IsLeft && now.Has(ReadFlags.Stopped))
                     {
-                        _left?.TrySetResult();
+                        _rare?.Left?.TrySetResult();
                     }
 
                     return;
