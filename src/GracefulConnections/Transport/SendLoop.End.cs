@@ -49,6 +49,7 @@ internal sealed partial class SendLoop
             _state.Set(how); // First: the flush that returns next may ask.
             _reader!.Complete();
             _state.Set(SendFlags.Finished);
+            Interleaving.Point();
             _work?.Lent?.End(isOver: true);
             ReleaseMemory();
             _ended?.TrySetResult();

@@ -62,6 +62,7 @@ internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEven
             return false;
         }
 
+        Interleaving.Point();
         Work.Lent = lent;
         lent.Begin(bytes);
         Signal();
