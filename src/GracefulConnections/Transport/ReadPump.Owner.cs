@@ -100,7 +100,8 @@ internal sealed partial class ReadPump
         _read = read;
         if (forHandler)
         {
-            (_handler.Forward, _handler.HeldBefore) = (kind == InputKind.Transport ? ForwardAsync() : default, false);
+            var forward = kind == InputKind.Transport ? ForwardAsync() : default;
+            (_handler.Forward, _handler.HeldBefore) = (forward, false);
         }
         else
         {
