@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace GracefulConnections.Closing;
 
 /// <summary>
@@ -7,6 +9,7 @@ namespace GracefulConnections.Closing;
 /// Each connection has one, and each decision copies it. So it is kept small: what may be missing has no flag beside
 /// it, and of the result only what is not here anyway is stored.
 /// </remarks>
+[StructLayout(LayoutKind.Auto)]
 internal readonly record struct CloseFacts
 {
     private readonly byte _state;

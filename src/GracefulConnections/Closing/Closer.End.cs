@@ -1,4 +1,3 @@
-using System.Threading.Tasks.Sources;
 using GracefulConnections.Diagnostics;
 using GracefulConnections.Transport;
 using Microsoft.AspNetCore.Connections;
@@ -10,11 +9,8 @@ internal sealed partial class Closer
 {
     private const CloseEffects AnyWatch = CloseEffects.Wake | CloseEffects.LookSoon | CloseEffects.LookLater;
 
-    // What CloseAsync waits for: a task and its completion source for each connection would be as much again.
-    private ManualResetValueTaskSourceCore<bool> _end;
-    private TaskCompletionSource<CloseResult>? _closed;
-    private LinkedListNode<Closer>? _lingering;
-    private bool _finished;
+    private BoundaryWatch? BoundaryNow =>
+        Volatile.Read(ref _rare) is { } rare ? Volatile.Read(ref rare.Boundary) : null;
 
     private Goodbye? GoodbyeNow => Volatile.Read(ref _rare) is { } rare ? Volatile.Read(ref rare.Goodbye) : null;
 
@@ -25,7 +21,7 @@ internal sealed partial class Closer
         {
             lock (this)
             {
-                return _finished ? _facts.Result : null;
+                return _progress is { IsFinished: true } progress ? progress.Facts.Result : null;
             }
         }
     }
@@ -36,13 +32,14 @@ internal sealed partial class Closer
         {
             lock (this)
             {
-                _closed ??= new TaskCompletionSource<CloseResult>(TaskCreationOptions.RunContinuationsAsynchronously);
-                if (_finished)
+                var progress = Progress_NeedsLock;
+                progress.Closed ??= new(TaskCreationOptions.RunContinuationsAsynchronously);
+                if (progress.IsFinished)
                 {
-                    _closed.TrySetResult(_facts.Result);
+                    progress.Closed.TrySetResult(progress.Facts.Result);
                 }
 
-                return _closed.Task;
+                return progress.Closed.Task;
             }
         }
     }
@@ -97,8 +94,9 @@ internal sealed partial class Closer
         Interleaving.Point();
         lock (this)
         {
-            _lingering = node;
-            if (!_facts.IsFinal)
+            var progress = Progress_NeedsLock;
+            progress.Lingering = node;
+            if (!progress.Facts.IsFinal)
             {
                 return;
             }
@@ -109,14 +107,16 @@ internal sealed partial class Closer
 
     private void Finish(bool endHere)
     {
+        CloseProgress progress;
         CloseFacts facts;
         LinkedListNode<Closer>? lingering;
         var discardedBytes = Input.DiscardedBytes;
         Interleaving.Point();
         lock (this)
         {
-            facts = _facts = CloseMachine.Finish(_facts, discardedBytes);
-            lingering = _lingering;
+            progress = Progress_NeedsLock;
+            facts = progress.Facts = CloseMachine.Finish(progress.Facts, discardedBytes);
+            lingering = progress.Lingering;
         }
 
         var lostBytes = facts.Result.UnacknowledgedBytes ?? Output.WrittenBytes - Output.SentBytes;
@@ -146,15 +146,14 @@ internal sealed partial class Closer
         lock (this)
         {
             // Last, because whoever waits for the end may dispose the socket, and must not come before our RST.
-            _finished = true;
-            closed = _closed;
+            progress.IsFinished = true;
+            closed = progress.Closed;
         }
 
         GoodbyeNow?.Expire(); // Nobody is left to say it to, and no look will come.
         GoodbyeNow?.Flushed.TrySetResult();
         closed?.TrySetResult(facts.Result);
-        _end.RunContinuationsAsynchronously = !endHere;
-        _end.SetResult(true);
+        progress.SetEnd(endHere);
     }
 
     private void AbortTransport(in CloseFacts facts)

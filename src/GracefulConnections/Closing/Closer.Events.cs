@@ -75,7 +75,7 @@ internal sealed partial class Closer
     {
         var facts = Facts;
         return facts is { IsRequested: true, HandlerReturned: false, State: CloseState.Open or CloseState.HalfClosed }
-            && Volatile.Read(ref _boundary)?.Look(now - facts.RequestedAt, IsAroundTls) is { } wait
+            && BoundaryNow?.Look(now - facts.RequestedAt, IsAroundTls) is { } wait
             ? TimerWheel.Add(now, wait)
             : TimeSpan.MaxValue;
     }
@@ -107,8 +107,10 @@ internal sealed partial class Closer
         Interleaving.Point();
         lock (this)
         {
-            (_facts, effects, next) = CloseMachine.Look(_facts, scope.Options, seen, now, isScheduled);
-            isFinal = _facts.IsFinal;
+            var progress = Progress_NeedsLock;
+            (progress.Facts, effects, next) =
+                CloseMachine.Look(progress.Facts, scope.Options, seen, now, isScheduled);
+            isFinal = progress.Facts.IsFinal;
         }
 
         Carry(effects, endHere);
@@ -136,7 +138,8 @@ internal sealed partial class Closer
         Interleaving.Point();
         lock (this)
         {
-            (_facts, var effects) = CloseMachine.On(_facts, e, seen, Now);
+            var progress = Progress_NeedsLock;
+            (progress.Facts, var effects) = CloseMachine.On(progress.Facts, e, seen, Now);
             return effects;
         }
     }

@@ -1,5 +1,4 @@
 using System.Net.Security;
-using System.Threading.Tasks.Sources;
 using GracefulConnections.Diagnostics;
 using GracefulConnections.Transport;
 using Microsoft.AspNetCore.Connections;
@@ -20,15 +19,10 @@ namespace GracefulConnections.Closing;
 /// </param>
 internal sealed partial class Closer(
     ConnectionContext connection, CloseScope scope, Action? ended = null, Closer? outer = null)
-    : WheelTarget, ITransportEvents, IValueTaskSource
+    : WheelTarget, ITransportEvents
 {
     private Activity _activity = new(scope.Time);
-    private BoundaryWatch? _boundary; // Most connections are never asked to close.
-    private CloseFacts _facts = CloseFacts.Initial with
-    {
-        DiscardLimit = scope.Options.MaxLingerBytes ?? long.MaxValue,
-    };
-
+    private CloseProgress? _progress; // From the first event on.
     private Rarity? _rare = ended is null ? null : new Rarity { Ended = ended };
     private bool _isInsideTls;
 
@@ -52,7 +46,7 @@ internal sealed partial class Closer(
     public CloseScope Scope => scope;
 
     /// <summary>Gets whether the handler has said that a message is in hand.</summary>
-    public bool HasOpenScope => Volatile.Read(ref _boundary)?.HasOpenScope == true;
+    public bool HasOpenScope => BoundaryNow?.HasOpenScope == true;
 
     /// <summary>Gets what is known of the close, all of one moment.</summary>
     public CloseFacts Facts
@@ -62,13 +56,16 @@ internal sealed partial class Closer(
             Interleaving.Point();
             lock (this)
             {
-                return _facts;
+                return _progress is { } progress ? progress.Facts : CloseFacts.Initial;
             }
         }
     }
 
+    private CloseProgress Progress_NeedsLock => _progress ??= new CloseProgress(
+        CloseFacts.Initial with { DiscardLimit = scope.Options.MaxLingerBytes ?? long.MaxValue });
+
     private BoundaryWatch Boundary => LazyInitializer.EnsureInitialized(
-        ref _boundary, () => new BoundaryWatch(Input, Output, this, scope.Options));
+        ref Rare.Boundary, () => new BoundaryWatch(Input, Output, this, scope.Options));
 
     private Rarity Rare => LazyInitializer.EnsureInitialized(ref _rare);
 
@@ -106,7 +103,7 @@ internal sealed partial class Closer(
     /// <summary>
     /// Takes <see cref="CancelRead"/> back: the handler turned out to look after close requests itself.
     /// </summary>
-    public void KeepInput() => Volatile.Read(ref _boundary)?.Keep();
+    public void KeepInput() => BoundaryNow?.Keep();
 
     /// <summary>The handler has a message in hand: a close request waits for its end.</summary>
     public void BeginMessage() => Boundary.BeginMessage();
@@ -222,17 +219,9 @@ internal sealed partial class Closer(
 
         // Watching comes last, so that a connection that ends at once is never watched.
         Carry(effects);
-        var end = new ValueTask(this, _end.Version);
+        var end = _progress!.End;
         return Output.Ended.IsCompleted && Input.Kind == InputKind.Transport ? end : EndAsync(end);
     }
-
-    void IValueTaskSource.GetResult(short token) => _end.GetResult(token);
-
-    ValueTaskSourceStatus IValueTaskSource.GetStatus(short token) => _end.GetStatus(token);
-
-    void IValueTaskSource.OnCompleted(
-        Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
-        _end.OnCompleted(continuation, state, token, flags);
 
     // A background writer may still be blocked in a flush when the handler has returned. Two flushes at a time would
     // cost what it wrote, so the goodbye comes after it: within FlushStallTimeout, as every flush after a close
@@ -263,6 +252,7 @@ internal sealed partial class Closer(
     // What few connections have: one that lingers for long does not pay for it.
     private sealed class Rarity
     {
+        public BoundaryWatch? Boundary; // Most connections are never asked to close.
         public Goodbye? Goodbye;
         public Exception? Fault; // Why the connection ends by RST, where that is known.
         public TaskCompletionSource? GivenUp; // While foreign code holds the end.

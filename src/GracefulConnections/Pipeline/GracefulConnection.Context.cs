@@ -64,7 +64,7 @@ internal sealed partial class GracefulConnection
     // A handler that disposes its connection ends it as one that returns.
     public override ValueTask DisposeAsync()
     {
-        _disposal ??= CloseAsync(CloseReason.HandlerCompleted, EndKind(isFault: false), null).AsTask();
+        Rare.Disposal ??= CloseAsync(CloseReason.HandlerCompleted, EndKind(isFault: false), null).AsTask();
         return base.DisposeAsync();
     }
 

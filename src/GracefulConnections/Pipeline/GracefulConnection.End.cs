@@ -1,3 +1,4 @@
+using GracefulConnections.Closing;
 using GracefulConnections.Diagnostics;
 using GracefulConnections.Transport;
 using Microsoft.AspNetCore.Connections;
@@ -7,17 +8,19 @@ namespace GracefulConnections.Pipeline;
 /// <content>What happens when the handler has ended.</content>
 internal sealed partial class GracefulConnection
 {
-    private Task? _disposal;
-    private Func<ConnectionContext, CloseReason, CancellationToken, ValueTask>? _goodbye;
-
     /// <summary>Gets whether the library aborted the connection, and not the peer.</summary>
     public bool IsAbortedHere => State == CloseState.Aborted && !Input.End.ResetSeen;
+
+    private Rarity Rare => LazyInitializer.EnsureInitialized(ref _rare);
+
+    private Func<ConnectionContext, CloseReason, CancellationToken, ValueTask>? Goodbye =>
+        _rare?.Goodbye ?? Scope.Options.Goodbye;
 
     /// <summary>Adds the handler's own goodbye, said before the endpoint's.</summary>
     public void AddGoodbye(Func<ConnectionContext, CloseReason, CancellationToken, ValueTask> goodbye)
     {
-        var endpoints = _goodbye;
-        _goodbye = endpoints is null
+        var endpoints = Goodbye;
+        Rare.Goodbye = endpoints is null
             ? goodbye
             : async (connection, reason, cancellationToken) =>
             {
@@ -30,9 +33,9 @@ internal sealed partial class GracefulConnection
     /// <param name="end">That exception.</param>
     public ValueTask CloseAsync(Exception? end = null)
     {
-        if (_disposal is not null)
+        if (_rare?.Disposal is { } disposal)
         {
-            return new ValueTask(_disposal);
+            return new ValueTask(disposal);
         }
 
         var reason = Input.End.ResetSeen ? CloseReason.PeerReset : CloseReason.HandlerCompleted;
@@ -42,9 +45,9 @@ internal sealed partial class GracefulConnection
     /// <summary>Closes after the handler threw.</summary>
     public ValueTask CloseFaultedAsync(Exception exception)
     {
-        if (_disposal is not null)
+        if (_rare?.Disposal is { } disposal)
         {
-            return new ValueTask(_disposal);
+            return new ValueTask(disposal);
         }
 
         // By that exception a handler learns that the application aborted the connection under it.
@@ -103,9 +106,9 @@ internal sealed partial class GracefulConnection
     public ValueTask CloseAbandonedAsync()
     {
         Closer.OnHandlerReturned(CloseReason.HostStopping);
-        _limits?.Stop();
+        _rare?.Limits?.Stop();
         Closer.Abort();
-        return _disposal is null ? Closer.CloseAsync(LeftOver.Abandon) : new ValueTask(_disposal);
+        return _rare?.Disposal is { } disposal ? new ValueTask(disposal) : Closer.CloseAsync(LeftOver.Abandon);
     }
 
     // Where a part is known to be missing, nothing may look like a complete end.
@@ -116,15 +119,15 @@ internal sealed partial class GracefulConnection
     {
         _isHandlerOver = true;
         Closer.OnHandlerReturned(reason, Inner?.Closer, leftOver == LeftOver.SendThenReset ? fault : null);
-        _limits?.Stop();
-        if (_goodbye is null || !saysGoodbye || !IsCloseRequested)
+        _rare?.Limits?.Stop();
+        if (Goodbye is not { } goodbye || !saysGoodbye || !IsCloseRequested)
         {
             return Closer.CloseAsync(leftOver);
         }
 
         if (!IsAroundTls)
         {
-            return CloseWithGoodbyeAsync(_goodbye, leftOver);
+            return CloseWithGoodbyeAsync(goodbye, leftOver);
         }
 
         if (Inner is null)
@@ -155,5 +158,16 @@ internal sealed partial class GracefulConnection
 
             await goodbye(this, reason, cancellationToken).ConfigureAwait(false);
         }
+    }
+
+    // What few connections have: an idle one does not pay for it.
+    private sealed class Rarity
+    {
+        public LifetimeLimits? Limits;
+        public HalfOpenToken? HalfOpen;
+        public Task? Disposal;
+        public object? Tag;
+        public object? NotificationOverride; // A boxed token, so that no thread sees a half of it.
+        public Func<ConnectionContext, CloseReason, CancellationToken, ValueTask>? Goodbye;
     }
 }

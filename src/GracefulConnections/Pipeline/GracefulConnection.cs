@@ -27,12 +27,9 @@ internal sealed partial class GracefulConnection
     private readonly IConnectionHeartbeatFeature? _originalHeartbeat;
     private readonly LeftToServerReason _leftAtStart;
     private readonly CancellationTokenRegistration _serverRequest;
-    private readonly LifetimeLimits? _limits;
-    private readonly HalfOpenToken? _halfOpen;
     private readonly bool _isInsideTls;
     private CancellationTokenSource? _closeRequest; // Most handlers never need it.
-    private object? _tag;
-    private object? _notificationOverride; // A boxed token, because hardly any connection has one.
+    private Rarity? _rare;
     private GracefulConnection? _partner; // On the other side of TLS.
     private volatile bool _isAware;
     private volatile bool _isHandlerOver;
@@ -55,11 +52,10 @@ internal sealed partial class GracefulConnection
         _isInsideTls = connection.Features.Get<SslStream>() is not null;
         IsTls = _isInsideTls || order.HasTls;
         _isAware = order.HasGraceful; // The one inside sees the messages, and passes a close request on.
-        _goodbye = scope.Options.Goodbye;
         _originalTransport = connection.Transport;
         _originalNotification = connection.Features.Get<IConnectionLifetimeNotificationFeature>();
-        _halfOpen = scope.Options.AllowHalfOpen ? new HalfOpenToken(connection, scope) : null;
-        Closer = new Closer(connection, scope, _halfOpen is null ? null : _halfOpen.Signal, outer?.Closer);
+        var halfOpen = scope.Options.AllowHalfOpen ? Rare.HalfOpen = new HalfOpenToken(connection, scope) : null;
+        Closer = new Closer(connection, scope, halfOpen is null ? null : halfOpen.Signal, outer?.Closer);
         var transport = ConnectionTransport.Create(connection, Closer, order.HasSomebodyBefore);
         _leftAtStart = transport.ReasonAtStart;
         Closer.Attach(transport.Input, transport.Output);
@@ -86,16 +82,16 @@ internal sealed partial class GracefulConnection
             (_partner, outer._partner) = (outer, this);
         }
 
-        _halfOpen?.Attach(transport, Closer);
+        halfOpen?.Attach(transport, Closer);
         if (LifetimeLimits.IsNeeded(scope.Options))
         {
-            _limits = new LifetimeLimits(
+            Rare.Limits = new LifetimeLimits(
                 connection.ConnectionId,
                 scope,
                 transport,
                 RequestClose,
-                _halfOpen is null ? null : _halfOpen.NoticeEnd);
-            _limits.Start();
+                halfOpen is null ? null : halfOpen.NoticeEnd);
+            Rare.Limits.Start();
         }
 
         // Last: a drain that has begun, or a server that is stopping, asks right here.
@@ -148,12 +144,12 @@ internal sealed partial class GracefulConnection
 
     public object? Tag
     {
-        get => Outer is null ? _tag : Outer.Tag;
+        get => Outer is null ? _rare?.Tag : Outer.Tag;
         set
         {
             if (Outer is null)
             {
-                _tag = value;
+                Rare.Tag = value;
             }
             else
             {
@@ -182,9 +178,9 @@ internal sealed partial class GracefulConnection
                 Closer.KeepInput();
             }
 
-            return (CancellationToken?)_notificationOverride ?? CloseRequested;
+            return (CancellationToken?)_rare?.NotificationOverride ?? CloseRequested;
         }
-        set => _notificationOverride = value;
+        set => Rare.NotificationOverride = value;
     }
 
     // For as long as the handler runs. Kestrel's HTTP goes on timing its response after it has returned, and would
@@ -249,10 +245,10 @@ internal sealed partial class GracefulConnection
             _connection.Features.Set<IGracefulCloseFeature>(Outer);
         }
 
-        _limits?.Stop();
+        _rare?.Limits?.Stop();
         _serverRequest.Dispose();
         _connection.Transport = _originalTransport;
-        _halfOpen?.Restore();
+        _rare?.HalfOpen?.Restore();
         _connection.Features.Set(_originalNotification);
         if (_originalHeartbeat is not null)
         {

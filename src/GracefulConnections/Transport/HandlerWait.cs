@@ -9,8 +9,7 @@ namespace GracefulConnections.Transport;
 /// <param name="isTransports">Whether the reader below is the transport's own.</param>
 internal sealed class HandlerWait(bool isTransports) : IValueTaskSource<ReadResult>
 {
-    private ManualResetValueTaskSourceCore<ReadResult> _wait;
-    private long _seenEpoch = -1;
+    private ManualResetValueTaskSourceCore<bool> _wait; // Its result would be as large as it.
 
     /// <summary>Gets or sets what the handler holds, or is about to be handed.</summary>
     public ReadResult Result { get; set; }
@@ -33,21 +32,24 @@ internal sealed class HandlerWait(bool isTransports) : IValueTaskSource<ReadResu
         (Token, HeldBefore) = (token, heldBefore);
     }
 
-    /// <summary>Notes that the first of two looks has seen a read.</summary>
-    /// <returns><see langword="false"/> when it is the second.</returns>
-    public bool NoteLook(long epoch) => Interlocked.Exchange(ref _seenEpoch, epoch) != epoch;
+    /// <summary>
+    /// Ends the wait, with what <see cref="Result"/> is when the handler takes it: by then somebody else may have taken
+    /// it back. The handler may go on inside of this call.
+    /// </summary>
+    public void End() => _wait.SetResult(true);
 
-    /// <summary>Ends the wait. The handler may go on inside of this call.</summary>
-    public void End(in ReadResult result) => _wait.SetResult(result);
-
-    /// <inheritdoc cref="End(in ReadResult)"/>
+    /// <summary>Ends the wait with an error. The handler may go on inside of this call.</summary>
     public void End(Exception exception) => _wait.SetException(exception);
 
     /// <summary>Ends the wait on the thread pool: whoever requested the close must not run the handler.</summary>
     public void EndLater(OperationCanceledException exception) => ThreadPool.UnsafeQueueUserWorkItem(
         static state => state.wait.End(state.exception), (wait: this, exception), preferLocal: false);
 
-    ReadResult IValueTaskSource<ReadResult>.GetResult(short token) => _wait.GetResult(token);
+    ReadResult IValueTaskSource<ReadResult>.GetResult(short token)
+    {
+        _wait.GetResult(token);
+        return Result;
+    }
 
     ValueTaskSourceStatus IValueTaskSource<ReadResult>.GetStatus(short token) => _wait.GetStatus(token);
 

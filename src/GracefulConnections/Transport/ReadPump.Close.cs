@@ -12,7 +12,7 @@ internal sealed partial class ReadPump
     private static readonly TimeSpan SecondLook = TimeSpan.FromMilliseconds(10);
     private static readonly TimeSpan LongestLook = TimeSpan.FromMilliseconds(250);
 
-    private CancellationToken _closeRequested;
+    private Rarity? _rare;
 
     /// <summary>Gets whether a close request cancelled the handler's read.</summary>
     public bool IsRefused => State.Has(ReadFlags.WasRefused);
@@ -23,13 +23,17 @@ internal sealed partial class ReadPump
     /// </summary>
     public bool IsCutOff => State.Has(ReadFlags.CutOff);
 
+    private Rarity Rare => LazyInitializer.EnsureInitialized(ref _rare);
+
+    private CancellationToken CloseRequested => _rare?.CloseRequested ?? default;
+
     /// <summary>
     /// Lets a close request cancel the handler's read, at a moment that <see cref="TryRefuse"/> finds.
     /// </summary>
     /// <param name="closeRequested">The token of the exception that the handler gets.</param>
     public void Ask(CancellationToken closeRequested)
     {
-        _closeRequested = closeRequested;
+        Rare.CloseRequested = closeRequested;
         _word.Move(ReadTransitions.Ask, out _, out _);
     }
 
@@ -79,7 +83,7 @@ internal sealed partial class ReadPump
         // without.
         var epoch = seen.Epoch;
         if (received is null
-            && handler.NoteLook(epoch)
+            && Interlocked.Exchange(ref Rare.SeenEpoch, epoch) != epoch
             && sinceRequest < limits.MessageGap)
         {
             return SecondLook;
@@ -97,7 +101,7 @@ internal sealed partial class ReadPump
         while (!_word.TryMove(ref seen, next)); // The pending read is the discard's first.
 
         events.Activity.IsReadPending = false;
-        handler.EndLater(InputErrors.CreateRefused(_closeRequested));
+        handler.EndLater(InputErrors.CreateRefused(CloseRequested));
         if (next.MustLeave)
         {
             CancelLater();
@@ -128,13 +132,14 @@ internal sealed partial class ReadPump
     /// </summary>
     public void RunBetweenReads(Action action)
     {
+        var rare = Rare;
         Action? between;
         do
         {
-            between = Volatile.Read(ref _between);
+            between = Volatile.Read(ref rare.Between);
             Interleaving.Point();
         }
-        while (!ReferenceEquals(Interlocked.CompareExchange(ref _between, between + action, between), between));
+        while (!ReferenceEquals(Interlocked.CompareExchange(ref rare.Between, between + action, between), between));
         Carry(_word.Move(ReadTransitions.Pause, out _, out var now), now);
     }
 
@@ -145,7 +150,7 @@ internal sealed partial class ReadPump
     public Task StopAsync()
     {
         var left = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        left = Interlocked.CompareExchange(ref _left, left, null) ?? left; // Before the owner learns of it.
+        left = Interlocked.CompareExchange(ref Rare.Left, left, null) ?? left; // Before the owner learns of it.
         var step = _word.Move(ReadTransitions.Stop, out _, out var now);
 
         // A read of another middleware's reader that the handler left pending is the handler's own, as on stock.
@@ -180,14 +185,14 @@ internal sealed partial class ReadPump
 
     // A loop that takes the cancellation for a timeout of its own and reads again would spin, so only two reads are
     // answered at once.
-    private ValueTask<ReadResult> RefuseAsync() => Interlocked.Increment(ref _refusals) <= 2
-        ? ValueTask.FromCanceled<ReadResult>(_closeRequested)
+    private ValueTask<ReadResult> RefuseAsync() => Interlocked.Increment(ref Rare.Refusals) <= 2
+        ? ValueTask.FromCanceled<ReadResult>(CloseRequested)
         : RefuseLateAsync();
 
     private async ValueTask<ReadResult> RefuseLateAsync()
     {
         await Task.Delay(RefusalDelay, events.Activity.Clock, CancellationToken.None).ConfigureAwait(false);
-        throw InputErrors.CreateRefused(_closeRequested);
+        throw InputErrors.CreateRefused(CloseRequested);
     }
 
     // On the thread pool: the reader is foreign code that may block, and the one who wants it back has other things to
@@ -276,5 +281,15 @@ internal sealed partial class ReadPump
             OnReadFailed(exception); // The server has completed the reader meanwhile, or its code threw what it likes.
             return false;
         }
+    }
+
+    // What few connections have: one that is idle, or lingers, does not pay for it.
+    private sealed class Rarity
+    {
+        public CancellationToken CloseRequested;
+        public int Refusals;
+        public long SeenEpoch = -1; // Of the read that the first of two looks has seen.
+        public Action? Between; // What is to be done when no read is under way.
+        public TaskCompletionSource? Left; // Told when nothing of the transport's reader is used any more.
     }
 }

@@ -10,10 +10,10 @@ internal sealed partial class ReadPump
     private const int MaxReadsInARow = 16;
 
     private ValueTask<ReadResult> _read; // The transport's, that is pending.
-    private bool _isForwarded;
     private Action? _onReadCompleted;
-    private Action? _between;
-    private TaskCompletionSource? _left;
+
+    // Whether the pending read was begun for the handler, and waits in ForwardAsync.
+    private bool IsForwarded => _handler is not null && kind == InputKind.Transport;
 
     /// <summary>The owner has done its part.</summary>
     private void GoOn() => Carry(_word.Move(ReadTransitions.Leave, out _, out var now), now);
@@ -30,7 +30,7 @@ internal sealed partial class ReadPump
                     step = _word.Move(ReadTransitions.Leave, out _, out now);
                     break;
                 case ReadStep.Pause:
-                    Interlocked.Exchange(ref _between, null)?.Invoke();
+                    Interlocked.Exchange(ref Rare.Between, null)?.Invoke();
                     step = _word.Move(ReadTransitions.Resume, out _, out now);
                     break;
                 case ReadStep.Cancel:
@@ -53,7 +53,7 @@ internal sealed partial class ReadPump
                 default:
                     if (now.IsLeft && now.Has(ReadFlags.Stopped))
                     {
-                        _left?.TrySetResult();
+                        _rare?.Left?.TrySetResult();
                     }
 
                     return;
@@ -88,17 +88,19 @@ internal sealed partial class ReadPump
     // A transport's pipe hands the state machine that waits for it to the thread pool as it is, and anything else in a
     // work item of its own. Only for the handler's reads: a connection that lingers reads once.
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private static async ValueTask ForwardAsync(ValueTask<ReadResult> read, HandlerWait handler) =>
-        handler.Result = await read.ConfigureAwait(false);
+    private async ValueTask ForwardAsync()
+    {
+        var result = await _read.ConfigureAwait(false); // Not an argument, which each idle connection would hold twice.
+        _handler.Result = result;
+    }
 
     /// <summary>The read that the owner began goes on without it.</summary>
     private void Suspend(ValueTask<ReadResult> read, bool forHandler)
     {
-        var isForwarded = forHandler && kind == InputKind.Transport;
-        var forward = isForwarded ? ForwardAsync(read, _handler) : default;
-        (_read, _isForwarded) = (read, isForwarded);
+        _read = read;
         if (forHandler)
         {
+            var forward = kind == InputKind.Transport ? ForwardAsync() : default;
             (_handler.Forward, _handler.HeldBefore) = (forward, false);
         }
         else
@@ -109,9 +111,9 @@ internal sealed partial class ReadPump
         var step = _word.Move(ReadTransitions.Suspend, out _, out var now);
 
         _onReadCompleted ??= OnReadCompleted; // After the exchange: it may run before this returns.
-        if (isForwarded)
+        if (IsForwarded)
         {
-            forward.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(_onReadCompleted);
+            _handler.Forward.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(_onReadCompleted);
         }
         else
         {
@@ -135,7 +137,7 @@ internal sealed partial class ReadPump
         ReadResult result;
         try
         {
-            if (_isForwarded)
+            if (IsForwarded)
             {
                 _handler.Forward.GetAwaiter().GetResult();
                 result = _handler.Result;
@@ -218,7 +220,7 @@ internal sealed partial class ReadPump
                 return false;
             default:
                 Carry(step, now);
-                handler.End(result);
+                handler.End();
                 return false;
         }
     }
@@ -264,11 +266,13 @@ internal sealed partial class ReadPump
             return ReadStep.Fail;
         }
 
-        _handler.Result = result;
+        var read = result;
         ReadStep step;
         do
         {
-            step = ReadTransitions.Hand(seen, result.IsCanceled, hasNews, out next);
+            var isCanceled = read.IsCanceled && !ReadTransitions.IsCancelOurs(seen);
+            _handler.Result = result = new ReadResult(read.Buffer, isCanceled, read.IsCompleted);
+            step = ReadTransitions.Hand(seen, read.IsCanceled, hasNews, out next);
         }
         while (!_word.TryMove(ref seen, next));
         switch (step)
@@ -281,11 +285,6 @@ internal sealed partial class ReadPump
             default:
                 events.Activity.IsReadPending = false;
                 _end.OnHanded(result.IsCompleted);
-                if (result.IsCanceled && ReadTransitions.IsCancelOurs(seen))
-                {
-                    result = new ReadResult(result.Buffer, isCanceled: false, result.IsCompleted);
-                }
-
                 break;
         }
 

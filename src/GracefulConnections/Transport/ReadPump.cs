@@ -26,7 +26,6 @@ internal sealed partial class ReadPump(PipeReader inner, KernelQueue? queue, Inp
     private bool _isAllExamined = true; // By the handler, so that its read waits for more.
     private bool _isInnerCompleted; // By the handler.
     private InputEnd _end;
-    private int _refusals;
 
     public InputKind Kind => kind;
 
@@ -67,7 +66,7 @@ internal sealed partial class ReadPump(PipeReader inner, KernelQueue? queue, Inp
 
         if (handler is null)
         {
-            throw InputErrors.Create(seen.User, _closeRequested);
+            throw InputErrors.Create(seen.User, CloseRequested);
         }
 
         if (cancellationToken.IsCancellationRequested && !seen.IsGone)
@@ -82,7 +81,7 @@ internal sealed partial class ReadPump(PipeReader inner, KernelQueue? queue, Inp
             step = ReadTransitions.BeginRead(seen, out next);
             if (step == ReadStep.Fail)
             {
-                throw InputErrors.Create(seen.User, _closeRequested);
+                throw InputErrors.Create(seen.User, CloseRequested);
             }
 
             // Before the exchange, because somebody else may end the wait right behind it.
@@ -110,7 +109,7 @@ internal sealed partial class ReadPump(PipeReader inner, KernelQueue? queue, Inp
         switch (step)
         {
             case ReadStep.Fail:
-                throw InputErrors.Create(seen.User, _closeRequested);
+                throw InputErrors.Create(seen.User, CloseRequested);
             case ReadStep.None:
                 return false;
         }
@@ -153,7 +152,7 @@ internal sealed partial class ReadPump(PipeReader inner, KernelQueue? queue, Inp
                         GoOn();
                     }
 
-                    throw InputErrors.Create(State.User, _closeRequested);
+                    throw InputErrors.Create(State.User, CloseRequested);
                 case ReadStep.Read:
                     break;
                 default:
@@ -170,7 +169,7 @@ internal sealed partial class ReadPump(PipeReader inner, KernelQueue? queue, Inp
         switch (_word.Move(ReadTransitions.BeginAdvance, out var seen, out _))
         {
             case ReadStep.Fail:
-                throw InputErrors.Create(seen.User, _closeRequested);
+                throw InputErrors.Create(seen.User, CloseRequested);
             case ReadStep.None:
                 return;
         }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using GracefulConnections.Diagnostics;
 
 namespace GracefulConnections.Transport;
 
@@ -46,10 +47,10 @@ internal sealed partial class SendLoop
         if (!_state.Has(SendFlags.Finished))
         {
             _state.Set(how); // First: the flush that returns next may ask.
-            var work = _work!;
-            work.Reader.Complete();
+            _reader!.Complete();
             _state.Set(SendFlags.Finished);
-            work.Lent?.End(isOver: true);
+            Interleaving.Point();
+            _work?.Lent?.End(isOver: true);
             ReleaseMemory();
             _ended?.TrySetResult();
         }
@@ -71,7 +72,10 @@ internal sealed partial class SendLoop
 
         if (IsSealed)
         {
-            _work = null; // Whoever sends has ended.
+            // Whoever sends has ended, but it may not have come to the lent send.
+            _reader = null;
+            Interleaving.Point();
+            Interlocked.Exchange(ref _work, null)?.Lent?.End(isOver: true);
             ReleaseWriter();
         }
     }

@@ -17,7 +17,8 @@ internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEven
     private readonly TaskCompletionSource? _ended =
         sink is KernelQueue ? null : new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    private SendWork? _work = new(pipe.Reader);
+    private PipeReader? _reader = pipe.Reader; // Until nothing is sent or written any more.
+    private SendWork? _work;
     private SendState _state;
     private long _sentBytes;
 
@@ -33,6 +34,10 @@ internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEven
     public override long SentBytes => Volatile.Read(ref _sentBytes);
 
     public override Task Ended => sink.IsKernel ? Task.CompletedTask : _ended!.Task;
+
+    private SendWork Work => LazyInitializer.EnsureInitialized(ref _work);
+
+    private long KeptBytes => _work?.KeptBytes ?? 0;
 
     public override DeliveryStatus GetDelivery()
     {
@@ -52,12 +57,13 @@ internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEven
 
     public override bool TryLend(LentSend lent, in ReadOnlySequence<byte> bytes)
     {
-        if (!sink.IsKernel || _work is not { } work || !TryBeginLending(bytes.Length))
+        if (!sink.IsKernel || !TryBeginLending(bytes.Length))
         {
             return false;
         }
 
-        work.Lent = lent;
+        Interleaving.Point();
+        Work.Lent = lent;
         lent.Begin(bytes);
         Signal();
         if (_state.Has(SendFlags.Finished))
@@ -139,9 +145,7 @@ internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEven
             }
         }
 
-        return !flush.IsCompleted && _work is { } work
-            ? LazyInitializer.EnsureInitialized(ref work.Guard).Guard(flush)
-            : flush;
+        return flush.IsCompleted ? flush : LazyInitializer.EnsureInitialized(ref Work.Guard).Guard(flush);
     }
 
     // The thread may be the kernel's, or that of a handler which did nothing wrong. Whatever comes out of the sink or
@@ -152,7 +156,7 @@ internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEven
         {
             if (resumes)
             {
-                OnSent(_work!.Sending.GetAwaiter().GetResult());
+                OnSent(_work!.Buffer, _work.Sending.GetAwaiter().GetResult());
             }
 
             while (Step())
@@ -179,29 +183,26 @@ internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEven
         }
 
         Interleaving.Point();
-        var work = _work!;
-        if (work.Reader.TryRead(out var result))
+        if (_reader!.TryRead(out var result))
         {
-            work.Buffer = result.Buffer;
-            var unsent = work.KeptBytes == 0 ? work.Buffer : work.Buffer.Slice(work.KeptBytes);
+            var buffer = result.Buffer;
+            var unsent = KeptBytes == 0 ? buffer : buffer.Slice(KeptBytes);
             if (!unsent.IsEmpty)
             {
-                return TryTake(work, sink.SendAsync(unsent));
+                return TryTake(buffer, sink.SendAsync(unsent));
             }
 
-            work.Reader.AdvanceTo(work.Buffer.Start, work.Buffer.End);
+            _reader.AdvanceTo(buffer.Start, buffer.End);
         }
 
-        if (work.Lent is { IsDue: true } lent)
+        if (_work?.Lent is { IsDue: true } lent)
         {
-            work.Buffer = default;
-            return TryTake(work, sink.SendAsync(lent.Unsent));
+            return TryTake(default, sink.SendAsync(lent.Unsent));
         }
 
         if (Goodbye?.PeekApart() is { IsEmpty: false } apart)
         {
-            work.Buffer = default;
-            return TryTake(work, sink.SendAsync(apart));
+            return TryTake(default, sink.SendAsync(apart));
         }
 
         if (SendState.FlagsOf(seen).HasFlag(SendFlags.Ending))
@@ -213,28 +214,30 @@ internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEven
         return !_state.TryLeave(seen);
     }
 
-    private bool TryTake(SendWork work, ValueTask<long> sending)
+    /// <param name="buffer">The reader's, or an empty one for what is sent beside it.</param>
+    /// <param name="sending">The send of it.</param>
+    private bool TryTake(in ReadOnlySequence<byte> buffer, ValueTask<long> sending)
     {
         if (sending.IsCompleted)
         {
-            OnSent(sending.GetAwaiter().GetResult());
+            OnSent(buffer, sending.GetAwaiter().GetResult());
             return true;
         }
 
-        work.Sending = sending;
+        var work = Work;
+        (work.Buffer, work.Sending) = (buffer, sending);
         work.Resume ??= () => Run(resumes: true);
         sending.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(work.Resume); // It goes on, perhaps by now.
         return false;
     }
 
     // Gives the blocks back that were sent, unless somebody may write to them.
-    private void OnSent(long bytes)
+    private void OnSent(in ReadOnlySequence<byte> buffer, long bytes)
     {
         Volatile.Write(ref _sentBytes, _sentBytes + bytes);
-        var work = _work!;
-        if (work.Buffer.IsEmpty)
+        if (buffer.IsEmpty)
         {
-            if (work.Lent is not { IsDue: true } lent)
+            if (_work?.Lent is not { IsDue: true } lent)
             {
                 Goodbye!.TakeApart(bytes);
             }
@@ -250,15 +253,15 @@ internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEven
             return;
         }
 
-        var position = work.Buffer.GetPosition(work.KeptBytes + bytes);
+        var position = buffer.GetPosition(KeptBytes + bytes);
         if (_state.Has(SendFlags.KeepsMemory))
         {
-            work.KeptBytes += bytes;
-            work.Reader.AdvanceTo(work.Buffer.Start, position);
+            Work.KeptBytes += bytes;
+            _reader!.AdvanceTo(buffer.Start, position);
         }
         else
         {
-            work.Reader.AdvanceTo(position);
+            _reader!.AdvanceTo(position);
         }
     }
 }

@@ -1,10 +1,12 @@
 using System.Buffers;
-using System.IO.Pipelines;
 
 namespace GracefulConnections.Transport;
 
-/// <summary>What a <see cref="SendLoop"/> needs until everything was sent, and no longer.</summary>
-internal sealed class SendWork(PipeReader reader)
+/// <summary>
+/// What a <see cref="SendLoop"/> needs to wait: for the kernel, for the handler's flush, or with a lent send. Many
+/// connections never wait, because the kernel takes their messages at once.
+/// </summary>
+internal sealed class SendWork
 {
     public FlushGuard? Guard;
     public LentSend? Lent;
@@ -12,6 +14,4 @@ internal sealed class SendWork(PipeReader reader)
     public ValueTask<long> Sending;
     public ReadOnlySequence<byte> Buffer;
     public long KeptBytes; // What was sent and stays in the pipe, because the memory is kept.
-
-    public PipeReader Reader => reader;
 }

@@ -318,6 +318,20 @@ public sealed class ReadPumpTests : IAsyncDisposable
         Assert.Equal((6L, 8L), (_sut.DiscardedBytes, _sut.ReceivedBytes));
     }
 
+    // The blocks have gone back to the pool: a result that still named them would show another connection's bytes.
+    [Fact]
+    public async Task Close_ResultNotTakenYet_NamesNoMemoryThatWasGivenBack()
+    {
+        _peer.Send("abc");
+        var read = _sut.ReadAsync();
+        Assert.True(read.IsCompletedSuccessfully);
+
+        _sut.Close();
+
+        Assert.True((await read).Buffer.IsEmpty);
+        Assert.Equal(3, _sut.DiscardedBytes);
+    }
+
     [Fact]
     public async Task Close_ReadAtLeastLeftPending_CancelsIt()
     {
