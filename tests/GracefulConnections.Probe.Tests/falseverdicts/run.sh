@@ -18,7 +18,8 @@ export python=$here/../Servers/line_server.py
 pids=()
 clean() {
     for pid in "${pids[@]}"; do kill -- "-$pid" 2>/dev/null; done
-    for pid in "$work"/*.pid; do kill -KILL "$(cat "$pid" 2>/dev/null)" 2>/dev/null; done # Restarted by a probe, apart.
+    sleep 1 # A probe's restart command is a process apart, and is about to write its server's id.
+    for pid in "$work"/*.pid; do kill -KILL "$(cat "$pid" 2>/dev/null)" 2>/dev/null; done
     ip netns del probe-a 2>/dev/null
     ip netns del probe-b 2>/dev/null
     summarize
