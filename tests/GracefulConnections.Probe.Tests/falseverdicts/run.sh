@@ -19,7 +19,7 @@ pids=()
 clean() {
     for pid in "${pids[@]}"; do kill -- "-$pid" 2>/dev/null; done
     sleep 1 # A probe's restart command is a process apart, and is about to write its server's id.
-    for pid in "$work"/*.pid; do kill -KILL "$(cat "$pid" 2>/dev/null)" 2>/dev/null; done
+    for pid in "$work"/*.pid; do xargs kill -KILL <"$pid" 2>/dev/null; done
     ip netns del probe-a 2>/dev/null
     ip netns del probe-b 2>/dev/null
     summarize
@@ -43,17 +43,17 @@ one() {
             ;;
         *)
             start="$server_at python3 $python None $port $host"
-            set -- "$@" --restart-command "kill -TERM \$(cat $pid); $start >/dev/null & echo \$! >$pid"
+            set -- "$@" --restart-command "kill -TERM \$(tail -1 $pid); $start >/dev/null & echo \$! >>$pid"
             ;;
     esac
     $start >/dev/null 2>"$report.server" &
     echo $! >"$pid"
     until $probe_at bash -c "exec 3<>/dev/tcp/$host/$port" 2>/dev/null; do sleep 0.2; done
     read -r load _ </proc/loadavg
-    $probe_at dotnet "$probe" run "$host:$port" --profile line --connections 50 --stop-command "kill -TERM \$(cat $pid)" \
+    $probe_at dotnet "$probe" run "$host:$port" --profile line --connections 50 --stop-command "kill -TERM \$(tail -1 $pid)" \
         --json "$report.json" "$@" >/dev/null 2>"$report.err"
     echo "$load" >"$report.load"
-    kill -KILL "$(cat "$pid")" 2>/dev/null # Ended early, it may wait for peers whose network is gone.
+    xargs kill -KILL <"$pid" 2>/dev/null # Ended early, both may wait for peers whose network is gone.
     rm "$pid"
 }
 export -f one
