@@ -17,7 +17,7 @@ export secure=$root/tests/GracefulConnections.ProbeServers/bin/Debug/net10.0/Gra
 export python=$here/../Servers/line_server.py
 pids=()
 clean() {
-    for pid in "${pids[@]}"; do kill -- "-$pid" 2>/dev/null; done
+    for pid in $(jobs -pr); do kill -- "-$pid" 2>/dev/null; done
     sleep 1 # A probe's restart command is a process apart, and is about to write its server's id.
     for pid in "$work"/*.pid; do xargs kill -KILL <"$pid" 2>/dev/null; done
     ip netns del probe-a 2>/dev/null
