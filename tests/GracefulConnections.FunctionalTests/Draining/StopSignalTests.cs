@@ -88,10 +88,14 @@ public partial class StopSignalTests(ITestOutputHelper output)
         Assert.DoesNotContain("The drain was announced", graceful.Log, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public async Task Interrupt_AfterTerminate_AbortsWhatIsLeftNow()
+    // On a busy machine the stop may begin long behind the signal that asks for it, which is the first request still.
+    [Theory]
+    [InlineData("00:00:00")]
+    [InlineData("00:00:01")]
+    public async Task Interrupt_AfterTerminate_AbortsWhatIsLeftNow(string signalTime)
     {
-        await using var server = await StopServer.StartAsync(["--Work", "01:00:00", .. Patient]);
+        await using var server = await StopServer.StartAsync(
+            ["--Work", "01:00:00", "--SlowSignal", signalTime, .. Patient]);
         await using var busy = await WorkAsync(server);
 
         server.Terminate();
@@ -102,23 +106,6 @@ public partial class StopSignalTests(ITestOutputHelper output)
         Assert.Equal(0, await server.WaitForExitAsync());
         Assert.Contains($"{AbortRequested} (SIGINT): aborting 1 connection now.", server.Log, StringComparison.Ordinal);
         Assert.Contains("The host stops without it.", server.Log, StringComparison.Ordinal); // It works for an hour.
-    }
-
-    // On a busy machine the stop may begin long behind the signal that asks for it, which is the first request still.
-    [Fact]
-    public async Task Interrupt_AfterTerminateThatTookLong_AbortsWhatIsLeftNow()
-    {
-        await using var server = await StopServer.StartAsync(
-            ["--Work", "01:00:00", "--SlowSignal", "00:00:01", .. Patient]);
-        await using var busy = await WorkAsync(server);
-
-        server.Terminate();
-        await SecondHasPassedAsync(server);
-        server.Interrupt();
-
-        Assert.Equal((0, PeerSaw.Reset), await busy.ReadToEndAsync());
-        Assert.Equal(0, await server.WaitForExitAsync());
-        Assert.Contains($"{AbortRequested} (SIGINT): aborting 1 connection now.", server.Log, StringComparison.Ordinal);
     }
 
     [Fact]
