@@ -156,6 +156,7 @@ internal sealed partial class SampleProcess : IAsyncDisposable
         }
 
         await _reading.InTimeAsync();
+        TestContext.Current.TestOutputHelper?.WriteLine(Log); // Of use where the test fails, and shown only then.
         _process.Dispose();
     }
 
