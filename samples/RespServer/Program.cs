@@ -22,6 +22,8 @@ builder.Services.AddSingleton<KeyValueStore>();
 builder.Services.AddSingleton<KeyCommands>();
 builder.Services.AddSingleton<ServerCommands>();
 builder.Services.AddSingleton<CommandTable>();
+builder.Services.AddOptions<GracefulCloseOptions>()
+    .BindConfiguration("Close", static binder => binder.ErrorOnUnknownConfiguration = true); // --Close:GoodbyeTimeout 0:00:05
 builder.Services.AddOptions<ServerDrainOptions>()
     .BindConfiguration("Drain", static binder => binder.ErrorOnUnknownConfiguration = true); // --Drain:AnnounceDelay 0:00:05
 builder.Services.AddGracefulShutdown();

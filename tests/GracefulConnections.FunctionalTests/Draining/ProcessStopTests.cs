@@ -47,7 +47,8 @@ public class ProcessStopTests(ITestOutputHelper output)
     {
         const string ok = "+OK\r\n";
         const string goodbye = "-SHUTDOWN the server is stopping, reconnect\r\n";
-        await using var server = await RespServer.StartAsync(["--Resp:Goodbye", "true", .. Patient[..^2]]);
+        await using var server = await RespServer.StartAsync(
+            ["--Resp:Goodbye", "true", "--Close:GoodbyeTimeout", "00:01:00", .. Patient[..^2]]);
 
         var (idle, busy, exitCode, time) = await StopAsync(server.Sample, "PING\r\n"u8.ToArray(), "+PONG\r\n".Length, "DEBUG SLEEP 2\r\n"u8.ToArray());
 
