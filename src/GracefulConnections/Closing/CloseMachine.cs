@@ -105,6 +105,10 @@ internal static partial class CloseMachine
             case CloseEvent.OutputFaulted:
                 return OnOutputFaulted(facts, seen, now);
 
+            // The ACK is on its way, and mostly the peer's FIN comes soon after it: one look then tells as much as two.
+            case CloseEvent.FinSent when seen.IsLookCostly && !facts.PeerFin:
+                return OnAny(facts, e, seen, now);
+
             case CloseEvent.FinSent:
             case CloseEvent.PeerFin when facts.FinSent:
                 return (OnAny(facts, e, seen, now).Facts, CloseEffects.Look);

@@ -20,6 +20,9 @@ internal readonly record struct CloseObservation
     /// <summary>Gets whether the peer's acknowledgements can be seen.</summary>
     public bool SeesAcknowledgements { get; init; }
 
+    /// <summary>Gets whether it takes a system call to see how far the output got.</summary>
+    public bool IsLookCostly { get; init; }
+
     /// <summary>Gets whether a flush is pending.</summary>
     public bool IsWriteBlocked { get; init; }
 

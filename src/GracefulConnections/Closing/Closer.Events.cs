@@ -30,7 +30,7 @@ internal sealed partial class Closer
     // Not when it was sent: a peer answers at once, and what it sent would count as sent before.
     public void OnFinSending() => Raise(CloseEvent.FinSending, See());
 
-    public void OnFinSent() => Raise(CloseEvent.FinSent, default);
+    public void OnFinSent() => Raise(CloseEvent.FinSent, See());
 
     public void OnAllSent() => Raise(CloseEvent.AllSent, default);
 
@@ -97,8 +97,7 @@ internal sealed partial class Closer
         }
         else if (facts.HandlerReturned || facts.EndsByReset || seen.IsWriteBlocked)
         {
-            var isFirst = !isScheduled && facts is { State: CloseState.Flushing, FinSent: true, PeerFin: false };
-            seen = seen with { Delivery = isFirst ? Output.GetFirstDelivery() : Output.GetDelivery() };
+            seen = seen with { Delivery = Output.GetDelivery() };
         }
 
         CloseEffects effects;
@@ -123,6 +122,7 @@ internal sealed partial class Closer
         CanHalfClose = Output.CanHalfClose,
         IsFinInKernel = Output.IsFinInKernel,
         SeesAcknowledgements = Output.SeesAcknowledgements,
+        IsLookCostly = Output.IsLookCostly,
         IsWriteBlocked = Output.IsWriteBlocked,
         SentBytes = Output.SentBytes,
         DiscardedBytes = Input.DiscardedBytes,

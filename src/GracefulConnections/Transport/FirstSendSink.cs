@@ -14,6 +14,8 @@ internal sealed class FirstSendSink(KernelQueue socket, PipeWriter server, Wrapp
 
     public bool SeesAcknowledgements => Current.SeesAcknowledgements;
 
+    public bool IsLookCostly => Current.IsLookCostly;
+
     public bool IsKernel => Current.IsKernel;
 
     public bool CanHalfClose => Current.CanHalfClose;

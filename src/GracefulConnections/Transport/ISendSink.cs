@@ -8,6 +8,9 @@ internal interface ISendSink
     /// <summary>Gets whether the peer's acknowledgements can be seen.</summary>
     bool SeesAcknowledgements { get; }
 
+    /// <summary>Gets whether <see cref="GetDelivery"/> is a system call right behind our FIN.</summary>
+    bool IsLookCostly => false;
+
     /// <summary>Gets whether what it took is in the kernel. Code of others may hold it, and a call, for ever.</summary>
     bool IsKernel { get; }
 
@@ -27,10 +30,6 @@ internal interface ISendSink
     /// <param name="finSent">Whether our FIN was sent behind them.</param>
     /// <param name="allSent">Whether nothing more is to be sent, and no FIN.</param>
     DeliveryStatus GetDelivery(long writtenBytes, long sentBytes, bool finSent, bool allSent);
-
-    /// <summary>Looks right behind our FIN. Only whether it is delivered has to be right.</summary>
-    DeliveryStatus GetFirstDelivery(long writtenBytes, long sentBytes) =>
-        GetDelivery(writtenBytes, sentBytes, finSent: true, allSent: false);
 
     /// <summary>Returns the first segment that holds anything.</summary>
     static ReadOnlyMemory<byte> FirstOf(in ReadOnlySequence<byte> buffer)

@@ -24,6 +24,8 @@ internal abstract class KernelQueue : ISendSink
     /// </summary>
     public bool SeesAcknowledgements { get; protected init; }
 
+    public virtual bool IsLookCostly => false;
+
     public bool IsKernel => true;
 
     public bool CanHalfClose => true;
@@ -107,21 +109,7 @@ internal abstract class KernelQueue : ISendSink
     public bool HasUnnoticedReset() => TryGetTcpInfo(out var info) && info.State == TcpInfo.Closed && HasError();
 
     /// <summary>Looks how far the output got. One call of the kernel's where everything was acknowledged.</summary>
-    public DeliveryStatus GetDelivery(long writtenBytes, long sentBytes, bool finSent, bool allSent = false) =>
-        GetDelivery(writtenBytes, sentBytes, finSent, allSent, isFirst: false);
-
-    /// <summary>
-    /// Looks right behind our FIN. An ACK may not be there yet, and why it is not is for the next look to find out,
-    /// because each question to the kernel costs as much as a send.
-    /// </summary>
-    public DeliveryStatus GetFirstDelivery(long writtenBytes, long sentBytes) =>
-        GetDelivery(writtenBytes, sentBytes, finSent: true, allSent: true, isFirst: true);
-
-    /// <summary>Gets whether the kernel holds an error that no operation has fetched.</summary>
-    protected abstract bool HasError();
-
-    private DeliveryStatus GetDelivery(
-        long writtenBytes, long sentBytes, bool finSent, bool allSent, bool isFirst)
+    public DeliveryStatus GetDelivery(long writtenBytes, long sentBytes, bool finSent, bool allSent = false)
     {
         allSent |= finSent || writtenBytes == sentBytes;
         if (!TryGetSendLength(out var queued))
@@ -147,8 +135,7 @@ internal abstract class KernelQueue : ISendSink
         }
 
         // A queue that is refilled as fast as it empties keeps its length: there the total tells that it moves.
-        var info = default(TcpInfo);
-        var isReset = !isFirst && TryGetTcpInfo(out info) && info.State == TcpInfo.Closed;
+        var isReset = TryGetTcpInfo(out var info) && info.State == TcpInfo.Closed;
         if (isReset && (!TryGetSendLength(out queued) || queued == 0))
         {
             return GetDelivery(writtenBytes, sentBytes, finSent, allSent); // Closed by both FINs between the looks.
@@ -167,4 +154,7 @@ internal abstract class KernelQueue : ISendSink
             IsOnlyFinMissing: finSent && queued == 1,
             IsAllAcknowledged: allSent && queued == fin);
     }
+
+    /// <summary>Gets whether the kernel holds an error that no operation has fetched.</summary>
+    protected abstract bool HasError();
 }

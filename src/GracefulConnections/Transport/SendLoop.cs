@@ -24,6 +24,8 @@ internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEven
 
     public override bool SeesAcknowledgements => sink.SeesAcknowledgements;
 
+    public override bool IsLookCostly => sink.IsLookCostly;
+
     public override bool CanHalfClose => sink.CanHalfClose;
 
     public override bool IsFinInKernel => sink.IsKernel;
@@ -45,8 +47,6 @@ internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEven
         var (finSent, allSent) = (_state.Has(SendFlags.FinSent), _state.Has(SendFlags.AllSent));
         return sink.GetDelivery(WrittenBytes, SentBytes, finSent, allSent);
     }
-
-    public override DeliveryStatus GetFirstDelivery() => sink.GetFirstDelivery(WrittenBytes, SentBytes);
 
     public override void Abort(bool resets)
     {

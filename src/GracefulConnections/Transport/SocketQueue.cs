@@ -39,6 +39,8 @@ internal sealed partial class SocketQueue : KernelQueue
         }
     }
 
+    public override bool IsLookCostly => SeesAcknowledgements;
+
     // On MPTCP, TCP_INFO describes one subflow of several.
     protected override bool SeesTcpInfo
     {

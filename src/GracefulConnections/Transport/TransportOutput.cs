@@ -44,6 +44,9 @@ internal abstract partial class TransportOutput(PipeWriter writer, ITransportEve
     /// <inheritdoc cref="ISendSink.SeesAcknowledgements"/>
     public abstract bool SeesAcknowledgements { get; }
 
+    /// <inheritdoc cref="ISendSink.IsLookCostly"/>
+    public virtual bool IsLookCostly => false;
+
     /// <inheritdoc cref="ISendSink.CanHalfClose"/>
     public abstract bool CanHalfClose { get; }
 
@@ -76,9 +79,6 @@ internal abstract partial class TransportOutput(PipeWriter writer, ITransportEve
     protected bool IsSealed => _sealed;
 
     public abstract DeliveryStatus GetDelivery();
-
-    /// <inheritdoc cref="ISendSink.GetFirstDelivery"/>
-    public virtual DeliveryStatus GetFirstDelivery() => GetDelivery();
 
     /// <summary>Takes the output away from the handler, which has returned.</summary>
     /// <param name="leftOver">What becomes of what was written.</param>

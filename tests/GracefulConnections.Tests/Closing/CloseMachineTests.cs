@@ -28,6 +28,7 @@ public class CloseMachineTests
         Sealed              | OH   | Returned FinSent                 | Flushing                     | Look LookSoon
         Sealed              | OH   | Returned                         | Flushing                     | LookSoon
         FinSending          | OHFL |                                  | =                            |
+        FinSent             | F    | !PeerFin LookCosts               | =                            |
         FinSent             | F    |                                  | =                            | Look
         FinSent             | OHL  |                                  | =                            |
         AllSent             | OHFL |                                  | =                            |
@@ -252,6 +253,7 @@ public class CloseMachineTests
             Delivery = delivery,
             CanHalfClose = flags.Contains("CanHalfClose"),
             IsFinInKernel = flags.Contains("InKernel"),
+            IsLookCostly = flags.Contains("LookCosts"),
             IsWriteBlocked = flags.Contains("Blocked"),
             DiscardedBytes = flags.Contains("OverLimit") ? 11 : 10,
             IsInputReset = flags.Contains("InputReset"),

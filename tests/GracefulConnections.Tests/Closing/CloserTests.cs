@@ -450,17 +450,33 @@ public sealed class CloserTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task FinSent_NothingElseHappened_AsksOnlyWhetherItIsDelivered()
+    public async Task FinSent_PeersFinComesSoon_AsksTheKernelOnce()
     {
         var sut = Create();
+        _output.LookCosts = true;
         var closing = StartClose(sut);
 
+        _output.Delivery = new DeliveryStatus(1, IsDelivered: true, IsReset: false, UnacknowledgedBytes: 0);
         _output.SendFin();
-        Assert.Equal(0, _output.FullLooks);
+        Assert.Equal((0, CloseState.Flushing), (_output.Looks, sut.State));
+        _peer.HalfClose();
+
+        Assert.Equal(CloseOutcome.Graceful, (await closing.WithinLimit()).Outcome);
+        Assert.Equal(1, _output.Looks);
+    }
+
+    [Fact]
+    public async Task FinSent_PeerStaysSilent_LooksForItsAckAfterTheShortestPoll()
+    {
+        var sut = Create();
+        _output.LookCosts = true;
+        var closing = StartClose(sut);
+        _output.Delivery = new DeliveryStatus(1, IsDelivered: true, IsReset: false, UnacknowledgedBytes: 0);
+        _output.SendFin();
+
         _endpoint.Time.Advance(CloseDeadlines.ShortestPoll + TimerGrain);
 
-        Assert.True(_output.FullLooks > 0);
-        Deliver();
+        Assert.Equal((1, CloseState.Lingering), (_output.Looks, sut.State));
         _peer.HalfClose();
         await closing.WithinLimit();
     }

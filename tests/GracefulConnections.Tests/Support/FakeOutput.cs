@@ -14,6 +14,9 @@ internal sealed class FakeOutput(ITransportEvents events) : TransportOutput(new 
 
     public bool IsBlocked { get; set; }
 
+    /// <summary>Gets or sets whether each question to the kernel is a system call.</summary>
+    public bool LookCosts { get; set; }
+
     /// <summary>Gets or sets whether our FIN, once it was sent, is in the kernel.</summary>
     public bool FinIsInKernel { get; set; } = true;
 
@@ -28,6 +31,8 @@ internal sealed class FakeOutput(ITransportEvents events) : TransportOutput(new 
 
     public override bool CanHalfClose => true;
 
+    public override bool IsLookCostly => LookCosts;
+
     public override bool IsWriteBlocked => IsBlocked;
 
     /// <summary>Gets or sets how much of what was written has not gone on from here.</summary>
@@ -37,17 +42,12 @@ internal sealed class FakeOutput(ITransportEvents events) : TransportOutput(new 
 
     public override long SentBytes => WrittenBytes - UnsentBytes;
 
-    /// <summary>Gets how often the kernel was asked for everything that it tells.</summary>
-    public int FullLooks { get; private set; }
+    /// <summary>Gets how often the kernel was asked.</summary>
+    public int Looks { get; private set; }
 
     public override DeliveryStatus GetDelivery()
     {
-        FullLooks++;
-        return GetFirstDelivery();
-    }
-
-    public override DeliveryStatus GetFirstDelivery()
-    {
+        Looks++;
         Meanwhile?.Invoke();
         return Delivery;
     }

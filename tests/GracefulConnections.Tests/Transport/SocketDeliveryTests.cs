@@ -93,33 +93,6 @@ public class SocketDeliveryTests
     }
 
     [Fact]
-    public async Task GetFirstDelivery_PeerResetsWithBytesUnacknowledged_LeavesTheReasonToTheNextLook()
-    {
-        using var pair = await SocketPair.ConnectAsync();
-        var sut = new SocketQueue(pair.Own);
-        var sent = pair.FillOwn();
-        pair.Own.Shutdown(SocketShutdown.Send);
-        pair.ResetByPeer();
-        await TestLimit.UntilAsync(() => sut.GetDelivery(sent, sent, finSent: true).IsReset);
-
-        var delivery = sut.GetFirstDelivery(sent, sent);
-
-        Assert.Equal((false, false), (delivery.IsDelivered, delivery.IsReset));
-        Assert.True(delivery.UnacknowledgedBytes > 0);
-    }
-
-    [Fact]
-    public async Task GetFirstDelivery_FinAcknowledged_IsDelivered()
-    {
-        using var pair = await SocketPair.ConnectAsync();
-        var sut = new SocketQueue(pair.Own);
-
-        pair.Own.Shutdown(SocketShutdown.Send);
-
-        await TestLimit.UntilAsync(() => sut.GetFirstDelivery(0, 0).IsDelivered);
-    }
-
-    [Fact]
     public async Task GetDelivery_PeersFinAnswersOurs_IsDeliveredAndNoReset()
     {
         using var pair = await SocketPair.ConnectAsync();
