@@ -61,11 +61,20 @@ internal sealed partial class GracefulConnection
         _connection.Abort(abortReason!);
     }
 
-    // A handler that disposes its connection ends it as one that returns.
+    // A handler that disposes its connection ends it as one that returns. Any thread may do so, also when the handler
+    // has returned or at the same moment, and more than once.
     public override ValueTask DisposeAsync()
     {
-        Rare.Disposal ??= CloseAsync(CloseReason.HandlerCompleted, EndKind(isFault: false), null).AsTask();
+        var disposal = Disposal; // Before the close begins, because whoever comes second waits for it.
+        if (TryBeginClose())
+        {
+            disposal.SetResult(EndAsync());
+        }
+
         return base.DisposeAsync();
+
+        async Task EndAsync() => await CloseAsync(
+            CloseReason.HandlerCompleted, EndKind(isFault: false), fault: null).ConfigureAwait(false);
     }
 
     public override string ToString() => _connection.ToString() ?? string.Empty;

@@ -13,6 +13,9 @@ internal sealed partial class GracefulConnection
 
     private Rarity Rare => LazyInitializer.EnsureInitialized(ref _rare);
 
+    private TaskCompletionSource<Task> Disposal => LazyInitializer.EnsureInitialized(
+        ref Rare.Disposal, static () => new(TaskCreationOptions.RunContinuationsAsynchronously));
+
     private Func<ConnectionContext, CloseReason, CancellationToken, ValueTask>? Goodbye =>
         _rare?.Goodbye ?? Scope.Options.Goodbye;
 
@@ -33,9 +36,9 @@ internal sealed partial class GracefulConnection
     /// <param name="end">That exception.</param>
     public ValueTask CloseAsync(Exception? end = null)
     {
-        if (_rare?.Disposal is { } disposal)
+        if (!TryBeginClose())
         {
-            return new ValueTask(disposal);
+            return new ValueTask(Disposal.Task.Unwrap());
         }
 
         var reason = Input.End.ResetSeen ? CloseReason.PeerReset : CloseReason.HandlerCompleted;
@@ -45,9 +48,9 @@ internal sealed partial class GracefulConnection
     /// <summary>Closes after the handler threw.</summary>
     public ValueTask CloseFaultedAsync(Exception exception)
     {
-        if (_rare?.Disposal is { } disposal)
+        if (!TryBeginClose())
         {
-            return new ValueTask(disposal);
+            return new ValueTask(Disposal.Task.Unwrap());
         }
 
         // By that exception a handler learns that the application aborted the connection under it.
@@ -108,16 +111,22 @@ internal sealed partial class GracefulConnection
         Closer.OnHandlerReturned(CloseReason.HostStopping);
         _rare?.Limits?.Stop();
         Closer.Abort();
-        return _rare?.Disposal is { } disposal ? new ValueTask(disposal) : Closer.CloseAsync(LeftOver.Abandon);
+        return TryBeginClose() ? Closer.CloseAsync(LeftOver.Abandon) : new ValueTask(Disposal.Task.Unwrap());
     }
 
     // Where a part is known to be missing, nothing may look like a complete end.
     private LeftOver EndKind(bool isFault) =>
         Input.IsCutOff || (isFault && Closer.HasOpenScope) ? LeftOver.SendThenReset : LeftOver.Send;
 
+    // Of the handler's end and of its disposals only the first closes: the end of a close can be awaited once.
+    private bool TryBeginClose()
+    {
+        Interleaving.Point();
+        return !Interlocked.Exchange(ref _isHandlerOver, true);
+    }
+
     private ValueTask CloseAsync(CloseReason reason, LeftOver leftOver, Exception? fault, bool saysGoodbye = true)
     {
-        _isHandlerOver = true;
         Closer.OnHandlerReturned(reason, Inner?.Closer, leftOver == LeftOver.SendThenReset ? fault : null);
         _rare?.Limits?.Stop();
         if (Goodbye is not { } goodbye || !saysGoodbye || !IsCloseRequested)
@@ -165,7 +174,7 @@ internal sealed partial class GracefulConnection
     {
         public LifetimeLimits? Limits;
         public HalfOpenToken? HalfOpen;
-        public Task? Disposal;
+        public TaskCompletionSource<Task>? Disposal; // Told of the close that a disposal began.
         public object? Tag;
         public object? NotificationOverride; // A boxed token, so that no thread sees a half of it.
         public Func<ConnectionContext, CloseReason, CancellationToken, ValueTask>? Goodbye;

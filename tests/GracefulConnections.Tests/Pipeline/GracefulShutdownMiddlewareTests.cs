@@ -276,6 +276,59 @@ public class GracefulShutdownMiddlewareTests
         Assert.Null(connection.Peer.AbortReason);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task DisposeAsync_HandlerHasEnded_DoesNothing(bool isFault)
+    {
+        var connection = new TestEndpoint().Serve();
+        if (isFault)
+        {
+            connection.Throw(new InvalidTimeZoneException());
+        }
+        else
+        {
+            connection.Return();
+        }
+
+        Assert.Equal(string.Empty, await connection.Peer.ReceiveToEndAsync());
+
+        await connection.Context!.DisposeAsync();
+        await connection.Context.DisposeAsync();
+
+        Assert.Equal(CloseState.Lingering, connection.State);
+        connection.Peer.HalfClose();
+        var end = await connection.Feature.Closed.WithinLimit();
+        Assert.Equal((isFault ? CloseReason.HandlerFaulted : CloseReason.HandlerCompleted, CloseOutcome.Graceful), (end.Reason, end.Outcome));
+        await connection.Context.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task DisposeAsync_ByManyThreadsWhileTheHandlerReturns_ClosesOnce()
+    {
+        const int threads = 4;
+        for (var i = 0; i < 100; i++)
+        {
+            var connection = new TestEndpoint().Serve();
+            connection.Peer.HalfClose();
+            using var start = new Barrier(threads);
+            var disposals = Enumerable.Range(0, threads - 1).Select(_ => Task.Factory.StartNew(
+                () =>
+                {
+                    start.SignalAndWait();
+                    return connection.Context!.DisposeAsync().AsTask();
+                },
+                CancellationToken.None,
+                TaskCreationOptions.LongRunning,
+                TaskScheduler.Default).Unwrap()).ToList();
+            start.SignalAndWait();
+            connection.Return();
+
+            await Task.WhenAll(disposals).WithinLimit();
+            Assert.Equal(CloseOutcome.Graceful, (await connection.EndAsync()).Outcome);
+        }
+    }
+
     [Fact]
     public async Task DisposeAsync_HandlerThrowsAfterwards_IsRethrownAndTheCloseStays()
     {
