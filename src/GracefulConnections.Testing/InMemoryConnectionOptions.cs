@@ -33,8 +33,8 @@ public sealed record InMemoryConnectionOptions
     public int WindowBytes { get; init; } = 64 * 1024;
 
     /// <summary>
-    /// Gets from how many bytes in the transport's own output on a flush waits, which is what a handler without
-    /// <c>UseGracefulShutdown()</c> writes to. Defaults to 64 KiB, as Kestrel's <c>MaxResponseBufferSize</c>.
+    /// Gets from how many bytes on a flush waits, with <c>UseGracefulShutdown()</c> and without. Defaults to 64 KiB, as
+    /// Kestrel's <c>SocketTransportOptions.MaxWriteBufferSize</c>.
     /// </summary>
     /// <value>Bytes, at least 1; 0 for no limit.</value>
     public long PauseWriterThreshold { get; init; } = 64 * 1024;

@@ -23,8 +23,9 @@ public static class GracefulShutdownConnectionBuilderExtensions
     /// (<see cref="CloseOutcome.LeftToServer"/>, and a Warning).
     /// </para>
     /// <para>
-    /// <c>SocketTransportOptions.MaxWriteBufferSize</c> is ignored, because the output goes past the transport's own
-    /// buffer. A flush waits while 65,536 or more bytes are unsent, and goes on below 32,768: that option's default.
+    /// The output goes past the transport's own buffer, but a flush waits as it would there: while
+    /// <c>SocketTransportOptions.MaxWriteBufferSize</c> or more bytes are unsent. On a transport whose
+    /// writer is no pipe it waits from 65,536 bytes on, which is that option's default.
     /// </para>
     /// </remarks>
     /// <typeparam name="TBuilder">The type of the builder.</typeparam>

@@ -1,7 +1,6 @@
 using System.Buffers;
 using System.IO.Pipelines;
 using System.Net.Security;
-using System.Runtime.CompilerServices;
 using GracefulConnections.Transport.Tls;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
@@ -12,10 +11,6 @@ namespace GracefulConnections.Transport;
 internal readonly record struct ConnectionTransport(
     ReadPump Input, TransportOutput Output, KernelQueue? Queue, LeftToServerReason ReasonAtStart)
 {
-    // As Kestrel's defaults: MaxWriteBufferSize is 64 KiB, and half of it resumes.
-    private const long PauseWriterThreshold = 64 * 1024;
-    private const long ResumeWriterThreshold = PauseWriterThreshold / 2;
-
     private const int SegmentBytes = 4096; // What a pipe rents if nobody asks for more.
 
     // Kestrel's, and not public.
@@ -23,8 +18,6 @@ internal readonly record struct ConnectionTransport(
     private const string SocketTransport = "System.IO.Pipelines.DuplexPipe";
     private const string SocketConnection =
         "Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets.Internal.SocketConnection";
-
-    private static readonly ConditionalWeakTable<MemoryPool<byte>, PipeOptions> PipeOptionsByPool = [];
 
     /// <summary>
     /// Returns why the connection's end is left to the server, which the first send may find out.
@@ -49,7 +42,8 @@ internal readonly record struct ConnectionTransport(
             var inside = Read(isInside ? InputKind.Tls : InputKind.Foreign);
             var wrappedByTls = queue is null ? null : new WrappedDelivery(queue, isTls: true, clock);
             return isInside
-                ? Taken(inside, Send(TlsSink.Create(tls, inside, wrappedByTls)))
+                ? Taken(inside, new SendLoop(
+                    OutputPipe.CreateForTls(pool), TlsSink.Create(tls, inside, wrappedByTls), events))
                 : Left(inside, wrappedByTls, LeftToServerReason.Wrapped);
         }
 
@@ -80,7 +74,7 @@ internal readonly record struct ConnectionTransport(
             ? Left(input, passed, LeftToServerReason.WrittenBefore)
             : Taken(input, Send(new FirstSendSink(queue, transport.Output, passed)));
 
-        SendLoop Send(ISendSink sink) => new(CreatePipe(pool), sink, events);
+        SendLoop Send(ISendSink sink) => new(OutputPipe.Create(pool, transport.Output), sink, events);
 
         ReadPump Read(InputKind kind) => new(transport.Input, queue, kind, events);
 
@@ -94,13 +88,6 @@ internal readonly record struct ConnectionTransport(
                 queue,
                 reason);
     }
-
-    private static Pipe CreatePipe(MemoryPool<byte> pool) =>
-        new(PipeOptionsByPool.GetValue(pool, static pool => new PipeOptions(
-            pool,
-            pauseWriterThreshold: PauseWriterThreshold,
-            resumeWriterThreshold: ResumeWriterThreshold,
-            useSynchronizationContext: false)));
 
     // The socket is ours to write to only where that is known: Kestrel's own connection, with the transport that came
     // with it. A byte of ours below TLS would be plaintext on the wire, and below another middleware not what the peer

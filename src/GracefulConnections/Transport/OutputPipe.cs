@@ -1,0 +1,85 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Runtime.CompilerServices;
+
+namespace GracefulConnections.Transport;
+
+/// <summary>
+/// Makes the pipe that a handler writes to. A flush waits there for as long as it would wait on the server's own.
+/// </summary>
+internal static class OutputPipe
+{
+    // As Kestrel's default, for a transport that does not tell.
+    private const long DefaultPauseThreshold = 64 * 1024;
+
+    // Of the runtime's pipe, and not public.
+    private const string PipeWriterType = "System.IO.Pipelines.Pipe+DefaultPipeWriter";
+    private const string PipeWriterName = PipeWriterType + ", System.IO.Pipelines";
+
+    // Many connections share the server's options, or at least a pool.
+    private static readonly ConditionalWeakTable<PipeOptions, PipeOptions> AsServers = [];
+    private static readonly ConditionalWeakTable<MemoryPool<byte>, PipeOptions> Defaults = [];
+    private static readonly ConditionalWeakTable<MemoryPool<byte>, PipeOptions> ForTls = [];
+
+    // Set once the runtime turned out to have another pipe. Asking again would throw for each connection.
+    private static volatile bool _isUnknown;
+
+    /// <summary>Makes a pipe that stands for the one behind the server's writer.</summary>
+    /// <remarks>
+    /// The application chooses the limit by <c>SocketTransportOptions.MaxWriteBufferSize</c>. Without a limit no flush
+    /// ever waits, and a handler may count on that: one that writes everything before it reads would wait for ever for
+    /// a peer that does the same.
+    /// </remarks>
+    public static Pipe Create(MemoryPool<byte> pool, PipeWriter server)
+    {
+        var options = GetOptions(server);
+        return new Pipe(
+            options is null ? Defaults.GetValue(pool, static pool => CreateOptions(pool, DefaultPauseThreshold))
+            : options.Pool == pool ? AsServers.GetValue(options, static options => CreateOptions(options.Pool, options))
+            : CreateOptions(pool, options)); // A middleware has set a pool of its own.
+    }
+
+    /// <summary>
+    /// Makes a pipe whose flush waits until TLS has taken everything, as on the server's own writer. A handler may
+    /// write to the TLS stream next, or say close_notify there, which must not overtake what it has flushed.
+    /// </summary>
+    public static Pipe CreateForTls(MemoryPool<byte> pool) =>
+        new(ForTls.GetValue(pool, static pool => CreateOptions(pool, pauseThreshold: 1)));
+
+    private static PipeOptions CreateOptions(MemoryPool<byte> pool, PipeOptions limits) =>
+        CreateOptions(pool, limits.PauseWriterThreshold, limits.ResumeWriterThreshold);
+
+    // Half of the limit resumes, as on Kestrel's own pipe.
+    private static PipeOptions CreateOptions(MemoryPool<byte> pool, long pauseThreshold) =>
+        CreateOptions(pool, pauseThreshold, Math.Max(1, pauseThreshold / 2));
+
+    private static PipeOptions CreateOptions(MemoryPool<byte> pool, long pauseThreshold, long resumeThreshold) => new(
+        pool,
+        pauseWriterThreshold: pauseThreshold,
+        resumeWriterThreshold: resumeThreshold,
+        useSynchronizationContext: false);
+
+    private static PipeOptions? GetOptions(PipeWriter server)
+    {
+        if (_isUnknown || server.GetType().FullName != PipeWriterType)
+        {
+            return null;
+        }
+
+        try
+        {
+            return OptionsOf(PipeOf(server));
+        }
+        catch (Exception exception) when (exception is MissingMemberException or TypeLoadException)
+        {
+            _isUnknown = true;
+            return null;
+        }
+    }
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_pipe")]
+    private static extern ref Pipe PipeOf([UnsafeAccessorType(PipeWriterName)] object writer);
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_options")]
+    private static extern ref PipeOptions OptionsOf(Pipe pipe);
+}

@@ -1,0 +1,85 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using GracefulConnections.Tests.Support;
+using GracefulConnections.Transport;
+
+namespace GracefulConnections.Tests.Transport;
+
+/// <summary>A flush waits where the server's own would, and takes memory from the pool of its connection.</summary>
+public sealed class OutputPipeTests : IDisposable
+{
+    private readonly PoisoningMemoryPool _pool = new();
+
+    public void Dispose() => _pool.Dispose();
+
+    [Theory]
+    [InlineData(0, 1_000_000, 1_000_000)]
+    [InlineData(1, 0, 1)]
+    [InlineData(1000, 999, 1000)]
+    [InlineData(300_000, 299_999, 300_000)]
+    public async Task Create_ServersWriter_WaitsAtTheSameNumberOfBytes(int limit, int below, int at)
+    {
+        var server = new Pipe(new PipeOptions(_pool, pauseWriterThreshold: limit, resumeWriterThreshold: limit / 2));
+
+        for (var i = 0; i < 2; i++)
+        {
+            var sut = OutputPipe.Create(_pool, server.Writer);
+            Assert.True(sut.Writer.WriteAsync(new byte[below]).AsTask().IsCompleted);
+            var flush = sut.Writer.WriteAsync(new byte[at - below]).AsTask();
+
+            Assert.Equal(limit == 0, flush.IsCompleted);
+
+            sut.Reader.TryRead(out var read);
+            sut.Reader.AdvanceTo(read.Buffer.End);
+            Assert.False((await flush.WithinLimit()).IsCompleted);
+            sut.Writer.Complete();
+            sut.Reader.Complete();
+        }
+
+        Assert.True(_pool.RentedCount > 0);
+        Assert.Equal(_pool.RentedCount, _pool.ReturnedCount);
+    }
+
+    [Fact]
+    public void Create_ConnectionHasAnotherPoolThanTheServersWriter_UsesThatPool()
+    {
+        using var other = new PoisoningMemoryPool();
+        var server = new Pipe(new PipeOptions(other, pauseWriterThreshold: 10, resumeWriterThreshold: 5));
+        OutputPipe.Create(other, server.Writer);
+
+        var sut = OutputPipe.Create(_pool, server.Writer);
+
+        Assert.False(sut.Writer.WriteAsync(new byte[10]).AsTask().IsCompleted);
+        Assert.Equal((1, 0), (_pool.RentedCount, other.RentedCount));
+        sut.Writer.Complete();
+        sut.Reader.Complete();
+    }
+
+    [Fact]
+    public void Create_AnotherWriter_WaitsAtKestrelsDefault()
+    {
+        var sut = OutputPipe.Create(_pool, PipeWriter.Create(Stream.Null));
+
+        Assert.True(sut.Writer.WriteAsync(new byte[65_535]).AsTask().IsCompleted);
+        Assert.False(sut.Writer.WriteAsync(new byte[1]).AsTask().IsCompleted);
+        sut.Writer.Complete();
+        sut.Reader.Complete();
+    }
+
+    [Fact]
+    public async Task CreateForTls_AnyByte_WaitsUntilItIsTaken()
+    {
+        var sut = OutputPipe.CreateForTls(_pool);
+        var flush = sut.Writer.WriteAsync(new byte[2]).AsTask();
+        sut.Reader.TryRead(out var read);
+        sut.Reader.AdvanceTo(read.Buffer.GetPosition(1));
+        Assert.False(flush.IsCompleted);
+
+        sut.Reader.TryRead(out read);
+        sut.Reader.AdvanceTo(read.Buffer.End);
+
+        Assert.False((await flush.WithinLimit()).IsCompleted);
+        sut.Writer.Complete();
+        sut.Reader.Complete();
+    }
+}
