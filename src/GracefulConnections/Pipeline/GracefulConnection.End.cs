@@ -1,3 +1,4 @@
+using System.Net.Security;
 using GracefulConnections.Closing;
 using GracefulConnections.Diagnostics;
 using GracefulConnections.Transport;
@@ -10,6 +11,10 @@ internal sealed partial class GracefulConnection
 {
     /// <summary>Gets whether the library aborted the connection, and not the peer.</summary>
     public bool IsAbortedHere => State == CloseState.Aborted && !Input.End.ResetSeen;
+
+    // By the handler: nobody can say close_notify any more.
+    private bool IsTlsDisposed =>
+        _isInsideTls && _connection.Features.Get<SslStream>() is { IsAuthenticated: false };
 
     private Rarity Rare => LazyInitializer.EnsureInitialized(ref _rare);
 
@@ -127,6 +132,11 @@ internal sealed partial class GracefulConnection
 
     private ValueTask CloseAsync(CloseReason reason, LeftOver leftOver, Exception? fault, bool saysGoodbye = true)
     {
+        if (leftOver == LeftOver.Send && IsTlsDisposed)
+        {
+            leftOver = LeftOver.SendThenClose;
+        }
+
         Closer.OnHandlerReturned(reason, Inner?.Closer, leftOver == LeftOver.SendThenReset ? fault : null);
         _rare?.Limits?.Stop();
         if (Goodbye is not { } goodbye || !saysGoodbye || !IsCloseRequested)

@@ -13,6 +13,13 @@ internal static class TransportFault
         && exception.InnerException is not (ConnectionAbortedException or ObjectDisposedException);
 
     /// <summary>
+    /// The handler uses the TLS stream itself: it reads from it, or has disposed it. That says nothing of the
+    /// connection.
+    /// </summary>
+    public static bool IsMisuse(Exception exception) =>
+        exception is InvalidOperationException or NotSupportedException;
+
+    /// <summary>
     /// The network ended it: by a reset, by a timeout of the kernel's, or because there is no way to the peer any more.
     /// Unlike <see cref="IsReset"/> this leaves out what another layer, such as TLS, did not like in the bytes.
     /// </summary>

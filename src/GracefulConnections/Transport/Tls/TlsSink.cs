@@ -37,7 +37,14 @@ internal sealed class TlsSink(Stream stream, Func<Task> sendCloseNotify, Wrapped
             await (await sending.Task.ConfigureAwait(false)).ConfigureAwait(false);
         }
 
-        async Task StartAsync() => await tls.ShutdownAsync().ConfigureAwait(false);
+        // A handler may have said close_notify itself, and the second one is an error.
+        async Task StartAsync()
+        {
+            if (tls.CanWrite)
+            {
+                await tls.ShutdownAsync().ConfigureAwait(false);
+            }
+        }
     }
 
     public ValueTask<long> SendAsync(in ReadOnlySequence<byte> buffer)
