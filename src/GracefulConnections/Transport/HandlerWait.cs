@@ -20,6 +20,9 @@ internal sealed class HandlerWait(bool isTransports) : IValueTaskSource<ReadResu
     /// <summary>Gets or sets whether the handler held a buffer when it began the read.</summary>
     public bool HeldBefore { get; set; }
 
+    /// <summary>Gets whether the handler has taken the result. Until then it may ask for it again.</summary>
+    public bool IsTaken { get; private set; } = true;
+
     /// <summary>Gets or sets the task that waits for the read whose result the handler is to have.</summary>
     public ValueTask Forward { get; set; }
 
@@ -29,6 +32,7 @@ internal sealed class HandlerWait(bool isTransports) : IValueTaskSource<ReadResu
     public void Begin(bool heldBefore, CancellationToken token)
     {
         _wait.Reset();
+        IsTaken = false;
         (Token, HeldBefore) = (token, heldBefore);
     }
 
@@ -48,6 +52,7 @@ internal sealed class HandlerWait(bool isTransports) : IValueTaskSource<ReadResu
     ReadResult IValueTaskSource<ReadResult>.GetResult(short token)
     {
         _wait.GetResult(token);
+        IsTaken = true;
         return Result;
     }
 

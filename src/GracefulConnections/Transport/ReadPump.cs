@@ -74,6 +74,11 @@ internal sealed partial class ReadPump(PipeReader inner, KernelQueue? queue, Inp
             return ValueTask.FromCanceled<ReadResult>(cancellationToken);
         }
 
+        if (IsSameRead(seen.User, cancellationToken))
+        {
+            return handler.Task;
+        }
+
         ReadStep step;
         ReadState next;
         do
@@ -229,15 +234,43 @@ internal sealed partial class ReadPump(PipeReader inner, KernelQueue? queue, Inp
     protected override async ValueTask<ReadResult> ReadAtLeastAsyncCore(
         int minimumSize, CancellationToken cancellationToken)
     {
-        while (true)
+        var hasPart = false;
+        try
         {
-            var result = await ReadAsync(cancellationToken).ConfigureAwait(false);
-            if (result.Buffer.Length >= minimumSize || result.IsCompleted || result.IsCanceled)
+            while (true)
             {
-                return result;
-            }
+                var result = await ReadAsync(cancellationToken).ConfigureAwait(false);
+                if (result.Buffer.Length >= minimumSize || result.IsCompleted || result.IsCanceled)
+                {
+                    return result;
+                }
 
-            AdvanceTo(result.Buffer.Start, result.Buffer.End);
+                AdvanceTo(result.Buffer.Start, result.Buffer.End);
+                hasPart = true;
+            }
+        }
+        catch (OperationCanceledException) when (hasPart && cancellationToken.IsCancellationRequested)
+        {
+            ShowAgain();
+            throw;
+        }
+    }
+
+    // A pipe allows a read that nobody has awaited to be asked for again, and takes both for the same one. A handler
+    // may poll in that way.
+    private bool IsSameRead(InputUser user, CancellationToken cancellationToken) =>
+        kind == InputKind.Transport
+        && (user == InputUser.Waits || (user == InputUser.Holds && !_handler.IsTaken))
+        && _handler.Token == cancellationToken;
+
+    // The handler never saw what came before its read for more was cancelled. So the next read returns it, as that of
+    // the transport's own reader does.
+    private void ShowAgain()
+    {
+        if (_word.Move(ReadTransitions.ShowAgain, out _, out _) == ReadStep.Cancel)
+        {
+            _isAllExamined = false;
+            inner.CancelPendingRead();
         }
     }
 }

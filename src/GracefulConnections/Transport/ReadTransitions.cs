@@ -174,6 +174,13 @@ internal static class ReadTransitions
         return state.IsGone ? ReadStep.None : ReadStep.Cancel;
     }
 
+    /// <summary>The next read is to return what is there, although all of it was examined.</summary>
+    public static ReadStep ShowAgain(ReadState state, out ReadState next)
+    {
+        next = state;
+        return CancelIf(state.User == InputUser.None, ref next);
+    }
+
     /// <summary>A close request cancels the handler's read, unless that of another epoch is pending by now.</summary>
     public static ReadStep Refuse(ReadState state, long epoch, bool isCutOff, out ReadState next)
     {

@@ -137,7 +137,10 @@ internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEven
             // Taken here, because a pipe's own flush must not be awaited later, beside another one.
             try
             {
-                return new ValueTask<FlushResult>(flush.GetAwaiter().GetResult());
+                var result = flush.GetAwaiter().GetResult();
+                return new ValueTask<FlushResult>(_state.Has(SendFlags.Finished)
+                    ? new FlushResult(result.IsCanceled, isCompleted: true) // The send that it began has failed.
+                    : result);
             }
             catch (OperationCanceledException exception)
             {

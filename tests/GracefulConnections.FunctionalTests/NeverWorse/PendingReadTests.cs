@@ -1,3 +1,4 @@
+using System.Text;
 using GracefulConnections.FunctionalTests.Habits.Support;
 using GracefulConnections.FunctionalTests.Support;
 using GracefulConnections.FunctionalTests.Tls;
@@ -5,7 +6,10 @@ using Microsoft.AspNetCore.Connections;
 
 namespace GracefulConnections.FunctionalTests.NeverWorse;
 
-/// <summary>Handlers that return while a read of theirs is pending: nobody is there to look at its exception.</summary>
+/// <summary>
+/// Handlers that do not await a read of theirs: they return while it is pending, so that nobody is there to look at its
+/// exception, or they ask for it again until it has completed.
+/// </summary>
 [Collection(SerialTests.Name)]
 public class PendingReadTests
 {
@@ -34,6 +38,49 @@ public class PendingReadTests
         }
 
         Assert.Empty(unobserved.Faults);
+    }
+
+    [Fact]
+    public async Task Poll_ReadIsAskedForUntilItHasCompleted_IsServed()
+    {
+        var played = await Habit.CompareAsync(
+            PollAsync,
+            static async play =>
+            {
+                await play.Peer.SendAsync("a");
+                await play.NotedAsync(1);
+                await Pace.PauseAsync(TimeSpan.FromMilliseconds(100)); // The handler asks several times.
+                await play.Peer.SendAsync("b");
+                await play.NotedAsync(2);
+                play.Peer.HalfClose();
+                await play.Peer.EndedAsync();
+            });
+
+        played.AssertServedToTheHandlersEnd(["a", "b"], Line);
+    }
+
+    private static async Task PollAsync(ConnectionContext connection, HabitPlay play)
+    {
+        var input = connection.Transport.Input;
+        while (true)
+        {
+            var reading = input.ReadAsync();
+            while (!reading.IsCompleted)
+            {
+                await Pace.PauseAsync(TimeSpan.FromMilliseconds(10));
+                reading = input.ReadAsync();
+            }
+
+            var read = await reading;
+            if (read.Buffer.IsEmpty && read.IsCompleted)
+            {
+                await connection.Transport.Output.WriteAsync("bye\n"u8.ToArray());
+                return;
+            }
+
+            play.Note(Encoding.ASCII.GetString(read.Buffer));
+            input.AdvanceTo(read.Buffer.End);
+        }
     }
 
     private static Task<Task> EitherAsync(ConnectionContext connection)

@@ -67,6 +67,73 @@ public sealed class HandlerInputTests
     [Fact]
     public void AdvanceTo_NothingRead_Throws() => Assert.Throws<InvalidOperationException>(() => _sut.AdvanceTo(default));
 
+    // As a pipe's own reader: a handler may poll by reads that it does not await.
+    [Fact]
+    public async Task ReadAsync_OneBeforeIsPendingAndNotAwaited_IsTheSameRead()
+    {
+        Assert.True(IsPending(_sut.ReadAsync()));
+        Assert.True(IsPending(_sut.ReadAsync()));
+        var read = _sut.ReadAsync().AsTask();
+
+        await SendAsync("abc");
+
+        Assert.Equal("abc", Text(await read.WithinLimit()));
+    }
+
+    [Fact]
+    public async Task ReadAsync_OneBeforeHasCompletedAndWasNotAwaited_IsTheSameRead()
+    {
+        Assert.True(IsPending(_sut.ReadAsync()));
+        await SendAsync("abc");
+
+        var result = await _sut.ReadAsync().AsTask().WithinLimit();
+
+        Assert.Equal("abc", Text(result));
+        Assert.Throws<InvalidOperationException>(() => IsPending(_sut.ReadAsync())); // It was taken, and is held.
+        _sut.AdvanceTo(result.Buffer.GetPosition(1));
+        Assert.Equal("bc", Text(await _sut.ReadAsync().AsTask().WithinLimit()));
+    }
+
+    [Fact]
+    public async Task ReadAsync_OneBeforeIsAwaited_ThrowsAndThatOneGoesOn()
+    {
+        var first = _sut.ReadAsync().AsTask();
+
+        await Assert.ThrowsAsync<InvalidOperationException>(() => _sut.ReadAsync().AsTask().WithinLimit());
+
+        await SendAsync("abc");
+        Assert.Equal("abc", Text(await first.WithinLimit()));
+    }
+
+    // What came before belongs to the handler, as with a pipe's own reader.
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task ReadAtLeastAsync_CancelledBehindAPart_TheNextReadReturnsThePart(bool isTry)
+    {
+        using var cancellation = new CancellationTokenSource();
+        var reading = _sut.ReadAtLeastAsync(6, cancellation.Token).AsTask();
+        await SendAsync("abc");
+        await cancellation.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => reading.WithinLimit());
+
+        ReadResult result;
+        if (isTry)
+        {
+            Assert.True(_sut.TryRead(out result));
+        }
+        else
+        {
+            result = await _sut.ReadAsync().AsTask().WithinLimit();
+        }
+
+        Assert.False(result.IsCanceled);
+        Assert.Equal("abc", Text(result));
+        await SendAsync("def");
+        _sut.AdvanceTo(result.Buffer.Start, result.Buffer.End);
+        Assert.Equal("abcdef", Text(await _sut.ReadAsync().AsTask().WithinLimit()));
+    }
+
     [Fact]
     public async Task AdvanceTo_ReadPending_ThrowsAndTheReadGoesOn()
     {
@@ -228,6 +295,8 @@ public sealed class HandlerInputTests
         inner.Unblock(); // And throws.
         await TestLimit.UntilAsync(() => _events.Fault is InvalidTimeZoneException);
     }
+
+    private static bool IsPending(ValueTask<ReadResult> read) => !read.IsCompleted;
 
     private static string Text(ReadResult result) => Encoding.ASCII.GetString(result.Buffer);
 

@@ -77,9 +77,9 @@ public sealed class ReadPumpTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task ReadAsync_SecondWhileOneIsPending_Throws()
+    public async Task ReadAsync_SecondWhileOneIsAwaited_Throws()
     {
-        var read = _sut.ReadAsync();
+        var read = _sut.ReadAsync().AsTask();
 
         await Assert.ThrowsAsync<InvalidOperationException>(() => _sut.ReadAsync().WithinLimit());
 

@@ -103,6 +103,14 @@ public sealed class SendLoopTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task WriteAsync_SocketIsClosed_SaysAtOnceThatNothingIsTakenAnyMore()
+    {
+        _pair.Own.Dispose();
+
+        Assert.True((await _sut.WriteAsync(Ones(1)).AsTask().WithinLimit()).IsCompleted);
+    }
+
+    [Fact]
     public async Task Seal_SendWithBytesNotFlushed_SendsThemAndOurFin()
     {
         Advance(3);
