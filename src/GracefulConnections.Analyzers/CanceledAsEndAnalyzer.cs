@@ -7,7 +7,10 @@ using Microsoft.CodeAnalysis.Diagnostics;
 namespace GracefulConnections.Analyzers;
 
 /// <summary>Finds <c>IsCompleted || IsCanceled</c> of one <c>ReadResult</c>.</summary>
-/// <remarks>A condition on <c>IsCanceled</c> alone is somebody's own cancellation, and none of the rule's.</remarks>
+/// <remarks>
+/// A condition on <c>IsCanceled</c> alone is somebody's own cancellation, and none of the rule's. So is one whose
+/// statement looks at <c>IsCanceled</c> a second time, to tell the two apart.
+/// </remarks>
 [DiagnosticAnalyzer(LanguageNames.CSharp)]
 public sealed class CanceledAsEndAnalyzer : DiagnosticAnalyzer
 {
@@ -35,7 +38,7 @@ public sealed class CanceledAsEndAnalyzer : DiagnosticAnalyzer
         {
             var isPair = parts.Any(part => part.Name.Identifier.ValueText == "IsCompleted"
                 && SyntaxFactory.AreEquivalent(part.Expression, canceled.Expression));
-            if (isPair)
+            if (isPair && !IsToldApart(either, canceled))
             {
                 context.ReportDiagnostic(Diagnostic.Create(Rules.CanceledAsEnd, canceled.GetLocation()));
             }
@@ -45,6 +48,10 @@ public sealed class CanceledAsEndAnalyzer : DiagnosticAnalyzer
             context.SemanticModel.GetTypeInfo(access.Expression, context.CancellationToken).Type
                 is { Name: "ReadResult", ContainingNamespace.Name: "Pipelines" };
     }
+
+    private static bool IsToldApart(ExpressionSyntax either, MemberAccessExpressionSyntax canceled) =>
+        either.FirstAncestorOrSelf<StatementSyntax>()?.DescendantNodes().OfType<MemberAccessExpressionSyntax>()
+            .Any(other => !either.Contains(other) && SyntaxFactory.AreEquivalent(other, canceled)) == true;
 
     private static IEnumerable<ExpressionSyntax> Parts(ExpressionSyntax expression) =>
         expression is BinaryExpressionSyntax { RawKind: (int)SyntaxKind.LogicalOrExpression } or

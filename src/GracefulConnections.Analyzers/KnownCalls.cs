@@ -16,6 +16,11 @@ internal static class KnownCalls
     /// <summary>The name of the method that closes a connection without an endpoint's middleware.</summary>
     public const string RunGracefully = "RunGracefullyAsync";
 
+    // Names of what brings connections to a drain without a call of this program's own: outgoing ones, and the test
+    // server, which calls UseGracefulShutdown() itself.
+    private static readonly ImmutableHashSet<string> OtherSources =
+        ImmutableHashSet.Create("DrainWithServer", "GracefulTestServer");
+
     private const string Library = "GracefulConnections";
 
     // What hands a connection to nobody else: Connections.Abstractions, Kestrel and SignalR.
@@ -47,7 +52,12 @@ internal static class KnownCalls
         : method.IsExtensionMethod ? method.Parameters[0].Type
         : method.ContainingType;
 
-    private static bool IsConnectionBuilder(ITypeSymbol type) =>
+    /// <summary>Returns whether a name is that of something which brings connections to a drain.</summary>
+    public static bool BringsConnections(string? name) =>
+        name is UseGracefulShutdown or RunGracefully || (name is not null && OtherSources.Contains(name));
+
+    /// <summary>Returns whether a type is an endpoint's builder.</summary>
+    public static bool IsConnectionBuilder(ITypeSymbol type) =>
         IsNamed(type) || type.AllInterfaces.Any(IsNamed)
         || (type is ITypeParameterSymbol parameter && parameter.ConstraintTypes.Any(IsConnectionBuilder));
 

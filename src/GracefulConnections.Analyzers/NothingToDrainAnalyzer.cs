@@ -57,8 +57,7 @@ public sealed class NothingToDrainAnalyzer : DiagnosticAnalyzer
             node =>
             {
                 // As a method group: ConfigureEndpointDefaults(Graceful.UseGracefulShutdown).
-                if (((SimpleNameSyntax)node.Node).Identifier.ValueText
-                    is KnownCalls.UseGracefulShutdown or KnownCalls.RunGracefully)
+                if (KnownCalls.BringsConnections(((SimpleNameSyntax)node.Node).Identifier.ValueText))
                 {
                     closes.Add(KnownCalls.UseGracefulShutdown);
                 }

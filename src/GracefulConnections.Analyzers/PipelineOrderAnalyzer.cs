@@ -65,12 +65,15 @@ public sealed class PipelineOrderAnalyzer : DiagnosticAnalyzer
         IMethodSymbol? Before(IdentifierNameSyntax variable)
         {
             if (context.SemanticModel.GetSymbolInfo(variable, context.CancellationToken).Symbol is not { } symbol
+                || context.SemanticModel.GetTypeInfo(variable, context.CancellationToken).Type is not { } type
+                || !KnownCalls.IsConnectionBuilder(type) // Each call on it may make another endpoint.
                 || call.FirstAncestorOrSelf<StatementSyntax>() is not { } statement)
             {
                 return null;
             }
 
             SyntaxNode place = statement.Parent is GlobalStatementSyntax global ? global : statement;
+            IMethodSymbol? found = null;
             foreach (var earlier in place.Parent!.ChildNodes().TakeWhile(one => one != place))
             {
                 var before = earlier is GlobalStatementSyntax { Statement: var topLevel } ? topLevel : earlier;
@@ -81,13 +84,26 @@ public sealed class PipelineOrderAnalyzer : DiagnosticAnalyzer
                     && SymbolEqualityComparer.Default.Equals(
                         symbol, context.SemanticModel.GetSymbolInfo(other, context.CancellationToken).Symbol))
                 {
-                    return called;
+                    found = called;
+                }
+                else if (Assigns(before, variable.Identifier.ValueText))
+                {
+                    found = null; // It is another endpoint from here on.
                 }
             }
 
-            return null;
+            return found;
         }
     }
+
+    private static bool Assigns(SyntaxNode statement, string name) =>
+        statement.DescendantNodes().Any(node => node switch
+        {
+            AssignmentExpressionSyntax { Left: IdentifierNameSyntax left } => left.Identifier.ValueText == name,
+            ArgumentSyntax { Expression: IdentifierNameSyntax passed } argument =>
+                !argument.RefKindKeyword.IsKind(SyntaxKind.None) && passed.Identifier.ValueText == name,
+            _ => false,
+        });
 
     private static ExpressionSyntax Awaited(ExpressionSyntax expression) =>
         expression is AwaitExpressionSyntax { Expression: var awaited } ? awaited : expression;

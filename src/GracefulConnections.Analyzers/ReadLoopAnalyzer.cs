@@ -9,7 +9,8 @@ namespace GracefulConnections.Analyzers;
 /// <summary>Finds a loop that catches the cancellation of its read and reads on.</summary>
 /// <remarks>
 /// Only reads of a <c>PipeReader</c>, which is what a connection's handler reads from, and of the stream that its
-/// <c>AsStream()</c> makes. A catch that leaves the loop on any path, or that has a filter, is left alone.
+/// <c>AsStream()</c> makes. A catch that leaves the loop on any path, that has a filter, or that keeps something in a
+/// variable for a later look is left alone.
 /// </remarks>
 [DiagnosticAnalyzer(LanguageNames.CSharp)]
 public sealed class ReadLoopAnalyzer : DiagnosticAnalyzer
@@ -34,6 +35,7 @@ public sealed class ReadLoopAnalyzer : DiagnosticAnalyzer
             || Catcher() is not { } catcher
             || catcher.Filter is not null
             || Leaves(catcher.Block)
+            || LeavesLater(statement, catcher)
             || !GoesOn(loop))
         {
             return;
@@ -107,9 +109,16 @@ public sealed class ReadLoopAnalyzer : DiagnosticAnalyzer
 
     private static bool IsAlways(ExpressionSyntax condition) => condition.IsKind(SyntaxKind.TrueLiteralExpression);
 
-    private static bool Leaves(BlockSyntax block) => block.DescendantNodes(IsSameFunction).Any(static node =>
+    private static bool Leaves(StatementSyntax statement) => statement.DescendantNodesAndSelf(IsSameFunction).Any(static node =>
         node is BreakStatementSyntax or ReturnStatementSyntax or ThrowStatementSyntax or ThrowExpressionSyntax
             or GotoStatementSyntax or YieldStatementSyntax);
+
+    // The catch keeps something in a variable, or what comes behind it decides whether the loop goes on.
+    private static bool LeavesLater(TryStatementSyntax statement, CatchClauseSyntax catcher) =>
+        catcher.Block.DescendantNodes(IsSameFunction).Any(static node => node is AssignmentExpressionSyntax)
+        || (catcher.Block.Statements.LastOrDefault() is not ContinueStatementSyntax
+            && statement.Parent is BlockSyntax block
+            && block.Statements.SkipWhile(one => one != statement).Skip(1).Any(Leaves));
 
     private static IEnumerable<InvocationExpressionSyntax> Calls(BlockSyntax block) =>
         block.DescendantNodes(IsSameFunction).OfType<InvocationExpressionSyntax>();

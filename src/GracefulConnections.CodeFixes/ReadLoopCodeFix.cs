@@ -26,7 +26,8 @@ public sealed class ReadLoopCodeFix : CodeFixProvider
     public override async Task RegisterCodeFixesAsync(CodeFixContext context)
     {
         var root = await context.Document.GetSyntaxRootAsync(context.CancellationToken).ConfigureAwait(false);
-        if (root?.FindNode(context.Span).FirstAncestorOrSelf<CatchClauseSyntax>() is not { } clause)
+        if (root?.FindNode(context.Span).FirstAncestorOrSelf<CatchClauseSyntax>() is not { } clause
+            || IsInsideSwitch(clause))
         {
             return;
         }
@@ -49,4 +50,9 @@ public sealed class ReadLoopCodeFix : CodeFixProvider
                 Title),
             context.Diagnostics);
     }
+
+    // A break there leaves the switch, and not the loop around it.
+    private static bool IsInsideSwitch(SyntaxNode node) =>
+        node.Ancestors().FirstOrDefault(static ancestor => ancestor is SwitchStatementSyntax or WhileStatementSyntax
+            or DoStatementSyntax or ForStatementSyntax or CommonForEachStatementSyntax) is SwitchStatementSyntax;
 }

@@ -19,6 +19,7 @@ public class CanceledAsEndTests
     [InlineData("if (result.IsCompleted || other.IsCanceled) { return; }")]
     [InlineData("var flush = await connection.Transport.Output.FlushAsync(); if (flush.IsCompleted || flush.IsCanceled) { return; }")]
     [InlineData("var task = Task.CompletedTask; if (task.IsCompleted || task.IsCanceled) { return; }")]
+    [InlineData("if (result.IsCompleted || result.IsCanceled) { if (result.IsCanceled) { throw new OperationCanceledException(); } return; }")]
     public Task Otherwise_IsNotFlagged(string code) => Analysis.AssertSilentAsync(Program(code));
 
     [Theory]

@@ -12,6 +12,8 @@ public class NothingToDrainTests
     [Theory]
     [InlineData("builder.WebHost.ConfigureKestrel(kestrel => kestrel.ListenAnyIP(7, endpoint => endpoint.UseGracefulShutdown()));")]
     [InlineData("builder.WebHost.ConfigureKestrel(kestrel => kestrel.ConfigureEndpointDefaults(endpoint => endpoint.UseGracefulShutdown()));")]
+    [InlineData("builder.Services.AddGracefulConnectionFactory(options => options.DrainWithServer = true);")]
+    [InlineData("await GracefulTestServer.StartAsync(static connection => Task.CompletedTask);")]
     public Task DrainWithAnEndpoint_IsNotFlagged(string endpoint) =>
         Analysis.AssertSilentAsync(Program($"builder.Services.AddGracefulShutdown(); {endpoint}"));
 
@@ -38,5 +40,11 @@ public class NothingToDrainTests
         var builder = WebApplication.CreateSlimBuilder(args);
         {{calls}}
         builder.Build().Run();
+
+        // As in the package GracefulConnections.Testing, which these tests do not refer to.
+        static class GracefulTestServer
+        {
+            public static Task StartAsync(Func<ConnectionContext, Task> handler) => Task.CompletedTask;
+        }
         """;
 }

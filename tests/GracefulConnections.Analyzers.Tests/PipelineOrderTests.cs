@@ -12,6 +12,7 @@ public class PipelineOrderTests
     [InlineData("endpoint.Run(Serve); endpoint.[|UseGracefulShutdown|]();", "Run")]
     [InlineData("endpoint.UseHttps().Run(Serve); endpoint.[|UseGracefulShutdown|](options => { });", "Run")]
     [InlineData("IConnectionBuilder builder = endpoint; builder.Run(Serve); builder.[|UseGracefulShutdown|]();", "Run")]
+    [InlineData("var one = other; one = endpoint; one.Run(Serve); one.[|UseGracefulShutdown|]();", "Run")]
     public async Task BehindTheEnd_IsFlagged(string calls, string terminal)
     {
         var marked = Program(calls);
@@ -30,6 +31,9 @@ public class PipelineOrderTests
     [InlineData("endpoint.UseGracefulShutdown();")] // HTTP follows.
     [InlineData("if (Environment.ProcessId > 0) { endpoint.UseGracefulShutdown(); } endpoint.Run(Serve);")]
     [InlineData("other.Run(Serve); endpoint.UseGracefulShutdown().Run(Serve);")] // Another endpoint's end.
+    [InlineData("var one = endpoint; one.Run(Serve); one = other; one.UseGracefulShutdown().Run(Serve);")]
+    [InlineData("var one = endpoint; one.Run(Serve); Next(ref one); one.UseGracefulShutdown().Run(Serve);")]
+    [InlineData("kestrel.Open(9).Run(Serve); kestrel.Open(10).UseGracefulShutdown();")] // Each call is an endpoint.
     public async Task InFront_IsNotFlagged(string calls) => await Analysis.AssertSilentAsync(Program(calls));
 
     [Fact]
@@ -101,6 +105,14 @@ public class PipelineOrderTests
         builder.Build().Run();
 
         static Task Serve(ConnectionContext connection) => Task.CompletedTask;
+
+        static void Next(ref ListenOptions endpoint) => Console.WriteLine(endpoint);
+
+        static class Opening
+        {
+            public static IConnectionBuilder Open(this KestrelServerOptions kestrel, int port) =>
+                new ConnectionBuilder(kestrel.ApplicationServices);
+        }
 
         class Handler : ConnectionHandler
         {

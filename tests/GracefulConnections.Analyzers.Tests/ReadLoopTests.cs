@@ -13,6 +13,7 @@ public class ReadLoopTests
     [InlineData("do { try { await input.ReadAsync(); } catch (IOException) { return; } catch [|(OperationCanceledException)|] { } } while (true);")]
     [InlineData("var stream = input.AsStream(); while (true) { try { await stream.ReadAsync(new byte[4]); } catch [|(OperationCanceledException)|] { } }")]
     [InlineData("while (true) { try { await input.ReadAsync(); } catch [|(OperationCanceledException)|] { Action leave = () => { return; }; leave(); } }")]
+    [InlineData("while (true) { try { await input.ReadAsync(); } catch [|(OperationCanceledException)|] { continue; } if (connection.ConnectionClosed.IsCancellationRequested) break; }")]
     public Task LoopThatReadsOn_IsFlagged(string loop) => Analysis.AssertFlagsAsync("GRACE003", Program(loop));
 
     [Theory]
@@ -27,6 +28,8 @@ public class ReadLoopTests
     [InlineData("using var file = File.OpenRead(\"a\"); while (true) { try { await file.ReadAsync(new byte[4]); } catch (OperationCanceledException) { } }")]
     [InlineData("while (true) { try { Func<Task> later = async () => await input.ReadAsync(); await Task.Yield(); } catch (OperationCanceledException) { } }")]
     [InlineData("while (true) { using var limit = new CancellationTokenSource(1000); try { await input.ReadAsync(limit.Token); } catch (OperationCanceledException) { } }")]
+    [InlineData("var isOver = false; while (true) { try { await input.ReadAsync(); } catch (OperationCanceledException) { isOver = true; } if (isOver) { return; } }")]
+    [InlineData("while (true) { try { await input.ReadAsync(); } catch (OperationCanceledException) { Console.WriteLine(); } if (connection.ConnectionClosed.IsCancellationRequested) break; }")]
     public Task LoopThatEnds_IsNotFlagged(string loop) => Analysis.AssertSilentAsync(Program(loop));
 
     [Fact]
@@ -39,6 +42,12 @@ public class ReadLoopTests
         Assert.Contains("break;", changed, StringComparison.Ordinal);
         Assert.DoesNotContain("continue;", changed, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public async Task Fix_BreakWouldLeaveASwitchOnly_IsNotOffered() => await Assert.ThrowsAnyAsync<Xunit.Sdk.XunitException>(
+        () => Analysis.FixAsync(
+            Program("while (true) { switch (Environment.ProcessId) { default: try { await input.ReadAsync(); } catch (OperationCanceledException) { } break; } }"),
+            new ReadLoopCodeFix()));
 
     private static string Program(string loop) =>
         $$"""
