@@ -13,8 +13,18 @@ internal static class PeerText
     private const int MaxLength = 128; // A path has at most 108 bytes; a custom transport's address any number.
 
     /// <summary>Spells an address; <c>no address</c> where there is none.</summary>
-    public static string Spell(EndPoint? endPoint) =>
-        endPoint?.ToString() is { Length: > 0 } text ? Spell(text) : "no address";
+    public static string Spell(EndPoint? endPoint)
+    {
+        try
+        {
+            return endPoint?.ToString() is { Length: > 0 } text ? Spell(text) : "no address";
+        }
+        catch (Exception exception)
+        {
+            // A transport's own address, and its text must not keep a server from stopping.
+            return $"{endPoint!.GetType().Name} ({exception.GetType().Name})";
+        }
+    }
 
     /// <summary>Spells any text. What is not plainly visible becomes an escape such as <c>\u000A</c>.</summary>
     public static string Spell(string text)

@@ -31,7 +31,7 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
         DrainSteps? steps = null,
         IMeterFactory? meters = null)
     {
-        var logger = loggers?.CreateLogger(Log.Category) ?? NullLogger.Instance;
+        var logger = GuardedLogger.Around(loggers?.CreateLogger(Log.Category) ?? NullLogger.Instance);
         var notifier = new SystemdNotifier(Environment.GetEnvironmentVariable(SystemdNotifier.PathVariable), logger);
         Context = new DrainContext(
             options.Value, time ?? TimeProvider.System, logger, notifier, new DrainTelemetry(meters, logger));

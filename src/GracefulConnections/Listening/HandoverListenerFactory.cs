@@ -22,7 +22,7 @@ internal sealed class HandoverListenerFactory(
 {
     private static readonly FileHandleEndPoint AnyHandle = new(0, FileHandleType.Tcp);
 
-    private readonly ILogger _logger = loggers.CreateLogger(Log.Category);
+    private readonly ILogger _logger = GuardedLogger.Around(loggers.CreateLogger(Log.Category));
 
     public bool CanBind(EndPoint endpoint) =>
         OperatingSystem.IsLinux()

@@ -129,7 +129,8 @@ internal sealed class ListeningSockets(ILoggerFactory loggers)
         if (unclaimed.Length > 0)
         {
             var bound = Active.Where(static listener => !listener.WasPassed).Select(static listener => listener.Socket);
-            Log.SocketsUnclaimed(loggers.CreateLogger(Log.Category), List(unclaimed), List(bound));
+            var logger = GuardedLogger.Around(loggers.CreateLogger(Log.Category));
+            Log.SocketsUnclaimed(logger, List(unclaimed), List(bound));
         }
     }
 
