@@ -5,6 +5,12 @@ using Microsoft.AspNetCore.Connections;
 
 // What a functional test stops: one handler that knows nothing of closing, on an endpoint that closes by this library, or as it comes from Kestrel (--Stock true).
 var builder = WebApplication.CreateSlimBuilder(args);
+if (builder.Configuration["NoDescriptors"] is { } kind)
+{
+    await NoDescriptors.RunAsync(kind);
+    return;
+}
+
 var work = builder.Configuration.GetValue("Work", TimeSpan.FromSeconds(1));
 var isStock = builder.Configuration.GetValue<bool>("Stock");
 IHostApplicationLifetime? lifetime = null;

@@ -183,4 +183,12 @@ internal static partial class Log
         "The thread that drives the stop met an unexpected error, a fault of the library. The stop goes on.",
         EventName = nameof(StopThreadFaulted))]
     public static partial void StopThreadFaulted(ILogger logger, Exception exception);
+
+    [LoggerMessage(
+        49,
+        LogLevel.Warning,
+        "The thread that drives the stop could not be started, so the stop is late where handlers block the thread "
+        + "pool. Check the limits of open files (ulimit -n) and of processes (ulimit -u).",
+        EventName = nameof(StopThreadMissing))]
+    public static partial void StopThreadMissing(ILogger logger, Exception exception);
 }

@@ -114,7 +114,7 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
     {
         if (Context.BeginStop() && Context.Time == TimeProvider.System)
         {
-            _thread = new StopThread(Drive, Context.Logger);
+            _thread = StopThread.TryStart(Drive, Context.Logger);
         }
 
         return AnnounceAsync();

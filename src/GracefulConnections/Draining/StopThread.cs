@@ -24,11 +24,28 @@ internal sealed class StopThread : IThreadPoolWorkItem, IDisposable
     private long _probedAt;
     private long _completed;
 
-    public StopThread(Action drive, ILogger logger)
+    private StopThread(Action drive, ILogger logger)
     {
         (_drive, _logger) = (drive, logger);
         ThreadPool.GetMinThreads(out _originalMin, out _);
         new Thread(Run) { IsBackground = true, Name = "GracefulConnections stop" }.UnsafeStart();
+    }
+
+    /// <summary>
+    /// Starts the thread. A process that has no descriptor or no process id left gets none, and must stop without it.
+    /// </summary>
+    /// <returns><see langword="null"/> if the system refuses it.</returns>
+    public static StopThread? TryStart(Action drive, ILogger logger)
+    {
+        try
+        {
+            return new StopThread(drive, logger);
+        }
+        catch (Exception exception) when (exception is OutOfMemoryException or ThreadStartException)
+        {
+            Log.StopThreadMissing(logger, exception);
+            return null;
+        }
     }
 
     /// <summary>The host has stopped. Its last steps may need the threads that the pool got.</summary>

@@ -81,12 +81,23 @@ internal sealed class ListeningSocket(Descriptor descriptor, string address) : I
     /// Returns the event queues of this process. It looks at every descriptor, so it takes its time where there are
     /// thousands.
     /// </summary>
-    public static List<int> FindEventQueues() =>
-    [
-        .. new DirectoryInfo("/proc/self/fd").EnumerateFileSystemInfos()
-            .Where(static descriptor => descriptor.LinkTarget == EventQueue)
-            .Select(static descriptor => int.Parse(descriptor.Name, CultureInfo.InvariantCulture)),
-    ];
+    /// <returns>None if the process has no descriptor left to look with: a server must stop in that case too.</returns>
+    public static List<int> FindEventQueues()
+    {
+        try
+        {
+            return
+            [
+                .. new DirectoryInfo("/proc/self/fd").EnumerateFileSystemInfos()
+                    .Where(static descriptor => descriptor.LinkTarget == EventQueue)
+                    .Select(static descriptor => int.Parse(descriptor.Name, CultureInfo.InvariantCulture)),
+            ];
+        }
+        catch (IOException)
+        {
+            return [];
+        }
+    }
 
     /// <summary>Gets whether a connection waits to be accepted.</summary>
     public bool HasWaiting()
@@ -97,12 +108,20 @@ internal sealed class ListeningSocket(Descriptor descriptor, string address) : I
 
     /// <summary>
     /// Closes this process's hold on the socket in one system call, and keeps the number of the descriptor, so that
-    /// nothing else gets it while Kestrel still uses it.
+    /// nothing else gets it while Kestrel still uses it. Without a descriptor for the replacement the socket is closed
+    /// later, by <see cref="Dispose"/>.
     /// </summary>
     public void CloseButKeepNumber()
     {
-        using var nothing = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        _ = LibC.Replace(nothing.SafeHandle, Descriptor, LibC.CloseOnExec);
+        try
+        {
+            using var nothing = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            _ = LibC.Replace(nothing.SafeHandle, Descriptor, LibC.CloseOnExec);
+        }
+        catch (SocketException exception) when (exception.SocketErrorCode == SocketError.TooManyOpenSockets)
+        {
+            return;
+        }
     }
 
     /// <summary>

@@ -60,6 +60,10 @@ internal static class StopServer
     public static SampleProcess StartForEver(params IEnumerable<string> arguments) =>
         SampleProcess.Start(Create("dotnet", [], ["--NeverStarts", "true", .. arguments]));
 
+    /// <summary>Starts it, to stop by itself while no descriptor is left.</summary>
+    public static SampleProcess StartShortOfDescriptors(string kind) =>
+        SampleProcess.Start(Create("bash", ["-c", "ulimit -n 1000 && exec \"$@\"", "bash", "dotnet"], ["--NoDescriptors", kind]));
+
     /// <summary>Starts it by <c>dotnet run</c>, in a process group of its own as a shell does.</summary>
     public static Task<SampleProcess> RunAsync(params IEnumerable<string> arguments)
     {

@@ -29,6 +29,7 @@ public class LogTests
     [InlineData(21, "GracePeriodUnreadable", LogLevel.Warning)]
     [InlineData(22, "NotifyFailed", LogLevel.Debug)]
     [InlineData(32, "ConfigurationReloaded", LogLevel.Information)]
+    [InlineData(49, "StopThreadMissing", LogLevel.Warning)]
     [InlineData(GracefulTelemetry.DrainAnnouncedEvent, "DrainAnnounced", LogLevel.Information)]
     [InlineData(GracefulTelemetry.DrainEndedEvent, "DrainEnded", LogLevel.None)]
     [InlineData(GracefulTelemetry.DrainAbortedEvent, "DrainAborted", LogLevel.Warning)]
