@@ -1,3 +1,5 @@
+using GracefulConnections.Draining;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -6,8 +8,8 @@ using Microsoft.Extensions.Primitives;
 namespace GracefulConnections.Diagnostics;
 
 /// <summary>
-/// Says once that a reload of the configuration changes no options. It does not read them again, because bad values
-/// would throw into whoever reloads.
+/// Says once that a reload of the configuration changes no options, and tells the drain of each. It does not read the
+/// options again, because bad values would throw into whoever reloads.
 /// </summary>
 internal sealed class ReloadNotice : IDisposable
 {
@@ -15,9 +17,14 @@ internal sealed class ReloadNotice : IDisposable
     private readonly ILogger _logger;
     private int _isSaid;
 
-    public ReloadNotice(IServiceProvider services, ILogger logger)
+    public ReloadNotice(IServiceProvider services, DrainContext context)
     {
-        _logger = logger;
+        _logger = context.Logger;
+        if (services.GetService<IConfiguration>() is { } configuration)
+        {
+            _registrations.Add(ChangeToken.OnChange(configuration.GetReloadToken, context.OnReloaded));
+        }
+
         Watch<ServerDrainOptions>(services);
         Watch<GracefulCloseOptions>(services);
     }

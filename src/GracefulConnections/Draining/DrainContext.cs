@@ -7,10 +7,14 @@ namespace GracefulConnections.Draining;
 internal sealed class DrainContext(
     ServerDrainOptions options, TimeProvider time, ILogger logger, SystemdNotifier notifier, DrainTelemetry telemetry)
 {
+    // Kestrel asks an endpoint's connections right after the reload, or a little later on a busy machine.
+    private static readonly TimeSpan ReloadTime = TimeSpan.FromSeconds(1);
+
     private readonly long _epoch = time.GetTimestamp();
     private volatile DrainPhase _phase;
     private Tuple<TimeSpan, Thread>? _stop;
     private volatile bool _isHandedOver;
+    private long _reloadedAt = long.MinValue;
 
     /// <summary>Gets the lock that guards which connections there are and which batches they are in.</summary>
     public Lock Lock { get; } = new();
@@ -34,6 +38,9 @@ internal sealed class DrainContext(
     /// <summary>Gets whether a successor accepts at the same addresses.</summary>
     public bool IsHandedOver => _isHandedOver;
 
+    /// <summary>Gets whether the configuration was reloaded a moment ago.</summary>
+    public bool IsReloading => Now.Ticks - ReloadTime.Ticks <= Volatile.Read(ref _reloadedAt);
+
     /// <summary>Gets how far the whole server is.</summary>
     public DrainPhase Phase => _phase;
 
@@ -52,6 +59,9 @@ internal sealed class DrainContext(
     /// <returns>Whether this is the first to say so.</returns>
     public bool BeginStop() =>
         Interlocked.CompareExchange(ref _stop, Tuple.Create(Now, Thread.CurrentThread), null) is null;
+
+    /// <summary>The configuration was reloaded, so the server may be about to stop an endpoint.</summary>
+    public void OnReloaded() => Volatile.Write(ref _reloadedAt, Now.Ticks);
 
     /// <summary>The whole server reaches a phase. The phase changes only here, and never goes back.</summary>
     public void Enter_NeedsLock(DrainPhase phase)

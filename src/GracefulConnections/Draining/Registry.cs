@@ -8,7 +8,7 @@ internal sealed class Registry(DrainContext context)
 {
     /// <summary>
     /// Kestrel aborts the connections of a reloaded endpoint after 5 s (KestrelServerImpl.RebindAsync in 10.0); this
-    /// abort comes before, and says what was lost.
+    /// abort comes before, and says what was lost. A server that the application itself stops has more time.
     /// </summary>
     public static readonly TimeSpan ReloadTimeout = TimeSpan.FromSeconds(4.5);
 
@@ -93,8 +93,8 @@ internal sealed class Registry(DrainContext context)
     }
 
     /// <summary>
-    /// The server itself asked the connection to close: the whole server stops, or only the connection's endpoint does.
-    /// Its turn comes.
+    /// The server itself asked the connection to close: the whole server stops, or only the connection's endpoint does,
+    /// or another server of the process. Its turn comes.
     /// </summary>
     /// <returns>Whether it is the server's stop, and the batch of the whole server is to start.</returns>
     public bool OnServerRequest(TrackedConnection connection)
@@ -110,7 +110,8 @@ internal sealed class Registry(DrainContext context)
 
             if (_reload is null or { IsStarted_NeedsLock: true })
             {
-                var timeout = BatchPlan.Min(context.Options.DrainTimeout, ReloadTimeout);
+                var timeout = context.Options.DrainTimeout;
+                timeout = context.IsReloading ? BatchPlan.Min(timeout, ReloadTimeout) : timeout;
                 var window = BatchPlan.Min(context.Options.SpreadWindow, timeout / 2);
                 _reload = Add_NeedsLock(
                     new Batch(context, CloseReason.Drain, timeout + GatherDelay, GatherDelay) { Window = window });

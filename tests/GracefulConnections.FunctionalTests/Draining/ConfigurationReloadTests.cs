@@ -83,6 +83,25 @@ public class ConfigurationReloadTests
         Assert.Equal(DrainPhase.Serving, server.Drain.Phase);
     }
 
+    [Fact]
+    public async Task Reload_LongDrainTimeout_HasLessTimeThanKestrelGives()
+    {
+        using var log = new CapturedLog();
+        await using var server = await StartAsync(build: builder => builder.Logging.AddProvider(log));
+        for (var round = 0; round < 2; round++)
+        {
+            await using var busy = await ScriptedPeer.ConnectAsync((round == 0 ? _removed : _kept)!.EndPoint);
+            await busy.SendAsync(new byte[MessageBytes / 2]);
+            await Eventually.IsTrueAsync(() => server.Drain.GetConnections().Any(busy.IsPeerOf));
+
+            _configuration.Remove(round == 0 ? RemovedKey : KeptKey);
+
+            await Eventually.IsTrueAsync(() => log.Entries.Count(static entry => entry.Message.Contains("What is left after 4.", StringComparison.Ordinal)) == round + 1);
+            busy.Reset();
+            await Eventually.IsTrueAsync(() => server.Drain.ConnectionCount == 0);
+        }
+    }
+
     private Task<TestServer> StartAsync(Action<ServerDrainOptions>? drain = null, Action<WebApplicationBuilder>? build = null)
     {
         _configuration.Set(RemovedKey, "http://127.0.0.1:0");

@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Time.Testing;
 
 namespace GracefulConnections.FunctionalTests.Draining;
 
@@ -47,5 +48,33 @@ public sealed class OldWebHostTests : IDisposable
         var entries = _log.Entries.Where(static entry => entry.Category == GracefulTelemetry.LogCategory).ToArray();
         Assert.Equal(LogLevel.Warning, Assert.Single(entries, static entry => entry.EventId == LifetimeNotReplaced).Level);
         Assert.DoesNotContain(entries, static entry => entry.Level >= LogLevel.Error);
+    }
+
+    // It tells nobody that it stops, so its request looks like that of an endpoint which Kestrel removes.
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Stop_MessageTakesLongerThanAReload_IsAnswered(bool isStock)
+    {
+        var time = new FakeTimeProvider();
+        var handler = new SlowAnswer();
+        ListenOptions? listening = null;
+        using var host = new WebHostBuilder()
+            .UseKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, endpoint =>
+            {
+                listening = endpoint;
+                handler.Serve(endpoint, isStock);
+            }))
+            .ConfigureServices(services => SlowAnswer.AddDrain(services, time, isStock))
+            .Configure(static _ => { })
+            .Build();
+        await host.StartAsync(TestContext.Current.CancellationToken).InTimeAsync();
+        await using var peer = await handler.AskAsync(listening!.EndPoint);
+
+        var stopping = host.StopAsync(TestContext.Current.CancellationToken);
+
+        await handler.AnswerAfterAsync(SlowAnswer.LongerThanAReload, time);
+        await SlowAnswer.AssertIsAnsweredAsync(peer);
+        await stopping.InTimeAsync();
     }
 }

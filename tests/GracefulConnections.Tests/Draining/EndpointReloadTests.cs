@@ -3,7 +3,10 @@ using GracefulConnections.Tests.Support;
 
 namespace GracefulConnections.Tests.Draining;
 
-/// <summary>The server itself asks connections to close: one endpoint stops while the host goes on, or all do.</summary>
+/// <summary>
+/// The server itself asks connections to close: one endpoint or one of several servers stops while the host goes on, or
+/// all do.
+/// </summary>
 public class EndpointReloadTests
 {
     private static readonly TimeSpan Gathering = TimeSpan.FromMilliseconds(20);
@@ -12,6 +15,7 @@ public class EndpointReloadTests
     public void OnServerRequest_Serving_GathersIntoOneDrain()
     {
         var sut = new TestDrain();
+        sut.Coordinator.Context.OnReloaded();
         FakeTrackedConnection[] connections = [.. "abc".Select(id => sut.Accept($"{id}"))];
         var other = sut.Accept("other");
 
@@ -48,6 +52,7 @@ public class EndpointReloadTests
     public void OnServerRequest_DeadlinePassed_AbortsBeforeKestrelDoes()
     {
         var sut = new TestDrain();
+        sut.Coordinator.Context.OnReloaded();
         var connection = sut.Accept();
         sut.Coordinator.OnServerRequest(connection);
         sut.Advance(Gathering);
@@ -60,10 +65,34 @@ public class EndpointReloadTests
         Assert.True(Gathering + Registry.ReloadTimeout < TimeSpan.FromSeconds(5));
     }
 
+    [Theory]
+    [InlineData(null)]
+    [InlineData(1.001)] // A reload that was long ago, in seconds.
+    public void OnServerRequest_NoReload_HasTheTimeOfADrain(double? sinceReload)
+    {
+        var sut = new TestDrain();
+        if (sinceReload is { } seconds)
+        {
+            sut.Coordinator.Context.OnReloaded();
+            sut.AdvanceSeconds(seconds);
+        }
+
+        var connection = sut.Accept();
+        sut.Coordinator.OnServerRequest(connection);
+        sut.Advance(Gathering);
+
+        sut.Advance(sut.Options.DrainTimeout - TimeSpan.FromMilliseconds(1));
+        Assert.True(connection is { IsAsked: true, IsAborted: false });
+        sut.AdvanceSeconds(0.001);
+
+        Assert.True(connection.IsAborted);
+    }
+
     [Fact]
     public void OnServerRequest_ShorterDrainTimeout_HasNoMoreTimeThanThat()
     {
         var sut = new TestDrain(options => options.DrainTimeout = TimeSpan.FromSeconds(2));
+        sut.Coordinator.Context.OnReloaded();
         var connection = sut.Accept();
         sut.Coordinator.OnServerRequest(connection);
         sut.Advance(Gathering);
@@ -77,6 +106,7 @@ public class EndpointReloadTests
     public void OnServerRequest_LongSpreadWindow_SpreadsOverHalfTheTimeAtMost()
     {
         var sut = new TestDrain(options => options.SpreadWindow = TimeSpan.FromSeconds(15));
+        sut.Coordinator.Context.OnReloaded();
         FakeTrackedConnection[] connections = [.. Enumerable.Range(0, 100).Select(i => sut.Accept($"{i}"))];
         Array.ForEach(connections, sut.Coordinator.OnServerRequest);
         sut.Advance(Gathering);
