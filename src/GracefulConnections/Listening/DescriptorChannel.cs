@@ -9,6 +9,8 @@ internal sealed class DescriptorChannel : IDisposable
     private const int SocketLevel = 1; // SOL_SOCKET.
     private const int PeerCredentials = 17; // SO_PEERCRED.
 
+    private static readonly TimeSpan RetryDelay = TimeSpan.FromMilliseconds(5);
+
     private readonly Socket _socket;
 
     public DescriptorChannel(Socket socket)
@@ -33,6 +35,17 @@ internal sealed class DescriptorChannel : IDisposable
     /// <exception cref="IOException">The other side is gone.</exception>
     public void Send(string text, Descriptor? descriptor = null) =>
         new DescriptorMessage(text, descriptor).Send(_socket);
+
+    /// <summary>Sends a message, and waits until there is room for it: 277 of them fill a socket's buffer.</summary>
+    /// <exception cref="IOException">The other side is gone.</exception>
+    public async Task SendAsync(
+        string text, Descriptor? descriptor, TimeProvider time, CancellationToken cancellationToken)
+    {
+        while (!new DescriptorMessage(text, descriptor).TrySend(_socket))
+        {
+            await Task.Delay(RetryDelay, time, cancellationToken).ConfigureAwait(false);
+        }
+    }
 
     /// <summary>Waits for the next message.</summary>
     /// <returns><see langword="null"/> if the other side has ended the connection.</returns>

@@ -17,7 +17,18 @@ internal readonly record struct DescriptorMessage(string Text, Descriptor? Descr
 
     /// <summary>Sends it without waiting.</summary>
     /// <exception cref="IOException">It was not sent.</exception>
-    public unsafe void Send(Socket socket)
+    public void Send(Socket socket)
+    {
+        if (!TrySend(socket))
+        {
+            throw new IOException(Marshal.GetPInvokeErrorMessage(LibC.ErrorAgain));
+        }
+    }
+
+    /// <summary>Sends it, if there is room.</summary>
+    /// <returns>Whether there is room: the other side may have hundreds of messages that it has not read.</returns>
+    /// <exception cref="IOException">It was not sent.</exception>
+    public unsafe bool TrySend(Socket socket)
     {
         var bytes = Encoding.UTF8.GetBytes(Text);
         var control = stackalloc byte[MostControlBytes];
@@ -42,10 +53,8 @@ internal readonly record struct DescriptorMessage(string Text, Descriptor? Descr
                     header.ControlLength = (nuint)(sizeof(ControlHeader) + sizeof(nint)); // CMSG_SPACE.
                 }
 
-                if (LibC.SendMessage(socket.SafeHandle, &header, NoSignal | LibC.DoNotWait) < 0)
-                {
-                    throw LastError();
-                }
+                return LibC.SendMessage(socket.SafeHandle, &header, NoSignal | LibC.DoNotWait) >= 0
+                    || (Marshal.GetLastPInvokeError() == LibC.ErrorAgain ? false : throw LastError());
             }
         }
         finally

@@ -91,6 +91,7 @@ internal sealed class HandoverHostedService(
 
     public void Dispose()
     {
+        _stopping.Cancel(); // A host that is disposed without a stop: what is below would be a fault to the server.
         _restarter?.Dispose();
         _server?.Dispose();
         _predecessor?.Dispose();

@@ -106,21 +106,13 @@ internal sealed class HandoverServer : IDisposable
     /// <returns>The addresses that a ready successor serves; <see langword="null"/> if there is none.</returns>
     private async Task<string[]?> OfferAsync(DescriptorChannel successor, CancellationToken cancellationToken)
     {
-        successor.Send(HandoverProtocol.Hello);
-        foreach (var socket in _sockets.Active.Select(static listener => listener.Socket))
-        {
-            if (socket.CanBeHandedOver)
-            {
-                var kind = socket.IsKept ? HandoverProtocol.KeptSocket : HandoverProtocol.Socket;
-                successor.Send(kind + socket.Address, socket.Descriptor);
-            }
-        }
-
-        successor.Send(HandoverProtocol.End);
         using var timeout = new CancellationTokenSource(_readyTimeout, _time);
         using var end = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellationToken);
+        var isOffered = false;
         try
         {
+            await SendSocketsAsync(successor, end.Token).ConfigureAwait(false);
+            isOffered = true;
             var message = await successor.ReceiveAsync(end.Token).ConfigureAwait(false);
             if (message?.Text.Split(HandoverProtocol.Separator) is [HandoverProtocol.Ready, .. var addresses])
             {
@@ -131,7 +123,7 @@ internal sealed class HandoverServer : IDisposable
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
-            _sockets.AreLeftToSuccessor = true; // It holds them, and serves as soon as it is ready.
+            _sockets.AreLeftToSuccessor = isOffered; // It holds them, and serves as soon as it is ready.
             throw;
         }
         catch (OperationCanceledException)
@@ -141,6 +133,24 @@ internal sealed class HandoverServer : IDisposable
         }
 
         return null;
+    }
+
+    private async Task SendSocketsAsync(DescriptorChannel successor, CancellationToken cancellationToken)
+    {
+        await SendAsync(HandoverProtocol.Hello).ConfigureAwait(false);
+        foreach (var socket in _sockets.Active.Select(static listener => listener.Socket))
+        {
+            if (socket.CanBeHandedOver)
+            {
+                var kind = socket.IsKept ? HandoverProtocol.KeptSocket : HandoverProtocol.Socket;
+                await SendAsync(kind + socket.Address, socket.Descriptor).ConfigureAwait(false);
+            }
+        }
+
+        await SendAsync(HandoverProtocol.End).ConfigureAwait(false);
+
+        Task SendAsync(string text, Descriptor? descriptor = null) =>
+            successor.SendAsync(text, descriptor, _time, cancellationToken);
     }
 
     // It ends the connection once it serves the path, so that a third process finds one of the two at any time.

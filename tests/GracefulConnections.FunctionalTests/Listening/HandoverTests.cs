@@ -10,6 +10,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 
 namespace GracefulConnections.FunctionalTests.Listening;
 
@@ -23,6 +24,7 @@ public sealed class HandoverTests : IDisposable
     private const int SuccessorLate = 64;
     private const int SocketsUnclaimed = 66;
     private const int PortNotFixed = 67;
+    private const int HandoverFailed = 74;
     private const int Times = 50;
 
     private readonly TemporaryDirectory _directory = new();
@@ -46,6 +48,38 @@ public sealed class HandoverTests : IDisposable
         Assert.Contains($"serves 127.0.0.1:{_port} instead", Assert.Single(successor.Messages(TookOver)));
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(SocketPath));
         Assert.Equal([SocketPath], Directory.GetFiles(Path.GetDirectoryName(SocketPath)!));
+    }
+
+    [Fact]
+    public async Task Dispose_NobodyStoppedTheHost_IsNoFault()
+    {
+        var host = await HandoverHost.StartAsync('a', SocketPath, _port);
+        await Eventually.IsTrueAsync(() => File.Exists(SocketPath));
+
+        await host.DisposeWithoutStopAsync().AsTask().InTimeAsync();
+
+        await using var next = await HandoverHost.StartAsync('b', SocketPath, _port);
+        Assert.Equal('b', await HandoverHost.WhoServesAsync(_port));
+        Assert.Empty(next.Messages(TookOver));
+        Assert.DoesNotContain(host.Log.Entries, static entry =>
+            entry.Category == GracefulTelemetry.LogCategory && entry.Level >= LogLevel.Warning);
+    }
+
+    [Fact]
+    public async Task Start_ManyEndpoints_AreAllHandedOver()
+    {
+        const int count = 400; // Their descriptors do not fit into the channel at once.
+        string[] paths = [.. Enumerable.Range(0, count).Select(i => _directory[$"{i}.sock"])];
+        Task<HandoverHost> StartAsync(char name) => HandoverHost.StartAsync(name, SocketPath, (host, kestrel) =>
+            Array.ForEach(paths, path => kestrel.ListenUnixSocket(path, host.Serve)));
+        await using var predecessor = await StartAsync('a');
+
+        await using var successor = await StartAsync('b');
+        await predecessor.Stopped;
+
+        Assert.Equal('b', await HandoverHost.WhoServesAsync(new UnixDomainSocketEndPoint(paths[0])));
+        Assert.Equal('b', await HandoverHost.WhoServesAsync(new UnixDomainSocketEndPoint(paths[^1])));
+        Assert.Empty(predecessor.Messages(HandoverFailed));
     }
 
     [Fact]

@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using System.Runtime.Versioning;
 using GracefulConnections.Listening;
+using GracefulConnections.Tests.Support;
 
 namespace GracefulConnections.Tests.Listening;
 
@@ -62,6 +63,56 @@ public sealed class DescriptorChannelTests : IAsyncDisposable
         _one.Dispose();
 
         Assert.Null(await _other.ReceiveAsync(TestContext.Current.CancellationToken));
+    }
+
+    [Fact]
+    public async Task Send_MoreThanTheOtherSideHasRoomFor_WaitsUntilItReads()
+    {
+        const int count = 1000; // As many endpoints; a socket's buffer has room for 277.
+        await ConnectAsync();
+
+        var sending = SendAsync();
+        Assert.False(sending.IsCompleted);
+        for (var i = 0; i < count; i++)
+        {
+            var message = await _other.ReceiveAsync(TestContext.Current.CancellationToken);
+            using var descriptor = message!.Value.Descriptor;
+            Assert.Equal($"socket {i}", message.Value.Text);
+            Assert.NotNull(descriptor);
+        }
+
+        await sending.WithinLimit();
+
+        async Task SendAsync()
+        {
+            using var socket = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
+            using var sent = Descriptor.DuplicateOf(socket);
+            for (var i = 0; i < count; i++)
+            {
+                await _one.SendAsync($"socket {i}", sent, TimeProvider.System, TestContext.Current.CancellationToken);
+            }
+        }
+    }
+
+    [Fact]
+    public async Task Send_OtherSideNeverReads_EndsWithItsTime()
+    {
+        await ConnectAsync();
+        using var limit = new CancellationTokenSource();
+
+        var sending = SendForeverAsync();
+        Assert.False(sending.IsCompleted);
+        await limit.CancelAsync();
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => sending.WithinLimit());
+
+        async Task SendForeverAsync()
+        {
+            while (true)
+            {
+                await _one.SendAsync("socket", null, TimeProvider.System, limit.Token);
+            }
+        }
     }
 
     [Fact]

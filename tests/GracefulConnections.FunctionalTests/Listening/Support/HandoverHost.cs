@@ -106,6 +106,9 @@ internal sealed class HandoverHost : IAsyncDisposable
     public string[] Messages(int eventId) =>
         [.. Log.Entries.Where(entry => entry.Category == "GracefulConnections" && entry.EventId == eventId).Select(entry => entry.Message)];
 
+    /// <summary>Disposes it as a program that forgets to stop it.</summary>
+    public ValueTask DisposeWithoutStopAsync() => _app.DisposeAsync();
+
     public async ValueTask DisposeAsync()
     {
         EndWork();
