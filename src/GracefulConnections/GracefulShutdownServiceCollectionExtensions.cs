@@ -99,7 +99,7 @@ public static class GracefulShutdownServiceCollectionExtensions
         this IServiceCollection services, Action<ListenerHandoverOptions>? configure = null)
     {
         services.AddGracefulShutdown();
-        services.AddOptions<ListenerHandoverOptions>().ValidateOnStart();
+        services.AddOptions<ListenerHandoverOptions>(); // Without ValidateOnStart, as above: the service checks them.
         services.TryAddEnumerable(ServiceDescriptor.Singleton<
             IValidateOptions<ListenerHandoverOptions>, ListenerHandoverOptionsValidator>());
         services.TryAddSingleton<ListeningSockets>();

@@ -81,6 +81,30 @@ public sealed class ConfigurationTests : IDisposable
     }
 
     [Fact]
+    public async Task Reload_HandoverOptionsAreBad_DoesNotThrowIntoTheReload()
+    {
+        _configuration.Set("Handover:ReadyTimeout", "00:00:30");
+        await using var app = await StartAsync(static services => services.AddListenerHandover()
+            .AddOptions<ListenerHandoverOptions>().BindConfiguration("Handover"));
+
+        _configuration.Change("Handover:ReadyTimeout", "-00:00:30");
+
+        await app.StopAsync(TestContext.Current.CancellationToken).InTimeAsync();
+    }
+
+    [Fact]
+    public async Task Handover_OutOfRange_StopsTheHostBeforeItServes()
+    {
+        _configuration.Set("Handover:ReadyTimeout", "-00:00:30");
+
+        var exception = await Assert.ThrowsAsync<OptionsValidationException>(() => StartAsync(
+            static services => services.AddListenerHandover()
+                .AddOptions<ListenerHandoverOptions>().BindConfiguration("Handover")));
+
+        Assert.StartsWith("ListenerHandoverOptions: ReadyTimeout must be positive", exception.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Reload_HostHasStopped_IsNotSaid()
     {
         await using var app = await StartAsync();
@@ -94,7 +118,9 @@ public sealed class ConfigurationTests : IDisposable
     private static bool IsReload(CapturedLog.Entry entry) =>
         entry.EventId == ConfigurationReloaded && entry.Category == GracefulTelemetry.LogCategory;
 
-    private async Task<WebApplication> StartAsync()
+    private Task<WebApplication> StartAsync() => StartAsync(static _ => { });
+
+    private async Task<WebApplication> StartAsync(Action<IServiceCollection> add)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders().AddProvider(_log);
@@ -104,6 +130,7 @@ public sealed class ConfigurationTests : IDisposable
         builder.Services.AddOptions<GracefulCloseOptions>()
             .BindConfiguration("Close", static binder => binder.ErrorOnUnknownConfiguration = true);
         builder.Services.AddGracefulShutdown();
+        add(builder.Services);
         builder.WebHost.ConfigureKestrel(static kestrel => kestrel.Listen(
             IPAddress.Loopback, 0, static endpoint => endpoint.UseGracefulShutdown().Run(HandlerSteps.EchoAsync)));
         var app = builder.Build();
