@@ -6,7 +6,12 @@ namespace GracefulConnections.Dashboard;
 /// Counts how connections end, second by second, from the library's own metrics. It listens from the first viewer to
 /// the last one, because a meter that nobody listens to costs nothing.
 /// </summary>
-internal sealed class CloseTimeline(TimeProvider time) : IDisposable
+/// <param name="time">The clock.</param>
+/// <param name="meters">
+/// Who made the host's meters: another host of the process has meters of the same name. <see langword="null"/> if
+/// nobody did, and all hosts share one.
+/// </param>
+internal sealed class CloseTimeline(TimeProvider time, IMeterFactory? meters) : IDisposable
 {
     /// <summary>How many seconds are kept.</summary>
     public const int Seconds = 120;
@@ -27,9 +32,10 @@ internal sealed class CloseTimeline(TimeProvider time) : IDisposable
 
         _listener = new MeterListener
         {
-            InstrumentPublished = static (instrument, listener) =>
+            InstrumentPublished = (instrument, listener) =>
             {
                 if (instrument.Meter.Name == GracefulTelemetry.MeterName
+                    && (instrument.Meter.Scope is null || instrument.Meter.Scope == meters)
                     && instrument.Name is GracefulTelemetry.CloseDuration or GracefulTelemetry.UnacknowledgedBytes)
                 {
                     listener.EnableMeasurementEvents(instrument);

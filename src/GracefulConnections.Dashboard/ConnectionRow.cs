@@ -44,7 +44,7 @@ internal sealed record ConnectionRow
     public static ConnectionRow From(TrackedConnectionInfo info, bool isDashboard) => new()
     {
         Id = info.ConnectionId,
-        Local = info.LocalEndPoint?.ToString(),
+        Local = Spell(info.LocalEndPoint),
         Remote = Spell(info.RemoteEndPoint),
         Tag = Spell(info.Tag),
         IsTls = info.IsTls,

@@ -1,4 +1,4 @@
-using Microsoft.Extensions.Options;
+using System.Diagnostics.Metrics;
 
 namespace GracefulConnections.Dashboard;
 
@@ -17,7 +17,7 @@ internal sealed class DashboardFeed : IDisposable
     private static readonly TimeSpan DrainInterval = TimeSpan.FromMilliseconds(100);
 
     private readonly IDrainCoordinator _drain;
-    private readonly IOptionsMonitor<ServerDrainOptions> _options;
+    private readonly TimeSpan _drainTimeout;
     private readonly TimeProvider _time;
     private readonly TimeSpan _interval;
     private readonly CloseTimeline _timeline;
@@ -31,13 +31,14 @@ internal sealed class DashboardFeed : IDisposable
 
     public DashboardFeed(
         IDrainCoordinator drain,
-        IOptionsMonitor<ServerDrainOptions> options,
+        TimeSpan drainTimeout,
         TimeProvider time,
         TimeSpan interval,
+        IMeterFactory? meters,
         CancellationToken hostEnded)
     {
-        (_drain, _options, _time, _interval) = (drain, options, time, interval);
-        _timeline = new CloseTimeline(time);
+        (_drain, _drainTimeout, _time, _interval) = (drain, drainTimeout, time, interval);
+        _timeline = new CloseTimeline(time, meters);
         drain.DrainStarted.UnsafeRegister(static feed => ((DashboardFeed)feed!).OnDrainStarted(), this);
         hostEnded.UnsafeRegister(static feed => ((DashboardFeed)feed!).OnHostEnded(), this);
     }
@@ -158,10 +159,9 @@ internal sealed class DashboardFeed : IDisposable
             return null;
         }
 
-        var timeout = _options.CurrentValue.DrainTimeout;
         return new DrainProgress(
             Math.Round(_time.GetElapsedTime(since).TotalSeconds, 1),
-            timeout == Timeout.InfiniteTimeSpan ? null : timeout.TotalSeconds,
+            _drainTimeout == Timeout.InfiniteTimeSpan ? null : _drainTimeout.TotalSeconds,
             _drainCount,
             left);
     }

@@ -8,13 +8,14 @@ internal static class DashboardPage
     public static Task WriteAsync(HttpContext context)
     {
         // What the page refers to stands beside it, so its own address must end with a slash.
-        var path = context.Request.Path.Value!;
+        var path = context.Request.PathBase.Add(context.Request.Path).ToUriComponent();
         if (path.EndsWith('/'))
         {
             return WriteAsync(context, "dashboard.html", "text/html; charset=utf-8");
         }
 
-        context.Response.Redirect($"{context.Request.PathBase}{path}/");
+        // Relative, because a proxy may have taken a prefix away that the browser's address has.
+        context.Response.Redirect($"./{path[(path.LastIndexOf('/') + 1)..]}/");
         return Task.CompletedTask;
     }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using GracefulConnections.Dashboard;
 using Microsoft.AspNetCore.Antiforgery;
 using Microsoft.AspNetCore.Builder;
@@ -44,9 +45,10 @@ public static class GracefulDashboardEndpointRouteBuilderExtensions
 
         var feed = new DashboardFeed(
             drain,
-            services.GetRequiredService<IOptionsMonitor<ServerDrainOptions>>(),
+            services.GetRequiredService<IOptions<ServerDrainOptions>>().Value.DrainTimeout, // The drain's own, as well.
             services.GetService<TimeProvider>() ?? TimeProvider.System,
             options.Interval,
+            services.GetService<IMeterFactory>(),
             services.GetService<IHostApplicationLifetime>()?.ApplicationStopped ?? CancellationToken.None);
         var queries = new DashboardQueries(feed, options, antiforgery);
         var group = endpoints.MapGroup(pattern);

@@ -23,6 +23,25 @@ public class DashboardEventTests
             static second => second.GetProperty("outcomes").TryGetProperty("graceful", out var count) && count.GetInt32() == 1));
     }
 
+    [Fact]
+    public async Task Events_AnotherHostOfTheProcess_ItsClosesAreNotShown()
+    {
+        await using var server = await DashboardServer.StartAsync(static options => options.Interval = TimeSpan.FromMilliseconds(100));
+        await using var other = await DashboardServer.StartAsync();
+        using var events = await EventReader.OpenAsync(server);
+        await events.NextAsync();
+        foreach (var one in new[] { other, server })
+        {
+            (await one.ConnectAsync()).Dispose();
+            await one.Drain.DrainAsync(static _ => true).WaitAsync(DashboardServer.Limit); // Until it is gone.
+        }
+
+        var picture = await events.UntilAsync(static picture => picture.GetProperty("closes").GetArrayLength() > 0);
+
+        Assert.Equal(1, picture.GetProperty("closes").EnumerateArray().Sum(static second =>
+            second.GetProperty("outcomes").EnumerateObject().Sum(static outcome => outcome.Value.GetInt32())));
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]

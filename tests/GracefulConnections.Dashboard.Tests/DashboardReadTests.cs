@@ -25,15 +25,47 @@ public class DashboardReadTests
         Assert.DoesNotContain("innerHTML", text, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public async Task Page_WithoutTheSlash_IsRedirectedToIt()
+    [Theory]
+    [InlineData("/connections", "/connections/")]
+    [InlineData("/a/b", "/a/b/")]
+    [InlineData("/verb\u00E4nde: jetzt", "/verb%C3%A4nde:%20jetzt/")]
+    public async Task Page_WithoutTheSlash_IsRedirectedToIt(string pattern, string expected)
     {
-        await using var server = await DashboardServer.StartAsync();
+        await using var server = await DashboardServer.StartAsync(pattern: pattern);
+        var address = new Uri(server.Http, expected.TrimEnd('/'));
 
-        using var answer = await server.Client.GetAsync("/connections");
+        using var answer = await server.Client.GetAsync(address);
 
         Assert.Equal(HttpStatusCode.Redirect, answer.StatusCode);
-        Assert.Equal("/connections/", answer.Headers.Location!.ToString());
+        var location = answer.Headers.Location!;
+        Assert.Equal(expected, new Uri(address, location).AbsolutePath);
+
+        // Behind a proxy that takes "/prefix" away.
+        Assert.Equal("/prefix" + expected, new Uri(new Uri(server.Http, "/prefix" + address.AbsolutePath), location).AbsolutePath);
+        using var page = await server.Client.GetAsync(new Uri(address, location));
+        Assert.Equal(HttpStatusCode.OK, page.StatusCode);
+    }
+
+    [Fact]
+    public async Task Reload_BadDrainOptions_ThrowsIntoNobodyAndChangesNothing()
+    {
+        var configuration = new ReloadableConfiguration();
+        configuration.Set("Drain:DrainTimeout", "00:00:42");
+        await using var server = await DashboardServer.StartAsync(configuration: configuration);
+
+        configuration.Change("Drain:DrainTimeout", "-00:00:01");
+
+        await server.Drain.DrainAsync(CancellationToken.None).WaitAsync(DashboardServer.Limit);
+        var summary = await server.Client.GetFromJsonAsync<JsonElement>("/connections/api/summary");
+        Assert.Equal(42, summary.GetProperty("drain").GetProperty("timeout").GetDouble());
+    }
+
+    [Fact]
+    public void Row_AddressThatFailsAsText_HidesNoOther()
+    {
+        var row = ConnectionRow.From(new TrackedConnectionInfo { ConnectionId = "a", LocalEndPoint = new FailingEndPoint() }, false);
+
+        Assert.Equal("(FailingEndPoint.ToString() threw InvalidOperationException)", row.Local);
     }
 
     [Fact]
@@ -141,6 +173,11 @@ public class DashboardReadTests
 
     private static Task<JsonElement> GetAsync(DashboardServer server, string query) =>
         server.Client.GetFromJsonAsync<JsonElement>("/connections/api/connections" + query);
+
+    private sealed class FailingEndPoint : EndPoint
+    {
+        public override string ToString() => throw new InvalidOperationException("The transport's own.");
+    }
 
     private sealed class FailingTag
     {

@@ -10,6 +10,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -54,12 +55,16 @@ internal sealed class DashboardServer : IAsyncDisposable
     /// <param name="drain">The drain's options.</param>
     /// <param name="tag">The tag of each connection, from its first line.</param>
     /// <param name="isHttpGraceful">Whether the dashboard's own endpoint takes part in the drain.</param>
+    /// <param name="pattern">The path of the page.</param>
+    /// <param name="configuration">More configuration. Its section <c>Drain</c> is the drain's.</param>
     public static async Task<DashboardServer> StartAsync(
         Action<GracefulDashboardOptions>? options = null,
         Action<IEndpointConventionBuilder>? map = null,
         Action<ServerDrainOptions>? drain = null,
         Func<string, object>? tag = null,
-        bool isHttpGraceful = false)
+        bool isHttpGraceful = false,
+        string pattern = "/connections",
+        IConfigurationSource? configuration = null)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
@@ -80,6 +85,12 @@ internal sealed class DashboardServer : IAsyncDisposable
             settings.AnnounceDelay = TimeSpan.Zero;
             drain?.Invoke(settings);
         });
+        if (configuration is not null)
+        {
+            ((IConfigurationBuilder)builder.Configuration).Add(configuration);
+            builder.Services.Configure<ServerDrainOptions>(builder.Configuration.GetSection("Drain"));
+        }
+
         builder.Services.AddAntiforgery();
         builder.Services.AddAuthentication("test")
             .AddScheme<AuthenticationSchemeOptions, HeaderAuthentication>("test", null);
@@ -88,7 +99,7 @@ internal sealed class DashboardServer : IAsyncDisposable
         var app = builder.Build();
         app.UseAuthentication();
         app.UseAuthorization();
-        var routes = app.MapGracefulConnections(configure: options);
+        var routes = app.MapGracefulConnections(pattern, options);
         map?.Invoke(routes);
         await app.StartAsync();
         var addresses = app.Services.GetRequiredService<IServer>()
