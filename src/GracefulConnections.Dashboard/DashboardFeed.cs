@@ -23,6 +23,7 @@ internal sealed class DashboardFeed : IDisposable
     private readonly CloseTimeline _timeline;
     private readonly Lock _lock = new();
     private readonly HashSet<DashboardViewer> _viewers = [];
+    private readonly DashboardViewers _all;
     private IReadOnlyList<TrackedConnectionInfo> _connections = [];
     private long _takenAt;
     private long _drainSince;
@@ -39,6 +40,7 @@ internal sealed class DashboardFeed : IDisposable
     {
         (_drain, _drainTimeout, _time, _interval) = (drain, drainTimeout, time, interval);
         _timeline = new CloseTimeline(time, meters);
+        _all = DashboardViewers.Of(drain);
         drain.DrainStarted.UnsafeRegister(static feed => ((DashboardFeed)feed!).OnDrainStarted(), this);
         hostEnded.UnsafeRegister(static feed => ((DashboardFeed)feed!).OnHostEnded(), this);
     }
@@ -58,6 +60,7 @@ internal sealed class DashboardFeed : IDisposable
             }
 
             _viewers.Add(viewer);
+            _all.Add(viewer);
             if (_stop is null)
             {
                 _stop = new CancellationTokenSource();
@@ -71,6 +74,7 @@ internal sealed class DashboardFeed : IDisposable
 
     public void Leave(DashboardViewer viewer)
     {
+        _all.Remove(viewer);
         lock (_lock)
         {
             if (_viewers.Remove(viewer) && _viewers.Count == 0)
@@ -105,23 +109,16 @@ internal sealed class DashboardFeed : IDisposable
     }
 
     /// <summary>Returns whether a connection is that of a viewer.</summary>
-    public bool IsOwn(string connectionId)
-    {
-        lock (_lock)
-        {
-            return _viewers.Any(viewer => viewer.ConnectionId == connectionId);
-        }
-    }
+    public bool IsOwn(string connectionId) => _all.GetConnectionIds().Contains(connectionId);
 
     /// <summary>Takes a picture now.</summary>
     public DashboardSummary TakePicture()
     {
         var connections = _drain.GetConnections();
-        HashSet<string> own;
+        var own = _all.GetConnectionIds();
         int viewers;
         lock (_lock)
         {
-            own = [.. _viewers.Select(static viewer => viewer.ConnectionId)];
             viewers = _viewers.Count;
             (_connections, _takenAt) = _stop is null ? ([], 0) : (connections, _time.GetTimestamp());
         }
@@ -202,7 +199,7 @@ internal sealed class DashboardFeed : IDisposable
     {
         lock (_lock)
         {
-            var own = _viewers.Select(static viewer => viewer.ConnectionId).ToHashSet();
+            var own = _all.GetConnectionIds();
             var isOver = picture.Phase == DrainPhase.Drained
                 || (picture.Phase == DrainPhase.Draining && _connections.All(info => own.Contains(info.ConnectionId)));
             foreach (var viewer in _viewers)

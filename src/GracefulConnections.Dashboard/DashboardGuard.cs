@@ -16,6 +16,9 @@ internal static class DashboardGuard
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; "
         + "form-action 'none'; frame-ancestors 'none'";
 
+    private static readonly string[] ProxyHeaders =
+        ["Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP"];
+
     /// <summary>Puts the check in front of a route, once all of its metadata is known.</summary>
     public static void Protect(EndpointBuilder endpoint)
     {
@@ -47,9 +50,8 @@ internal static class DashboardGuard
         return context.Connection.RemoteIpAddress is var peer
             && (peer is null || IPAddress.IsLoopback(peer))
             && IsLocalName(request.Host.Host)
-            && !request.Headers.ContainsKey("Forwarded")
-            && !request.Headers.ContainsKey("X-Forwarded-For")
-            && !request.Headers.ContainsKey("X-Real-IP");
+            && !HttpProtocol.IsHttp10(request.Protocol) // No browser's. nginx adds no header by default, but speaks it.
+            && !ProxyHeaders.Any(request.Headers.ContainsKey);
     }
 
     private static bool IsLocalName(string host) =>

@@ -12,6 +12,9 @@ public class DashboardAccessTests
     [InlineData("Host", "connections.example")]
     [InlineData("X-Forwarded-For", "192.0.2.1")]
     [InlineData("Forwarded", "for=192.0.2.1")]
+    [InlineData("Via", "1.1 proxy")]
+    [InlineData("X-Forwarded-Proto", "https")]
+    [InlineData("X-Forwarded-Host", "connections.example")]
     public async Task WithoutAPolicy_RequestOfAnotherMachine_IsRefused(string header, string value)
     {
         await using var server = await DashboardServer.StartAsync();
@@ -22,6 +25,22 @@ public class DashboardAccessTests
 
         Assert.Equal(HttpStatusCode.Forbidden, answer.StatusCode);
         Assert.Contains("no authorization policy", await DashboardReadTests.ErrorAsync(answer), StringComparison.Ordinal);
+    }
+
+    // As nginx asks by default: its own name for the server in Host, and no header that tells of the proxy.
+    [Fact]
+    public async Task WithoutAPolicy_Http10_IsRefused()
+    {
+        await using var server = await DashboardServer.StartAsync();
+        using var request = new HttpRequestMessage(HttpMethod.Get, "/connections/api/connections")
+        {
+            Version = HttpVersion.Version10,
+            VersionPolicy = HttpVersionPolicy.RequestVersionExact,
+        };
+
+        using var answer = await server.Client.SendAsync(request);
+
+        Assert.Equal(HttpStatusCode.Forbidden, answer.StatusCode);
     }
 
     [Theory]

@@ -68,6 +68,22 @@ public class DashboardEventTests
     }
 
     [Fact]
+    public async Task Events_TwoDashboardsDuringAStop_DoNotWaitForEachOther()
+    {
+        await using var server = await DashboardServer.StartAsync(isHttpGraceful: true, drain: static drain => drain.DrainTimeout = TimeSpan.FromMinutes(5));
+        using var first = await EventReader.OpenAsync(server);
+        using var second = await EventReader.OpenAsync(server, DashboardServer.SecondPattern);
+        await first.NextAsync();
+        await second.NextAsync();
+
+        var stopping = server.StopAsync();
+
+        Assert.True(await first.IsOverAsync());
+        Assert.True(await second.IsOverAsync());
+        await stopping.WaitAsync(DashboardServer.Limit);
+    }
+
+    [Fact]
     public async Task Events_BrowserClosesInTheMiddle_FreesItsPlace()
     {
         await using var server = await DashboardServer.StartAsync(static options => options.Interval = TimeSpan.FromMilliseconds(100));
@@ -115,9 +131,9 @@ public class DashboardEventTests
             _events = SseParser.Create(body).EnumerateAsync(_limit.Token).GetAsyncEnumerator();
         }
 
-        public static async Task<EventReader> OpenAsync(DashboardServer server)
+        public static async Task<EventReader> OpenAsync(DashboardServer server, string pattern = "/connections")
         {
-            var answer = await server.Client.GetAsync("/connections/api/events", HttpCompletionOption.ResponseHeadersRead);
+            var answer = await server.Client.GetAsync(pattern + "/api/events", HttpCompletionOption.ResponseHeadersRead);
             Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
             return new EventReader(answer, await answer.Content.ReadAsStreamAsync());
         }

@@ -24,6 +24,9 @@ internal sealed class DashboardServer : IAsyncDisposable
     /// <summary>The header by which a test's request says who it is.</summary>
     public const string UserHeader = "X-Test-User";
 
+    /// <summary>The path of a second dashboard of the same host.</summary>
+    public const string SecondPattern = "/second";
+
     public static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
 
     private readonly WebApplication _app;
@@ -101,6 +104,7 @@ internal sealed class DashboardServer : IAsyncDisposable
         app.UseAuthorization();
         var routes = app.MapGracefulConnections(pattern, options);
         map?.Invoke(routes);
+        app.MapGracefulConnections(SecondPattern);
         await app.StartAsync();
         var addresses = app.Services.GetRequiredService<IServer>()
             .Features.Get<IServerAddressesFeature>()!.Addresses.Select(static address => new Uri(address)).ToArray();
