@@ -163,4 +163,12 @@ internal static partial class Log
         + "asked again.",
         EventName = nameof(PredecessorAskedAgain))]
     public static partial void PredecessorAskedAgain(ILogger logger, string path);
+
+    [LoggerMessage(
+        81,
+        LogLevel.Information,
+        "The service's unit passed listening sockets whose addresses no endpoint has: {Left}. They were left open, for "
+        + "the application's own use. Endpoints that were bound anew: {Bound}.",
+        EventName = nameof(SocketsLeft))]
+    public static partial void SocketsLeft(ILogger logger, string left, string bound);
 }

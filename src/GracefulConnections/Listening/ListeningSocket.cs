@@ -22,6 +22,12 @@ internal sealed class ListeningSocket(Descriptor descriptor, string address) : I
     /// <summary>Gets a value indicating whether the service manager keeps it and it outlives every process.</summary>
     public bool IsKept { get; init; }
 
+    /// <summary>
+    /// Gets a value indicating whether the service's unit brought it, so that the application may know it by its number
+    /// and use it without an endpoint.
+    /// </summary>
+    public bool IsOfUnit { get; init; }
+
     /// <summary>Gets the file of a Unix domain socket; <see langword="null"/> where there is none.</summary>
     public string? File => ListenerAddress.FileOf(Address);
 
@@ -132,6 +138,9 @@ internal sealed class ListeningSocket(Descriptor descriptor, string address) : I
     /// </summary>
     public void LeaveEventQueues(List<int> queues) => // Other queues do not have it.
         queues.ForEach(queue => _ = LibC.ControlEvents(queue, RemoveFromQueue, Descriptor, 0));
+
+    /// <summary>Leaves the descriptor open, to whoever uses its number.</summary>
+    public void Leave() => Descriptor.SetHandleAsInvalid();
 
     public void Dispose() => Descriptor.Dispose();
 }

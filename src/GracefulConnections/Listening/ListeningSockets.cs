@@ -9,6 +9,7 @@ namespace GracefulConnections.Listening;
 /// </summary>
 internal sealed class ListeningSockets(ILoggerFactory loggers)
 {
+    private readonly ILogger _logger = GuardedLogger.Around(loggers.CreateLogger(Log.Category));
     private readonly Lock _lock = new();
     private readonly List<ListeningSocket> _passed = [];
     private readonly List<HandoverListener> _active = [];
@@ -105,8 +106,8 @@ internal sealed class ListeningSockets(ILoggerFactory loggers)
     }
 
     /// <summary>
-    /// From now on connections are accepted. Closes what was passed and no endpoint asked for, and leaves what is new
-    /// with the service manager.
+    /// From now on connections are accepted. Closes what was passed and no endpoint asked for, unless the application may
+    /// use it without one, and leaves what is new with the service manager.
     /// </summary>
     public void Open(ServiceManager? manager)
     {
@@ -114,23 +115,30 @@ internal sealed class ListeningSockets(ILoggerFactory loggers)
         _opened.TrySetResult();
         Array.ForEach(Active, Store);
         ListeningSocket[] unclaimed;
+        ListeningSocket[] left;
         lock (_lock)
         {
-            unclaimed = [.. _passed];
+            unclaimed = [.. _passed.Where(static socket => !socket.IsOfUnit)];
+            left = [.. _passed.Where(static socket => socket.IsOfUnit)];
             _passed.Clear();
         }
 
+        Array.ForEach(left, static socket => socket.Leave());
         foreach (var socket in unclaimed)
         {
             socket.Dispose(); // It would go on listening with nobody to accept.
             manager?.Forget(socket.Address);
         }
 
+        var bound = List(Active.Where(static listener => !listener.WasPassed).Select(static listener => listener.Socket));
         if (unclaimed.Length > 0)
         {
-            var bound = Active.Where(static listener => !listener.WasPassed).Select(static listener => listener.Socket);
-            var logger = GuardedLogger.Around(loggers.CreateLogger(Log.Category));
-            Log.SocketsUnclaimed(logger, List(unclaimed), List(bound));
+            Log.SocketsUnclaimed(_logger, List(unclaimed), bound);
+        }
+
+        if (left.Length > 0)
+        {
+            Log.SocketsLeft(_logger, List(left), bound);
         }
     }
 

@@ -13,6 +13,7 @@ internal sealed class ServiceManager(ILogger logger)
 {
     private const string ProcessVariable = "LISTEN_PID";
     private const string CountVariable = "LISTEN_FDS";
+    private const string NamesVariable = "LISTEN_FDNAMES";
     private const int FirstDescriptor = 3; // SD_LISTEN_FDS_START.
     private const int SendLimitMicroseconds = 1_000_000;
 
@@ -29,11 +30,17 @@ internal sealed class ServiceManager(ILogger logger)
         }
 
         var count = ReadNumber(CountVariable) ?? 0;
-        for (var descriptor = FirstDescriptor; descriptor < FirstDescriptor + count; descriptor++)
+        var names = Environment.GetEnvironmentVariable(NamesVariable)?.Split(':') ?? [];
+        for (var i = 0; i < count; i++)
         {
+            var descriptor = FirstDescriptor + i;
             if (LibC.TrySetCloseOnExec(descriptor) && ListeningSocket.AddressOf(descriptor) is { } address)
             {
-                yield return new ListeningSocket(new Descriptor(descriptor), address) { IsKept = true };
+                yield return new ListeningSocket(new Descriptor(descriptor), address)
+                {
+                    IsKept = true,
+                    IsOfUnit = names.ElementAtOrDefault(i) != ListenerAddress.ToName(address), // Or it was stored.
+                };
             }
         }
     }
