@@ -38,8 +38,7 @@ public static class GracefulShutdownHealthChecksBuilderExtensions
         ArgumentNullException.ThrowIfNull(builder);
         ArgumentException.ThrowIfNullOrEmpty(name);
         builder.Services.AddOptions<HealthCheckServiceOptions>()
-            .Validate<IServiceProviderIsService>(
-                static (_, services) => services.IsService(typeof(IDrainCoordinator)), NotAdded)
+            .Validate<IServiceProvider>(static (_, services) => IsAdded(services), NotAdded)
             .ValidateOnStart();
         return builder.Add(new HealthCheckRegistration(
             name,
@@ -54,4 +53,8 @@ public static class GracefulShutdownHealthChecksBuilderExtensions
             tags,
             timeout));
     }
+
+    // Containers of another make may not tell; then the check itself does.
+    private static bool IsAdded(IServiceProvider services) =>
+        services.GetService<IServiceProviderIsService>()?.IsService(typeof(IDrainCoordinator)) ?? true;
 }

@@ -69,7 +69,7 @@ public static class GracefulShutdownServiceCollectionExtensions
         ArgumentNullException.ThrowIfNull(services);
         ArgumentException.ThrowIfNullOrEmpty(name);
         ArgumentNullException.ThrowIfNull(step);
-        return services.AddSingleton(new DrainStep(name, step));
+        return services.AddSingleton<IDrainStep>(new DrainStep(name, step));
     }
 
     /// <summary>

@@ -33,6 +33,20 @@ public class GracefulShutdownHealthChecksBuilderExtensionsTests
         Assert.Equal(["a", "b"], registration.Tags.Order());
     }
 
+    // One of another make, such as Grace.
+    [Fact]
+    public void AddDrainCheck_ContainerThatCannotSayWhatItHas_Starts()
+    {
+        _builder.AddDrainCheck();
+        var services = new FakeServices();
+        services.Add<IServiceProvider>(services);
+
+        var validator = Assert.Single(_services, static service => service.ServiceType == typeof(IValidateOptions<HealthCheckServiceOptions>));
+
+        var sut = Assert.IsAssignableFrom<IValidateOptions<HealthCheckServiceOptions>>(validator.ImplementationFactory!(services));
+        Assert.False(sut.Validate(Options.DefaultName, new HealthCheckServiceOptions()).Failed);
+    }
+
     [Fact]
     public void AddDrainCheck_NoGracefulShutdown_ThrowsWhatToDo()
     {

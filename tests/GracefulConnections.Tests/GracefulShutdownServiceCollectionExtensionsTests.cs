@@ -27,6 +27,28 @@ public class GracefulShutdownServiceCollectionExtensionsTests
             type => Assert.Single(_services, service => service.ServiceType == type && service.Lifetime == ServiceLifetime.Singleton));
     }
 
+    // A container of another make, such as Grace, builds a class that nobody registered, and everything that it needs.
+    [Fact]
+    public void Services_All_AskForNoClassThatMayNotBeRegistered()
+    {
+        _services.AddListenerHandover().AddGracefulConnectionFactory();
+        var parameters = _services
+            .Select(static service => service.IsKeyedService ? null : service.ImplementationType)
+            .Where(static type => type?.Assembly == typeof(ServerDrainOptions).Assembly)
+            .SelectMany(static type => type!.GetConstructors().SelectMany(static constructor => constructor.GetParameters()))
+            .ToArray();
+
+        Assert.NotEmpty(parameters);
+        Assert.All(parameters, parameter =>
+        {
+            var type = parameter.ParameterType;
+            var isMany = type.IsGenericType && type.GetGenericTypeDefinition() == typeof(IEnumerable<>);
+            type = isMany ? type.GenericTypeArguments[0] : type;
+            var isRegistered = !isMany && _services.Any(service => service.ServiceType == type);
+            Assert.True(type.IsInterface || type.IsAbstract || isRegistered, $"{parameter.Member.DeclaringType}: {parameter}");
+        });
+    }
+
     [Fact]
     public void AddGracefulShutdown_Configure_ChangesTheOptionsInTheOrderOfTheCalls()
     {

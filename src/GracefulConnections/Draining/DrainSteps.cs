@@ -3,7 +3,7 @@ using GracefulConnections.Diagnostics;
 namespace GracefulConnections.Draining;
 
 /// <summary>Runs the steps of <c>AddDrainStep</c>, one after another, within a time for all of them.</summary>
-internal sealed class DrainSteps(IEnumerable<DrainStep> steps, IServiceProvider services)
+internal sealed class DrainSteps(IEnumerable<IDrainStep> steps, IServiceProvider services)
 {
     /// <param name="context">Where it is told how they went.</param>
     /// <param name="budget">The time for all of them.</param>
