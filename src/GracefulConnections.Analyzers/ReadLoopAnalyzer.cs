@@ -109,9 +109,10 @@ public sealed class ReadLoopAnalyzer : DiagnosticAnalyzer
 
     private static bool IsAlways(ExpressionSyntax condition) => condition.IsKind(SyntaxKind.TrueLiteralExpression);
 
-    private static bool Leaves(StatementSyntax statement) => statement.DescendantNodesAndSelf(IsSameFunction).Any(static node =>
-        node is BreakStatementSyntax or ReturnStatementSyntax or ThrowStatementSyntax or ThrowExpressionSyntax
-            or GotoStatementSyntax or YieldStatementSyntax);
+    private static bool Leaves(StatementSyntax statement) =>
+        statement.DescendantNodesAndSelf(IsSameFunction).Any(static node =>
+            node is BreakStatementSyntax or ReturnStatementSyntax or ThrowStatementSyntax or ThrowExpressionSyntax
+                or GotoStatementSyntax or YieldStatementSyntax);
 
     // The catch keeps something in a variable, or what comes behind it decides whether the loop goes on.
     private static bool LeavesLater(TryStatementSyntax statement, CatchClauseSyntax catcher) =>

@@ -1,4 +1,3 @@
-using GracefulConnections.Draining;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -17,12 +16,12 @@ internal sealed class ReloadNotice : IDisposable
     private readonly ILogger _logger;
     private int _isSaid;
 
-    public ReloadNotice(IServiceProvider services, DrainContext context)
+    public ReloadNotice(IServiceProvider services, ILogger logger, Func<IChangeToken, IChangeToken> watch)
     {
-        _logger = context.Logger;
+        _logger = logger;
         if (services.GetService<IConfiguration>() is { } configuration)
         {
-            _registrations.Add(ChangeToken.OnChange(configuration.GetReloadToken, context.OnReloaded));
+            _registrations.Add(ChangeToken.OnChange(() => watch(configuration.GetReloadToken()), static () => { }));
         }
 
         Watch<ServerDrainOptions>(services);

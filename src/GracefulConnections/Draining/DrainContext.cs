@@ -1,5 +1,6 @@
 using GracefulConnections.Diagnostics;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Primitives;
 
 namespace GracefulConnections.Draining;
 
@@ -15,6 +16,7 @@ internal sealed class DrainContext(
     private Tuple<TimeSpan, Thread>? _stop;
     private volatile bool _isHandedOver;
     private long _reloadedAt = long.MinValue;
+    private IChangeToken? _nextReload;
 
     /// <summary>Gets the lock that guards which connections there are and which batches they are in.</summary>
     public Lock Lock { get; } = new();
@@ -38,8 +40,11 @@ internal sealed class DrainContext(
     /// <summary>Gets whether a successor accepts at the same addresses.</summary>
     public bool IsHandedOver => _isHandedOver;
 
-    /// <summary>Gets whether the configuration was reloaded a moment ago.</summary>
-    public bool IsReloading => Now.Ticks - ReloadTime.Ticks <= Volatile.Read(ref _reloadedAt);
+    /// <summary>
+    /// Gets whether the configuration was reloaded a moment ago, or is so now: the server may hear of it first.
+    /// </summary>
+    public bool IsReloading => Volatile.Read(ref _nextReload) is { HasChanged: true }
+        || Now.Ticks - ReloadTime.Ticks <= Volatile.Read(ref _reloadedAt);
 
     /// <summary>Gets how far the whole server is.</summary>
     public DrainPhase Phase => _phase;
@@ -59,6 +64,18 @@ internal sealed class DrainContext(
     /// <returns>Whether this is the first to say so.</returns>
     public bool BeginStop() =>
         Interlocked.CompareExchange(ref _stop, Tuple.Create(Now, Thread.CurrentThread), null) is null;
+
+    /// <summary>Remembers what fires at the next reload. What it replaces has fired.</summary>
+    public IChangeToken WatchReload(IChangeToken next)
+    {
+        if (Volatile.Read(ref _nextReload) is not null)
+        {
+            OnReloaded();
+        }
+
+        Volatile.Write(ref _nextReload, next);
+        return next;
+    }
 
     /// <summary>The configuration was reloaded, so the server may be about to stop an endpoint.</summary>
     public void OnReloaded() => Volatile.Write(ref _reloadedAt, Now.Ticks);

@@ -53,7 +53,7 @@ internal sealed class DrainHostedService(DrainCoordinator coordinator, IServiceP
     public Task StartedAsync(CancellationToken cancellationToken)
     {
         StartedHosts.Add(Logger);
-        _reload = new ReloadNotice(services, coordinator.Context);
+        _reload = new ReloadNotice(services, Logger, coordinator.Context.WatchReload);
         if (!coordinator.HasConnections)
         {
             Log.NothingToDrain(Logger);

@@ -106,8 +106,8 @@ internal sealed class ListeningSockets(ILoggerFactory loggers)
     }
 
     /// <summary>
-    /// From now on connections are accepted. Closes what was passed and no endpoint asked for, unless the application may
-    /// use it without one, and leaves what is new with the service manager.
+    /// From now on connections are accepted. Closes what was passed and no endpoint asked for, unless the application
+    /// may use it without one, and leaves what is new with the service manager.
     /// </summary>
     public void Open(ServiceManager? manager)
     {
@@ -130,7 +130,8 @@ internal sealed class ListeningSockets(ILoggerFactory loggers)
             manager?.Forget(socket.Address);
         }
 
-        var bound = List(Active.Where(static listener => !listener.WasPassed).Select(static listener => listener.Socket));
+        var bound = List(
+            Active.Where(static listener => !listener.WasPassed).Select(static listener => listener.Socket));
         if (unclaimed.Length > 0)
         {
             Log.SocketsUnclaimed(_logger, List(unclaimed), bound);

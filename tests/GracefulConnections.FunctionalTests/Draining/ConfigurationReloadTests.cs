@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text.RegularExpressions;
 using GracefulConnections.FunctionalTests.Support;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
@@ -12,7 +13,7 @@ using Microsoft.Extensions.Logging;
 namespace GracefulConnections.FunctionalTests.Draining;
 
 /// <summary>Kestrel's reload of its configuration that removes an endpoint: its connections are drained as at a stop, the others do not notice.</summary>
-public class ConfigurationReloadTests
+public partial class ConfigurationReloadTests
 {
     private const int MessageBytes = 1000;
     private const int LoadCount = 2;
@@ -96,11 +97,15 @@ public class ConfigurationReloadTests
 
             _configuration.Remove(round == 0 ? RemovedKey : KeptKey);
 
-            await Eventually.IsTrueAsync(() => log.Entries.Count(static entry => entry.Message.Contains("What is left after 4.", StringComparison.Ordinal)) == round + 1);
+            await Eventually.IsTrueAsync(() => log.Entries.Count(static entry => LessThanFive().IsMatch(entry.Message)) == round + 1);
             busy.Reset();
             await Eventually.IsTrueAsync(() => server.Drain.ConnectionCount == 0);
         }
     }
+
+    // A busy machine may be late, and have less time left.
+    [GeneratedRegex(@"What is left after [0-4](\.\d)? s will be aborted")]
+    private static partial Regex LessThanFive();
 
     private Task<TestServer> StartAsync(Action<ServerDrainOptions>? drain = null, Action<WebApplicationBuilder>? build = null)
     {
