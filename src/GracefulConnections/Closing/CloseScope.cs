@@ -12,6 +12,7 @@ namespace GracefulConnections.Closing;
 internal sealed class CloseScope
 {
     private static readonly ConditionalWeakTable<object, CloseScope> Shared = [];
+    private static readonly ConditionalWeakTable<object, LatestOptions<GracefulCloseOptions>> Latest = [];
     private static readonly Lazy<CloseScope> LazyDefault = new(static () => Create(null, static _ => { }));
 
     private CloseScope? _upstream; // Two of them at the same time do no harm.
@@ -64,20 +65,32 @@ internal sealed class CloseScope
 
     /// <summary>
     /// Returns the scope that all connections share which are closed by the same options, or, without any, by those
-    /// that the service container has at this time.
+    /// that the service container has at this time. Values that a reload of the configuration brings and that are
+    /// refused change nothing.
     /// </summary>
     /// <exception cref="OptionsValidationException">An option is out of range.</exception>
     public static CloseScope Get(IServiceProvider? services, GracefulCloseOptions? options) =>
-        (options ?? services?.GetService<IOptionsMonitor<GracefulCloseOptions>>()?.CurrentValue) is { } current
+        (options ?? GetLatest(services)?.Value) is { } current
             ? Shared.GetValue(current, _ => Create(services, current, endpoint: null))
         : services is not null ? Shared.GetValue(services, _ => Create(services, static _ => { }))
         : Default;
 
+    /// <summary>Returns where connections log.</summary>
+    public static ILogger CreateLogger(IServiceProvider? services) => GuardedLogger.Around(
+        services?.GetService<ILoggerFactory>()?.CreateLogger(Log.Category) ?? NullLogger.Instance);
+
+    private static LatestOptions<GracefulCloseOptions>? GetLatest(IServiceProvider? services) =>
+        services?.GetService<IOptionsMonitor<GracefulCloseOptions>>() is { } monitor
+            ? Latest.GetValue(monitor, _ => new LatestOptions<GracefulCloseOptions>(
+                monitor,
+                static current => GracefulCloseOptionsValidator.ThrowIfInvalid(current, endpoint: null),
+                CreateLogger(services)))
+            : null;
+
     private static CloseScope Create(IServiceProvider? services, GracefulCloseOptions options, string? endpoint)
     {
         GracefulCloseOptionsValidator.ThrowIfInvalid(options, endpoint);
-        var logger = GuardedLogger.Around(
-            services?.GetService<ILoggerFactory>()?.CreateLogger(Log.Category) ?? NullLogger.Instance);
+        var logger = CreateLogger(services);
         return new CloseScope(
             options,
             services?.GetService<TimeProvider>() ?? TimeProvider.System,

@@ -204,4 +204,12 @@ internal static partial class Log
         + "endpoint those with which it was bound, so restart the host to apply changes. This is logged once.",
         EventName = nameof(ConfigurationReloaded))]
     public static partial void ConfigurationReloaded(ILogger logger, string options);
+
+    [LoggerMessage(
+        33,
+        LogLevel.Warning,
+        "The configuration behind {Options} was reloaded with values that are refused, so new connections go on with "
+        + "those before: {Error} Mend the configuration and reload it.",
+        EventName = nameof(OptionsKept))]
+    public static partial void OptionsKept(ILogger logger, string options, string error);
 }

@@ -14,6 +14,9 @@ internal sealed class OutgoingConnectionFactory(
 {
     private const int KeepAliveQuestions = 3;
 
+    private readonly LatestOptions<OutgoingConnectionOptions> _options =
+        new(options, static _ => { }, CloseScope.CreateLogger(services));
+
     private readonly TimeProvider _time = services.GetService<TimeProvider>() ?? TimeProvider.System;
 
     /// <summary>Gets or sets how a name is resolved; for tests.</summary>
@@ -23,7 +26,7 @@ internal sealed class OutgoingConnectionFactory(
         EndPoint endpoint, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(endpoint);
-        var current = options.CurrentValue;
+        var current = _options.Value;
         var race = new ConnectRace(target => CreateSocket(target, current), current.AttemptDelay, _time);
         using var timeout = new CancellationTokenSource(current.ConnectTimeout, _time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellationToken);
