@@ -49,11 +49,11 @@ public class DashboardReadTests
     [Fact]
     public async Task Reload_BadDrainOptions_ThrowsIntoNobodyAndChangesNothing()
     {
-        var configuration = new ReloadableConfiguration();
-        configuration.Set("Drain:DrainTimeout", "00:00:42");
-        await using var server = await DashboardServer.StartAsync(configuration: configuration);
+        const string key = "Drain:DrainTimeout";
+        await using var server = await DashboardServer.StartAsync(settings: new() { [key] = "00:00:42" });
 
-        configuration.Change("Drain:DrainTimeout", "-00:00:01");
+        server.Configuration[key] = "-00:00:01";
+        server.Configuration.Reload();
 
         await server.Drain.DrainAsync(CancellationToken.None).WaitAsync(DashboardServer.Limit);
         var summary = await server.Client.GetFromJsonAsync<JsonElement>("/connections/api/summary");

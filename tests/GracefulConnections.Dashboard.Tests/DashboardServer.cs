@@ -51,6 +51,8 @@ internal sealed class DashboardServer : IAsyncDisposable
 
     public IDrainCoordinator Drain => _app.Services.GetRequiredService<IDrainCoordinator>();
 
+    public IConfigurationRoot Configuration => (IConfigurationRoot)_app.Configuration;
+
     public IHostApplicationLifetime Lifetime => _app.Lifetime;
 
     /// <param name="options">The dashboard's options.</param>
@@ -59,7 +61,7 @@ internal sealed class DashboardServer : IAsyncDisposable
     /// <param name="tag">The tag of each connection, from its first line.</param>
     /// <param name="isHttpGraceful">Whether the dashboard's own endpoint takes part in the drain.</param>
     /// <param name="pattern">The path of the page.</param>
-    /// <param name="configuration">More configuration. Its section <c>Drain</c> is the drain's.</param>
+    /// <param name="settings">More configuration. Its section <c>Drain</c> is the drain's.</param>
     public static async Task<DashboardServer> StartAsync(
         Action<GracefulDashboardOptions>? options = null,
         Action<IEndpointConventionBuilder>? map = null,
@@ -67,7 +69,7 @@ internal sealed class DashboardServer : IAsyncDisposable
         Func<string, object>? tag = null,
         bool isHttpGraceful = false,
         string pattern = "/connections",
-        IConfigurationSource? configuration = null)
+        Dictionary<string, string?>? settings = null)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
@@ -83,14 +85,14 @@ internal sealed class DashboardServer : IAsyncDisposable
             kestrel.Listen(IPAddress.Loopback, 0, endpoint =>
                 endpoint.UseGracefulShutdown().Run(connection => ServeAsync(connection, tag)));
         });
-        builder.Services.AddGracefulShutdown(settings =>
+        builder.Services.AddGracefulShutdown(drained =>
         {
-            settings.AnnounceDelay = TimeSpan.Zero;
-            drain?.Invoke(settings);
+            drained.AnnounceDelay = TimeSpan.Zero;
+            drain?.Invoke(drained);
         });
-        if (configuration is not null)
+        if (settings is not null)
         {
-            ((IConfigurationBuilder)builder.Configuration).Add(configuration);
+            builder.Configuration.AddInMemoryCollection(settings);
             builder.Services.Configure<ServerDrainOptions>(builder.Configuration.GetSection("Drain"));
         }
 

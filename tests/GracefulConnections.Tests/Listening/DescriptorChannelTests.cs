@@ -34,14 +34,14 @@ public sealed class DescriptorChannelTests : IAsyncDisposable
         _one.Send("socket somewhere", sent);
         _one.Send("end");
 
-        var first = await _other.ReceiveAsync(TestContext.Current.CancellationToken);
+        var first = await _other.ReceiveAsync(TestContext.Current.CancellationToken).WithinLimit();
         using var received = first!.Value.Descriptor!;
         Assert.Equal("socket somewhere", first.Value.Text);
         Assert.NotEqual(sent.Value, received.Value);
         using var view = received.View();
         Assert.Equal(path, $"{view.LocalEndPoint}");
         Assert.True((ReadFlags(received) & CloseOnExec) != 0, "A child process would inherit it.");
-        var last = await _other.ReceiveAsync(TestContext.Current.CancellationToken);
+        var last = await _other.ReceiveAsync(TestContext.Current.CancellationToken).WithinLimit();
         Assert.Equal(("end", null), (last!.Value.Text, last.Value.Descriptor));
     }
 
@@ -51,7 +51,7 @@ public sealed class DescriptorChannelTests : IAsyncDisposable
         await ConnectAsync();
         _one.Dispose();
 
-        Assert.Null(await _other.ReceiveAsync(TestContext.Current.CancellationToken));
+        Assert.Null(await _other.ReceiveAsync(TestContext.Current.CancellationToken).WithinLimit());
         Assert.Throws<IOException>(() => _other.Send("ready"));
     }
 
@@ -62,7 +62,7 @@ public sealed class DescriptorChannelTests : IAsyncDisposable
         _other.Send("ready");
         _one.Dispose();
 
-        Assert.Null(await _other.ReceiveAsync(TestContext.Current.CancellationToken));
+        Assert.Null(await _other.ReceiveAsync(TestContext.Current.CancellationToken).WithinLimit());
     }
 
     [Fact]
@@ -75,7 +75,7 @@ public sealed class DescriptorChannelTests : IAsyncDisposable
         Assert.False(sending.IsCompleted);
         for (var i = 0; i < count; i++)
         {
-            var message = await _other.ReceiveAsync(TestContext.Current.CancellationToken);
+            var message = await _other.ReceiveAsync(TestContext.Current.CancellationToken).WithinLimit();
             using var descriptor = message!.Value.Descriptor;
             Assert.Equal($"socket {i}", message.Value.Text);
             Assert.NotNull(descriptor);

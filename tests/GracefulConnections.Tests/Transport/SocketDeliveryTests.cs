@@ -1,3 +1,4 @@
+using System.IO.Pipelines;
 using System.Net;
 using System.Net.Sockets;
 using GracefulConnections.Tests.Support;
@@ -90,6 +91,19 @@ public class SocketDeliveryTests
         var delivery = sut.GetDelivery(sent, sent, finSent: true);
         Assert.False(delivery.IsDelivered);
         Assert.True(delivery.UnacknowledgedBytes > 0);
+    }
+
+    // Else a close asks twice.
+    [Fact]
+    public async Task IsLookCostly_OutputOfASocket_IsKnownToTheCloser()
+    {
+        using var pair = await SocketPair.ConnectAsync();
+        var queue = new SocketQueue(pair.Own);
+        var passed = new WrappedDelivery(queue, isTls: false, TimeProvider.System);
+        ISendSink[] sinks = [queue, new FirstSendSink(queue, new Pipe().Writer, passed)];
+
+        Assert.True(queue.SeesAcknowledgements);
+        Assert.All(sinks, static sink => Assert.True(new SendLoop(new Pipe(), sink, new RecordingEvents()).IsLookCostly));
     }
 
     [Fact]
