@@ -16,7 +16,7 @@ public partial class ErrorMessageTests
         ["{}: {} {}"] = "The validator of GracefulCloseOptions puts the name, the rule and the value together.",
         ["{}: {} {}, but was {}."] = "Validators put the name, the rule and the value together.",
         ["Cannot connect to {}: {}; no address was tried."] = "The network's answer. What to do is the caller's to know.",
-        ["the name has {} addresses, and none is of the family {}"] = "Becomes a part of the message above.",
+        ["none of the name's addresses ({}) is of the family {}"] = "Becomes a part of the message above.",
         ["No connection ended within {}."] = InVain,
         ["Not true after {}: {}"] = InVain,
         ["The network does not answer for {}."] = InVain,

@@ -14,21 +14,17 @@ public sealed class OutgoingConnectionFactoryTests : IDisposable
     private static readonly IPAddress Dead = IPAddress.Parse("127.0.0.2");
     private static readonly IPAddress Alive = IPAddress.Loopback;
 
-    private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+    // One port at both addresses, so that no other program of the machine has it. What is bound and does not listen refuses.
+    private readonly (Socket Dead, Socket Alive) _sockets = BindBoth();
     private readonly ServiceProvider _services =
         new ServiceCollection().AddGracefulConnectionFactory().BuildServiceProvider();
 
-    public OutgoingConnectionFactoryTests()
-    {
-        _listener.Bind(new IPEndPoint(Alive, 0));
-        _listener.Listen();
-    }
-
-    private DnsEndPoint Name => new("cache.example", ((IPEndPoint)_listener.LocalEndPoint!).Port);
+    private DnsEndPoint Name => new("cache.example", ((IPEndPoint)_sockets.Alive.LocalEndPoint!).Port);
 
     public void Dispose()
     {
-        _listener.Dispose();
+        _sockets.Dead.Dispose();
+        _sockets.Alive.Dispose();
         _services.Dispose();
     }
 
@@ -44,6 +40,7 @@ public sealed class OutgoingConnectionFactoryTests : IDisposable
     [Fact]
     public async Task FirstAddressRefuses_TheSecondIsTriedAtOnce()
     {
+        _sockets.Alive.Listen();
         var factory = Factory(TimeSpan.FromHours(1), Dead, Alive);
 
         var connection = await factory.ConnectAsync(Name, CancellationToken.None).AsTask().WithinLimit();
@@ -56,11 +53,10 @@ public sealed class OutgoingConnectionFactoryTests : IDisposable
     [Fact]
     public async Task FirstAddressHangs_TheSecondIsTriedBesideItAndItsSocketIsClosed()
     {
-        using var full = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        full.Bind(new IPEndPoint(Dead, Name.Port));
-        full.Listen(0);
-        using var first = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        await first.ConnectAsync(full.LocalEndPoint!, CancellationToken.None);
+        _sockets.Alive.Listen();
+        _sockets.Dead.Listen(0);
+        using var first = NewSocket();
+        await first.ConnectAsync(_sockets.Dead.LocalEndPoint!, CancellationToken.None);
         var factory = Factory(TimeSpan.FromMilliseconds(10), Dead, Alive);
 
         var connection = await factory.ConnectAsync(Name, CancellationToken.None).AsTask().WithinLimit();
@@ -73,7 +69,6 @@ public sealed class OutgoingConnectionFactoryTests : IDisposable
     public async Task EveryAddressRefuses_TellsEachOfThem()
     {
         var port = Name.Port;
-        _listener.Dispose();
         var factory = Factory(TimeSpan.FromMilliseconds(10), Dead, Alive);
 
         var exception = await Assert.ThrowsAsync<SocketException>(
@@ -96,7 +91,7 @@ public sealed class OutgoingConnectionFactoryTests : IDisposable
             () => factory.ConnectAsync(Name, CancellationToken.None).AsTask().WithinLimit());
 
         Assert.Contains(
-            "the name has 1 addresses, and none is of the family InterNetworkV6; no address was tried.",
+            "none of the name's addresses (127.0.0.1) is of the family InterNetworkV6; no address was tried.",
             exception.Message,
             StringComparison.Ordinal);
     }
@@ -138,6 +133,27 @@ public sealed class OutgoingConnectionFactoryTests : IDisposable
                 "OutgoingConnectionOptions: DrainWithServer needs a drain: call AddGracefulShutdown(), or leave it false, but was True.",
             ],
             exception.Failures);
+    }
+
+    private static Socket NewSocket() => new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+
+    private static (Socket Dead, Socket Alive) BindBoth()
+    {
+        while (true)
+        {
+            var (dead, alive) = (NewSocket(), NewSocket());
+            dead.Bind(new IPEndPoint(Dead, 0));
+            try
+            {
+                alive.Bind(new IPEndPoint(Alive, ((IPEndPoint)dead.LocalEndPoint!).Port));
+                return (dead, alive);
+            }
+            catch (SocketException exception) when (exception.SocketErrorCode == SocketError.AddressAlreadyInUse)
+            {
+                dead.Dispose(); // The next port.
+                alive.Dispose();
+            }
+        }
     }
 
     private OutgoingConnectionFactory Factory(TimeSpan attemptDelay, params IPAddress[] addresses)
