@@ -14,6 +14,8 @@ internal sealed class MemoryKernelQueue : KernelQueue
         SeesAcknowledgements = true;
     }
 
+    public override bool IsClosed => _kernel.SendLength < 0;
+
     protected override bool SeesTcpInfo => true;
 
     protected override bool IsConnected => !_kernel.IsReset;

@@ -79,7 +79,8 @@ internal sealed class OutgoingConnectionFactory(
                     ? [.. ConnectRace.Order(usable).Select(address => new IPEndPoint(address, name.Port))]
                     : throw new SocketException(
                         (int)SocketError.HostNotFound,
-                        $"none of the name's addresses ({string.Join<IPAddress>(", ", found)}) is of the family {family}");
+                        $"none of the name's addresses ({string.Join<IPAddress>(", ", found)}) is of the family "
+                        + $"{family}");
             case IPEndPoint or UnixDomainSocketEndPoint:
                 return [endPoint];
             default:

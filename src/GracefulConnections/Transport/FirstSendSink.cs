@@ -18,6 +18,8 @@ internal sealed class FirstSendSink(KernelQueue socket, PipeWriter server, Wrapp
 
     public bool IsKernel => Current.IsKernel;
 
+    public bool IsClosed => Current.IsClosed;
+
     public bool CanHalfClose => Current.CanHalfClose;
 
     private ISendSink Current => _chosen ?? socket;

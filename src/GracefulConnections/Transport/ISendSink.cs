@@ -14,6 +14,9 @@ internal interface ISendSink
     /// <summary>Gets whether what it took is in the kernel. Code of others may hold it, and a call, for ever.</summary>
     bool IsKernel { get; }
 
+    /// <summary>Gets whether this side has closed what it sends to, as an abort of the server's does.</summary>
+    bool IsClosed => false;
+
     /// <summary>Gets whether the end of the output reaches the peer as FIN while we still read.</summary>
     bool CanHalfClose { get; }
 

@@ -28,6 +28,8 @@ internal abstract class KernelQueue : ISendSink
 
     public bool IsKernel => true;
 
+    public virtual bool IsClosed => false;
+
     public bool CanHalfClose => true;
 
     /// <summary>Gets whether <see cref="TryGetTcpInfo"/> tells anything while the connection is open.</summary>

@@ -29,6 +29,8 @@ internal sealed class PipeOutput(
     private volatile bool _cutOff;
     private Task _ended = Task.CompletedTask;
 
+    protected override bool IsOver => _aborted || _cutOff || _finSent;
+
     // First come, first served. Its wait handle is never made: nothing to dispose.
     private SemaphoreSlim Turn { get; } = new(1, 1);
 

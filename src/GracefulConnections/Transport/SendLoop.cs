@@ -37,6 +37,8 @@ internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEven
 
     public override Task Ended => sink.IsKernel ? Task.CompletedTask : _ended!.Task;
 
+    protected override bool IsOver => _state.Has(SendFlags.Finished) || sink.IsClosed;
+
     private SendWork Work => LazyInitializer.EnsureInitialized(ref _work);
 
     private long KeptBytes => _work?.KeptBytes ?? 0;
@@ -138,8 +140,8 @@ internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEven
             try
             {
                 var result = flush.GetAwaiter().GetResult();
-                return new ValueTask<FlushResult>(_state.Has(SendFlags.Finished)
-                    ? new FlushResult(result.IsCanceled, isCompleted: true) // The send that it began has failed.
+                return new ValueTask<FlushResult>(IsOver
+                    ? new FlushResult(result.IsCanceled, isCompleted: true) // The send that it began may have failed.
                     : result);
             }
             catch (OperationCanceledException exception)

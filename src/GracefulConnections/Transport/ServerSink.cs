@@ -15,6 +15,8 @@ internal sealed class ServerSink(PipeWriter writer, WrappedDelivery delivery) : 
 
     public bool IsKernel => false;
 
+    public bool IsClosed => delivery.IsClosed;
+
     public bool CanHalfClose => false;
 
     public ValueTask<long> SendAsync(in ReadOnlySequence<byte> buffer) => SendAsync(ISendSink.FirstOf(buffer));

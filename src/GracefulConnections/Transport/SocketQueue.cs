@@ -41,6 +41,8 @@ internal sealed partial class SocketQueue : KernelQueue
 
     public override bool IsLookCostly => SeesAcknowledgements;
 
+    public override bool IsClosed => _socket.SafeHandle.IsClosed;
+
     // On MPTCP, TCP_INFO describes one subflow of several.
     protected override bool SeesTcpInfo
     {

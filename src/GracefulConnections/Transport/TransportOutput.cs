@@ -78,6 +78,9 @@ internal abstract partial class TransportOutput(PipeWriter writer, ITransportEve
 
     protected bool IsSealed => _sealed;
 
+    /// <summary>Gets whether nothing is sent any more.</summary>
+    protected virtual bool IsOver => false;
+
     public abstract DeliveryStatus GetDelivery();
 
     /// <summary>Takes the output away from the handler, which has returned.</summary>
@@ -131,7 +134,10 @@ internal abstract partial class TransportOutput(PipeWriter writer, ITransportEve
         ObjectDisposedException.ThrowIf(_sealed, typeof(PipeWriter));
         if (_completed)
         {
-            return default; // Nothing is left to flush, and the writer is busy with the end of the output.
+            // Nothing is left to flush, and the writer is busy with the end of the output.
+            return cancellationToken.IsCancellationRequested
+                ? ValueTask.FromCanceled<FlushResult>(cancellationToken)
+                : new ValueTask<FlushResult>(new FlushResult(isCanceled: false, isCompleted: IsOver));
         }
 
         BeginFlush();

@@ -24,6 +24,9 @@ internal sealed class WrappedDelivery(KernelQueue queue, bool isTls, TimeProvide
     /// <summary>Gets whether the peer's acknowledgements can be seen.</summary>
     public bool SeesAcknowledgements => isTls && queue.SeesAcknowledgements && !queue.IsUnix;
 
+    /// <summary>Gets whether this side has closed the connection.</summary>
+    public bool IsClosed => queue.IsClosed;
+
     /// <summary>Looks how far the output of a sink got that is not the kernel, perhaps with no socket below.</summary>
     public static DeliveryStatus Get(
         WrappedDelivery? delivery, long writtenBytes, long sentBytes, bool finSent, bool allSent)

@@ -1,4 +1,7 @@
 using System.Buffers;
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.IO.Pipelines;
 using GracefulConnections.FunctionalTests.Habits.Support;
 using GracefulConnections.FunctionalTests.Support;
 using Microsoft.AspNetCore.Connections.Features;
@@ -102,6 +105,48 @@ public class OwnWaysOutTests
         played.Print();
         Assert.Equal((FileBytes, PeerSaw.Eof), (played.Stock.Received.Length, played.Stock.End));
         Assert.Equal((FileBytes, PeerSaw.Eof), (played.Ours.Received.Length, played.Ours.End));
+    }
+
+    // A handler that writes until it is told to stop must be told, also when it has nothing to write at the moment.
+    [Fact]
+    public async Task Flush_NothingIsWrittenBehindAnAbort_SaysThatItIsOver()
+    {
+        var results = new ConcurrentDictionary<bool, FlushResult>();
+        await Habit.CompareAsync(
+            async (connection, play) =>
+            {
+                connection.Abort();
+                FlushResult result;
+                var since = Stopwatch.GetTimestamp();
+                do
+                {
+                    await Task.Yield();
+                    result = await connection.Transport.Output.FlushAsync();
+                }
+                while (!result.IsCompleted && Stopwatch.GetElapsedTime(since) < TimeSpan.FromSeconds(5));
+                results[play.IsStock] = result;
+            },
+            static async play => await play.Peer.EndedAsync());
+
+        Assert.True(results[true].IsCompleted);
+        Assert.True(results[false].IsCompleted);
+    }
+
+    [Fact]
+    public async Task Flush_BehindTheCompletionWithACancelledToken_IsCancelled()
+    {
+        var faults = new ConcurrentDictionary<bool, Exception>();
+        await Habit.CompareAsync(
+            async (connection, play) =>
+            {
+                await connection.Transport.Output.CompleteAsync();
+                faults[play.IsStock] = (await Record.ExceptionAsync(
+                    async () => await connection.Transport.Output.FlushAsync(new CancellationToken(canceled: true))))!;
+            },
+            static async play => await play.Peer.EndedAsync());
+
+        Assert.IsType<TaskCanceledException>(faults[true]);
+        Assert.IsType<TaskCanceledException>(faults[false]);
     }
 
     private static void AssertWhole(HabitResult ours)

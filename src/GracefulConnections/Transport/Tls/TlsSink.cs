@@ -17,6 +17,8 @@ internal sealed class TlsSink(Stream stream, Func<Task> sendCloseNotify, Wrapped
 
     public bool IsKernel => false;
 
+    public bool IsClosed => delivery?.IsClosed == true;
+
     public bool CanHalfClose => true;
 
     // Has no timer: nothing to dispose.
