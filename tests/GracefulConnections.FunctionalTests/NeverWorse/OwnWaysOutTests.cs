@@ -115,6 +115,7 @@ public class OwnWaysOutTests
         await Habit.CompareAsync(
             async (connection, play) =>
             {
+                await connection.ReadExactlyAsync(1); // The peer's connect has ended: RST would fail it.
                 connection.Abort();
                 FlushResult result;
                 var since = Stopwatch.GetTimestamp();
@@ -126,7 +127,11 @@ public class OwnWaysOutTests
                 while (!result.IsCompleted && Stopwatch.GetElapsedTime(since) < TimeSpan.FromSeconds(5));
                 results[play.IsStock] = result;
             },
-            static async play => await play.Peer.EndedAsync());
+            static async play =>
+            {
+                await play.Peer.SendAsync("!");
+                await play.Peer.EndedAsync();
+            });
 
         Assert.True(results[true].IsCompleted);
         Assert.True(results[false].IsCompleted);
