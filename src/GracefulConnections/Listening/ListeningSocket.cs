@@ -11,6 +11,9 @@ internal sealed class ListeningSocket(Descriptor descriptor, string address) : I
     private const string EventQueue = "anon_inode:[eventpoll]";
     private const int RemoveFromQueue = 2; // EPOLL_CTL_DEL.
 
+    // Where a listener was found: the runtime makes its queues all at once and keeps them.
+    private static List<int>? _eventQueues;
+
     public Descriptor Descriptor { get; } = descriptor;
 
     /// <summary>Gets its name, the same in each process.</summary>
@@ -84,12 +87,17 @@ internal sealed class ListeningSocket(Descriptor descriptor, string address) : I
     }
 
     /// <summary>
-    /// Returns the event queues of this process. It looks at every descriptor, so it takes its time where there are
-    /// thousands.
+    /// Returns the event queues of this process. It looks at every descriptor, but only once: a server may have
+    /// hundreds of endpoints and thousands of connections.
     /// </summary>
     /// <returns>None if the process has no descriptor left to look with: a server must stop in that case too.</returns>
     public static List<int> FindEventQueues()
     {
+        if (Volatile.Read(ref _eventQueues) is { } known)
+        {
+            return known;
+        }
+
         try
         {
             return
@@ -136,8 +144,14 @@ internal sealed class ListeningSocket(Descriptor descriptor, string address) : I
     /// if it got the same socket under the same number again, its next listener could not accept: the queue refuses a
     /// second entry (EEXIST), and Kestrel gives up.
     /// </summary>
-    public void LeaveEventQueues(List<int> queues) => // Other queues do not have it.
-        queues.ForEach(queue => _ = LibC.ControlEvents(queue, RemoveFromQueue, Descriptor, 0));
+    public void LeaveEventQueues(List<int> queues)
+    {
+        // Other queues do not have it.
+        if (queues.FindAll(queue => LibC.ControlEvents(queue, RemoveFromQueue, Descriptor, 0) == 0).Count > 0)
+        {
+            Volatile.Write(ref _eventQueues, queues);
+        }
+    }
 
     /// <summary>Leaves the descriptor open, to whoever uses its number.</summary>
     public void Leave() => Descriptor.SetHandleAsInvalid();

@@ -102,6 +102,20 @@ public sealed class HandoverListenerTests : IDisposable
         Assert.Equal(peer.LocalEndPoint, accepted.RemoteEndPoint);
     }
 
+    // A look at all descriptors for each of hundreds of endpoints takes seconds, in which a server should stop.
+    [Fact]
+    public async Task LeaveEventQueues_OfTheRuntime_AreLookedForOnce()
+    {
+        using var stop = new CancellationTokenSource();
+        var accepting = _view.AcceptAsync(stop.Token).AsTask(); // Now the runtime's queue has it.
+
+        _socket.LeaveEventQueues(ListeningSocket.FindEventQueues());
+
+        Assert.Same(ListeningSocket.FindEventQueues(), ListeningSocket.FindEventQueues());
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => accepting);
+    }
+
     private Descriptor Duplicate() => Descriptor.DuplicateOf(_view);
 
     private HandoverListener Create() => new(_sockets, _socket, _inner, wasPassed: false, _time);
