@@ -23,8 +23,8 @@ public static class GracefulConnectionContextExtensions
     /// <see cref="GracefulCloseOptions.CancelReadOnCloseRequest"/>.
     /// </remarks>
     /// <param name="connection">
-    /// The connection, for example from an <see cref="IConnectionFactory"/>. It must not be used before or besides
-    /// this.
+    /// The connection, for example from an <see cref="IConnectionFactory"/>. What was written to it before, flushed or
+    /// not, is sent first. It must not be used besides this.
     /// </param>
     /// <param name="handler">
     /// Serves the connection, as a connection handler would. Its token is
@@ -92,7 +92,9 @@ public static class GracefulConnectionContextExtensions
     /// </para>
     /// </remarks>
     /// <param name="connection">The connection that a peer made, for example the one of a handler.</param>
-    /// <param name="upstream">The connection that was made for it.</param>
+    /// <param name="upstream">
+    /// The connection that was made for it. What was written to it before, flushed or not, is sent first.
+    /// </param>
     /// <param name="options">How to relay. <see langword="null"/>: the defaults.</param>
     /// <param name="cancellationToken">Requests the close of <paramref name="connection"/>.</param>
     /// <returns>How it ended. A reset or an abort of either connection is an outcome, and no exception.</returns>

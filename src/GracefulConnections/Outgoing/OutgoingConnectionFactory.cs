@@ -97,6 +97,12 @@ internal sealed class OutgoingConnectionFactory(
             endPoint.AddressFamily, SocketType.Stream, isTcp ? ProtocolType.Tcp : ProtocolType.Unspecified);
         try
         {
+            if (endPoint is IPEndPoint { Address.IsIPv4MappedToIPv6: true })
+            {
+                // A peer of an endpoint for any address has such an address. Without this the network is unreachable.
+                socket.DualMode = true;
+            }
+
             Configure(socket, isTcp, options);
             return socket;
         }

@@ -185,6 +185,15 @@ internal sealed class Relay : WheelTarget
                 to.HalfClose();
             }
         }
+        catch (Exception) when (!from.Graceful.IsEnding && !to.Graceful.IsEnding)
+        {
+            // Somebody else reads here, or a stream that wraps a leg failed in its own way. One direction alone would
+            // go on for as long as both peers stay, and nobody would hear of the fault. A leg that somebody disposed
+            // closes by itself, and the end of that tells the other one.
+            Reset(to, RelayOutcome.Aborted);
+            Reset(from, RelayOutcome.Aborted);
+            throw;
+        }
     }
 
     private void Count(bool toUpstream, long bytes)

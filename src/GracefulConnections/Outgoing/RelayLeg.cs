@@ -11,7 +11,7 @@ internal sealed class RelayLeg(ConnectionContext connection, GracefulConnection 
 {
     private readonly LentSend _lent = new();
     private readonly PipeWriter _output = connection.Transport.Output;
-    private volatile bool _isLending;
+    private TaskCompletionSource? _interruption; // Most relays lend everything, and never need it.
     private int _pending; // Sends, of which there is one at most.
     private long _sends;
 
@@ -24,6 +24,9 @@ internal sealed class RelayLeg(ConnectionContext connection, GracefulConnection 
 
     /// <summary>Gets a token that is cancelled when nothing more is received, or the connection is over.</summary>
     public CancellationToken InputOver => connection.ConnectionClosed;
+
+    private TaskCompletionSource Interruption => LazyInitializer.EnsureInitialized(
+        ref _interruption, static () => new(TaskCreationOptions.RunContinuationsAsynchronously));
 
     /// <summary>
     /// Sends what was read from the other leg, gives it back there, and waits until the connection takes more.
@@ -47,10 +50,7 @@ internal sealed class RelayLeg(ConnectionContext connection, GracefulConnection 
     public void Interrupt()
     {
         _lent.Interrupt();
-        if (!_isLending)
-        {
-            _output.CancelPendingFlush();
-        }
+        Interruption.TrySetResult();
     }
 
     /// <summary>Sends FIN behind everything that was relayed. The other direction goes on.</summary>
@@ -67,7 +67,6 @@ internal sealed class RelayLeg(ConnectionContext connection, GracefulConnection 
 
     private async ValueTask<bool> WaitAsync(ReadOnlySequence<byte> bytes, RelayLeg from, bool isLent)
     {
-        _isLending = isLent;
         Volatile.Write(ref _sends, _sends + 1);
         Volatile.Write(ref _pending, 1);
         if (!isLent)
@@ -81,7 +80,7 @@ internal sealed class RelayLeg(ConnectionContext connection, GracefulConnection 
         }
 
         FlushResult flush;
-        while ((flush = await FlushAsync(isLent).ConfigureAwait(false)).IsCanceled)
+        while ((flush = await SendAsync(isLent, from).ConfigureAwait(false)).IsCanceled)
         {
             await LookForResetAsync(from, isLent ? bytes.Start : null).ConfigureAwait(false);
         }
@@ -95,7 +94,37 @@ internal sealed class RelayLeg(ConnectionContext connection, GracefulConnection 
         return !flush.IsCompleted;
     }
 
-    private ValueTask<FlushResult> FlushAsync(bool isLent) => isLent ? _lent.WaitAsync() : _output.FlushAsync();
+    private ValueTask<FlushResult> SendAsync(bool isLent, RelayLeg from) =>
+        isLent ? _lent.WaitAsync() : FlushAsync(from);
+
+    // An interruption does not cancel the flush. TLS, and every other stream behind a writer, may have passed a part of
+    // the bytes on: the writer would send all of them once more, and TLS ends in the middle of a record.
+    private async ValueTask<FlushResult> FlushAsync(RelayLeg from)
+    {
+        var flush = _output.FlushAsync();
+        if (flush.IsCompletedSuccessfully)
+        {
+            return flush.Result;
+        }
+
+        var flushing = flush.AsTask();
+        while (await Task.WhenAny(flushing, Interruption.Task).ConfigureAwait(false) != flushing)
+        {
+            Volatile.Write(ref _interruption, null);
+            try
+            {
+                await LookForResetAsync(from, held: null).ConfigureAwait(false);
+            }
+            catch
+            {
+                // Nobody waits for it any more, and an error of it would be one that nobody observed.
+                _ = flushing.ContinueWith(static flush => flush.Exception, TaskScheduler.Default);
+                throw;
+            }
+        }
+
+        return await flushing.ConfigureAwait(false);
+    }
 
     /// <summary>Throws if the sender was reset.</summary>
     /// <param name="from">The sender.</param>

@@ -12,6 +12,9 @@ internal sealed partial class GracefulConnection
     /// <summary>Gets whether the library aborted the connection, and not the peer.</summary>
     public bool IsAbortedHere => State == CloseState.Aborted && !Input.End.ResetSeen;
 
+    /// <summary>Gets whether the handler is over, by its return or because somebody disposed the connection.</summary>
+    public bool IsEnding => _isHandlerOver;
+
     // By the handler: nobody can say close_notify any more.
     private bool IsTlsDisposed =>
         _isInsideTls && _connection.Features.Get<SslStream>() is { IsAuthenticated: false };
@@ -72,6 +75,26 @@ internal sealed partial class GracefulConnection
 
         // No goodbye: nobody knows in the middle of what it threw.
         return CloseAsync(reason, end, exception, saysGoodbye: false);
+    }
+
+    /// <summary>Sends what was written before the library took the connection over, ahead of the handler's.</summary>
+    public async ValueTask SendEarlierAsync()
+    {
+        var earlier = _originalTransport.Output;
+        if (Output is not SendLoop || !EarlierWrites.AreIn(earlier))
+        {
+            return; // Of other outputs that writer itself is the way.
+        }
+
+        try
+        {
+            await EarlierWrites.SendAsync(earlier, _connection, Scope.Time).ConfigureAwait(false);
+        }
+        catch (Exception exception)
+        {
+            // Whatever an unknown stream throws is how this connection ended: nothing may follow what is missing.
+            Closer.OnFaulted(exception);
+        }
     }
 
     /// <summary>

@@ -72,10 +72,11 @@ internal sealed class GracefulShutdownMiddleware(
 
         async Task Run(ConnectionContext connection)
         {
-            var graceful = connection.Features.Get<IGracefulCloseFeature>()!;
+            var graceful = (GracefulConnection)connection.Features.Get<IGracefulCloseFeature>()!;
             closed = graceful.Closed;
             await using var registration = requestsClose.UnsafeRegister(
                 static graceful => ((IGracefulCloseFeature)graceful!).RequestClose(), graceful).ConfigureAwait(false);
+            await graceful.SendEarlierAsync().ConfigureAwait(false);
             await handler(connection, graceful.CloseRequested).ConfigureAwait(false);
         }
     }

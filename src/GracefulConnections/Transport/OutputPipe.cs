@@ -46,6 +46,31 @@ internal static class OutputPipe
     public static Pipe CreateForTls(MemoryPool<byte> pool) =>
         new(ForTls.GetValue(pool, static pool => CreateOptions(pool, pauseThreshold: 1)));
 
+    /// <summary>Gets whether the writer is that of a pipe of the runtime's.</summary>
+    public static bool IsPipe(PipeWriter writer) => writer.GetType().FullName == PipeWriterType;
+
+    /// <summary>
+    /// Gets whether something was flushed into a pipe that its reader, such as the server's send loop, is not done
+    /// with. Not known of other writers.
+    /// </summary>
+    public static bool HoldsFlushed(PipeWriter writer)
+    {
+        if (_isUnknown || !IsPipe(writer))
+        {
+            return false;
+        }
+
+        try
+        {
+            return Volatile.Read(ref FlushedOf(PipeOf(writer))) > 0;
+        }
+        catch (Exception exception) when (exception is MissingMemberException or TypeLoadException)
+        {
+            _isUnknown = true;
+            return false;
+        }
+    }
+
     private static PipeOptions CreateOptions(MemoryPool<byte> pool, PipeOptions limits) =>
         CreateOptions(pool, limits.PauseWriterThreshold, limits.ResumeWriterThreshold);
 
@@ -61,7 +86,7 @@ internal static class OutputPipe
 
     private static PipeOptions? GetOptions(PipeWriter server)
     {
-        if (_isUnknown || server.GetType().FullName != PipeWriterType)
+        if (_isUnknown || !IsPipe(server))
         {
             return null;
         }
@@ -79,6 +104,9 @@ internal static class OutputPipe
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_pipe")]
     private static extern ref Pipe PipeOf([UnsafeAccessorType(PipeWriterName)] object writer);
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_unconsumedBytes")]
+    private static extern ref long FlushedOf(Pipe pipe);
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_options")]
     private static extern ref PipeOptions OptionsOf(Pipe pipe);

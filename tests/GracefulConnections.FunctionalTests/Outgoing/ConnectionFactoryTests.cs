@@ -312,6 +312,24 @@ public sealed class ConnectionFactoryTests : IDisposable
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => connecting.InTimeAsync());
     }
 
+    // So an endpoint for any address tells the address of an IPv4 peer.
+    [Theory]
+    [InlineData(null)]
+    [InlineData("127.0.0.1")]
+    public async Task AddressIsIPv4MappedToIPv6_Connects(string? localAddress)
+    {
+        var port = ((IPEndPoint)_listener.LocalEndPoint!).Port;
+        var mapped = new IPEndPoint(IPAddress.Loopback.MapToIPv6(), port);
+        await using var connection = await ConnectAsync(mapped, services => services.Configure<OutgoingConnectionOptions>(
+            options => options.LocalEndPoint = localAddress is null ? null : new IPEndPoint(IPAddress.Parse(localAddress), 0)));
+        await using var peer = await AcceptAsync();
+
+        await connection.SendAsync(1);
+
+        Assert.Single(await peer.ReadExactlyAsync(1));
+        peer.HalfClose();
+    }
+
     [Fact]
     public async Task ManyConnectsAndCloses_EverySocketIsClosed()
     {

@@ -1,5 +1,7 @@
+using System.Buffers;
 using System.Net;
 using System.Net.Sockets;
+using System.Text;
 using GracefulConnections.FunctionalTests.Support;
 using Microsoft.AspNetCore.Connections;
 
@@ -43,6 +45,55 @@ public abstract class OutgoingConnectionTests : IDisposable
     }
 
     // What costs most of the request with a plain close.
+    // A header, such as a proxy's, which says to the upstream who the peer is. The library sends on the socket itself.
+    [Fact]
+    public async Task WrittenBefore_NotFlushed_ArrivesAheadOfTheHandlers()
+    {
+        await using var connection = await ConnectAsync();
+        await using var peer = await AcceptAsync();
+        connection.Transport.Output.Write(new byte[RequestBytes]);
+
+        var running = connection.RunHandlerAsync(static connection => SayAsync(connection, "handler"));
+
+        await AssertComesBehindAsync(peer, RequestBytes, "handler");
+        peer.HalfClose();
+        Assert.Equal(CloseOutcome.Graceful, (await running.InTimeAsync()).Outcome);
+    }
+
+    // Kestrel's flush returns before its loop has sent anything.
+    [Fact]
+    public async Task WrittenBefore_Flushed_ArrivesAheadOfTheHandlers()
+    {
+        for (var i = 0; i < 30; i++)
+        {
+            await using var connection = await ConnectAsync();
+            await using var peer = await AcceptAsync();
+            await connection.Transport.Output.WriteAsync(new byte[100], CancellationToken.None);
+
+            var running = connection.RunHandlerAsync(static connection => SayAsync(connection, "handler"));
+
+            await AssertComesBehindAsync(peer, 100, "handler");
+            peer.HalfClose();
+            Assert.Equal(CloseOutcome.Graceful, (await running.InTimeAsync()).Outcome);
+        }
+    }
+
+    // Kestrel's loop sends here. It may hear of the reset first, and its reader then tells an end, as on stock.
+    [Fact]
+    public async Task WrittenBefore_PeerResets_HandlerIsToldAndItEnds()
+    {
+        await using var connection = await ConnectAsync();
+        await using var peer = await AcceptAsync();
+        connection.Transport.Output.Write(new byte[UploadBytes]); // More than the kernels on both sides take.
+        var running = connection.RunHandlerAsync(static connection => connection.ReadToEndAsync());
+        await peer.ReadExactlyAsync(1);
+
+        peer.Reset();
+
+        var outcome = (await running.InTimeAsync()).Outcome;
+        Assert.True(outcome is CloseOutcome.PeerReset or CloseOutcome.Aborted, $"It was {outcome}.");
+    }
+
     [Fact]
     public async Task HandlerReturns_PeerStillSends_GetsEverythingThenFin()
     {
@@ -191,6 +242,16 @@ public abstract class OutgoingConnectionTests : IDisposable
     protected abstract Task<ConnectionContext> ConnectAsync(EndPoint endPoint);
 
     protected virtual void Dispose(bool isDisposing) => _listener.Dispose();
+
+    private static async Task SayAsync(ConnectionContext connection, string text) =>
+        await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(text), CancellationToken.None);
+
+    private static async Task AssertComesBehindAsync(ScriptedPeer peer, int bytesBefore, string text)
+    {
+        var received = new MemoryStream();
+        Assert.Equal((bytesBefore + text.Length, PeerSaw.Eof), await peer.ReadAllAsync(received));
+        Assert.Equal(text, Encoding.ASCII.GetString(received.ToArray().AsSpan(bytesBefore)));
+    }
 
     private Task<ConnectionContext> ConnectAsync() => ConnectAsync(_listener.LocalEndPoint!);
 

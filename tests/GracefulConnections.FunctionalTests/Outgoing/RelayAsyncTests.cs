@@ -1,8 +1,11 @@
+using System.IO.Pipelines;
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using GracefulConnections.FunctionalTests.Support;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace GracefulConnections.FunctionalTests.Outgoing;
@@ -154,6 +157,57 @@ public sealed class RelayAsyncTests : IDisposable
             (await _relayed.Task.InTimeAsync()).Outcome);
     }
 
+    // The end of the peer's input makes the relay look whether that was a reset, while TLS has sent a part of what the
+    // upstream does not take.
+    [Fact]
+    public async Task PeerEnds_UpstreamIsInsideOfTlsAndSlow_ArrivesAsItWasSent()
+    {
+        const int uploadBytes = 800_000; // Fits into the server's buffer, so that it sees FIN behind all of it.
+        _listener.ReceiveBufferSize = 16 * 1024;
+        var peerEnded = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var server = await StartAsync(use: async (connection, upstream) =>
+        {
+            var tls = new SslStream(new NetworkStream(upstream.Features.Get<IConnectionSocketFeature>()!.Socket));
+            await tls.AuthenticateAsClientAsync(TestCertificate.TrustingOptions);
+            upstream.Transport = new StreamTransport(tls);
+            connection.ConnectionClosed.Register(peerEnded.SetResult); // Behind the relay's own.
+        });
+        var (peer, accepted) = await ConnectAsync(server);
+        await using var upstream = new SslStream(new NetworkStream(accepted, ownsSocket: true));
+        await upstream.AuthenticateAsServerAsync(TestCertificate.Server).InTimeAsync();
+        var bytes = new byte[uploadBytes];
+        new Random(1).NextBytes(bytes);
+        await peer.SendAsync(bytes, SocketFlags.None, CancellationToken.None).AsTask().InTimeAsync();
+
+        peer.Shutdown(SocketShutdown.Send);
+
+        await peerEnded.Task.InTimeAsync();
+        var received = new byte[uploadBytes];
+        await upstream.ReadExactlyAsync(received, CancellationToken.None).AsTask().InTimeAsync();
+        Assert.Equal(bytes, received);
+        peer.Dispose();
+    }
+
+    // One direction alone would go on for as long as both peers stay.
+    [Fact]
+    public async Task SomebodyElseReadsAsWell_BothAreResetAndTheHandlerIsTold()
+    {
+        await using var server = await StartAsync(use: static (connection, upstream) =>
+        {
+            connection.Transport.Input.ReadAsync(CancellationToken.None).AsTask();
+            return Task.CompletedTask;
+        });
+        var (socket, accepted) = await ConnectAsync(server);
+        await using var peer = new ScriptedPeer(socket);
+        await using var upstream = new ScriptedPeer(accepted);
+
+        await Assert.ThrowsAsync<InvalidOperationException>(() => _relayed.Task.InTimeAsync());
+
+        Assert.Equal((0, PeerSaw.Reset), await peer.ReadToEndAsync());
+        Assert.Equal((0, PeerSaw.Reset), await upstream.ReadToEndAsync());
+        Assert.Equal((0L, 1L), (_counters.Active, _counters.Resets));
+    }
+
     [Fact]
     public async Task MaxBufferedBytes_OutOfRange_NamesTheRule()
     {
@@ -166,7 +220,8 @@ public sealed class RelayAsyncTests : IDisposable
         Assert.Equal(4095, exception.ActualValue);
     }
 
-    private Task<TestServer> StartAsync(RelayOptions? options = null)
+    private Task<TestServer> StartAsync(
+        RelayOptions? options = null, Func<ConnectionContext, ConnectionContext, Task>? use = null)
     {
         options ??= new RelayOptions();
         options.Counters = _counters;
@@ -177,6 +232,7 @@ public sealed class RelayAsyncTests : IDisposable
                 try
                 {
                     await using var upstream = await factory!.ConnectAsync(_listener.LocalEndPoint!, CancellationToken.None);
+                    await (use?.Invoke(connection, upstream) ?? Task.CompletedTask);
                     _relayed.SetResult(await connection.RelayAsync(upstream, options, CancellationToken.None));
                 }
                 catch (Exception exception)
@@ -186,7 +242,8 @@ public sealed class RelayAsyncTests : IDisposable
                 }
             },
             close => close.MessageGap = TimeSpan.FromMilliseconds(100),
-            builder => builder.Services.AddGracefulConnectionFactory())
+            builder => builder.Services.AddGracefulConnectionFactory(
+                outgoing => outgoing.SendBufferSize = use is null ? null : 32 * 1024))
             .ContinueWith(
                 started =>
                 {
@@ -227,5 +284,12 @@ public sealed class RelayAsyncTests : IDisposable
         }
 
         return Convert.ToHexString(hash.GetHashAndReset());
+    }
+
+    private sealed class StreamTransport(Stream stream) : IDuplexPipe
+    {
+        public PipeReader Input { get; } = PipeReader.Create(stream);
+
+        public PipeWriter Output { get; } = PipeWriter.Create(stream);
     }
 }
