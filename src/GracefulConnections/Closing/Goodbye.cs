@@ -33,7 +33,7 @@ internal sealed class Goodbye(
         // The token is cancelled when this returns. Its callbacks run elsewhere: one that blocks must not hold the
         // close.
         _ = CancelAsync(cancellation);
-        output.CancelPendingFlush();
+        output.GiveUpGoodbye();
         return false;
     }
 

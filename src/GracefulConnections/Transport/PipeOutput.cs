@@ -74,6 +74,16 @@ internal sealed class PipeOutput(
         }
     }
 
+    // The stream may have passed a part of the handler's bytes on: the writer would send all of them once more, and TLS
+    // ends in the middle of a record. The token of the goodbye ends the wait for the flush, and not the flush.
+    public override void GiveUpGoodbye()
+    {
+        if (!_isStream)
+        {
+            base.GiveUpGoodbye();
+        }
+    }
+
     protected override ValueTask<FlushResult> FlushCore(CancellationToken cancellationToken)
     {
         wrapped?.Start();
@@ -82,7 +92,19 @@ internal sealed class PipeOutput(
             return Accept(Writer.FlushAsync(cancellationToken));
         }
 
-        return InTurnAsync(Turn.Wait(0, CancellationToken.None), Writer.FlushAsync, cancellationToken);
+        var isGoodbye = Goodbye is not null;
+        var flush = InTurnAsync(
+            Turn.Wait(0, CancellationToken.None),
+            Writer.FlushAsync,
+            isGoodbye ? CancellationToken.None : cancellationToken);
+        if (!isGoodbye || flush.IsCompleted)
+        {
+            return flush;
+        }
+
+        var flushing = flush.AsTask();
+        _ = flushing.ContinueWith(static flush => flush.Exception, TaskScheduler.Default); // The end tells of it again.
+        return new ValueTask<FlushResult>(flushing.WaitAsync(cancellationToken));
     }
 
     protected override ValueTask<FlushResult> WriteCore(

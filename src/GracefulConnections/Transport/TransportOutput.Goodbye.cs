@@ -29,6 +29,9 @@ internal abstract partial class TransportOutput
     /// <summary>The last message was said: what was not flushed of it belongs to it.</summary>
     public void EndGoodbye() => TakeGoodbye(all: true);
 
+    /// <summary>The last message was not said in time. A flush of it returns.</summary>
+    public virtual void GiveUpGoodbye() => CancelPendingFlush();
+
     /// <summary>
     /// Keeps a block that a writer got, whatever is flushed from now on, and sends the goodbye apart from it.
     /// </summary>

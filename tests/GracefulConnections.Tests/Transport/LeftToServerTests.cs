@@ -76,6 +76,31 @@ public class LeftToServerTests
         await TestLimit.UntilAsync(() => !sut.IsWriteBlocked);
     }
 
+    // A flush that is cancelled in the middle makes the writer of a stream send once more what the stream has taken.
+    [Fact]
+    public async Task GiveUpGoodbye_StreamBelowHoldsIt_NothingIsSentTwiceOrCut()
+    {
+        var below = new Pipe(new PipeOptions(pauseWriterThreshold: 4, resumeWriterThreshold: 2, useSynchronizationContext: false));
+        var sut = new PipeOutput(PipeWriter.Create(below.Writer.AsStream()), null, isLeftToServer: true, new RecordingEvents());
+        using var goodbye = new CancellationTokenSource();
+        sut.BeginGoodbye();
+        "abcde"u8.CopyTo(sut.GetSpan(5));
+        sut.Advance(5);
+        var saying = sut.FlushAsync(goodbye.Token).AsTask();
+        Assert.False(saying.IsCompleted);
+
+        await goodbye.CancelAsync();
+        sut.GiveUpGoodbye();
+
+        await Assert.ThrowsAsync<TaskCanceledException>(() => saying.WithinLimit());
+        sut.Seal(LeftOver.Send);
+        var result = await below.Reader.ReadAsync().WithinLimit();
+        Assert.Equal("abcde", Encoding.ASCII.GetString(result.Buffer));
+        below.Reader.AdvanceTo(result.Buffer.End);
+        await sut.Ended.WithinLimit();
+        Assert.False(below.Reader.TryRead(out _));
+    }
+
     // A transport and a TLS of one make: the same assembly says nothing of what a byte on the socket would be.
     [Fact]
     public async Task Create_UnknownTransportWithASocket_IsLeftToServer()
