@@ -249,8 +249,12 @@ internal sealed partial class ReadPump
         if (arrived > 0)
         {
             events.Activity.OnReceived(isFirst: arrived == length);
-            events.Activity.OnHanded();
             _isAllExamined = false;
+        }
+
+        if (length > 0 && !_isAllExamined)
+        {
+            events.Activity.OnHanded(); // Perhaps what came behind a message that the handler has answered meanwhile.
         }
 
         Count(arrived, length);
@@ -275,17 +279,14 @@ internal sealed partial class ReadPump
             step = ReadTransitions.Hand(seen, read.IsCanceled, hasNews, out next);
         }
         while (!_word.TryMove(ref seen, next));
-        switch (step)
+        if (step == ReadStep.Read)
         {
-            case ReadStep.Discard:
-                break;
-            case ReadStep.Read:
-                inner.AdvanceTo(result.Buffer.Start, result.Buffer.End); // The handler has examined all of it.
-                break;
-            default:
-                events.Activity.IsReadPending = false;
-                _end.OnHanded(result.IsCompleted);
-                break;
+            inner.AdvanceTo(result.Buffer.Start, result.Buffer.End); // The handler has examined all of it.
+        }
+        else if (step != ReadStep.Discard)
+        {
+            events.Activity.IsReadPending = false;
+            _end.OnHanded(result.IsCompleted);
         }
 
         return step;

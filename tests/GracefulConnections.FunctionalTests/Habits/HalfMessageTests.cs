@@ -75,6 +75,18 @@ public class HalfMessageTests
         played.AssertServedThenLetGo(Body, "ok\n");
     }
 
+    // Both came at once, and the answer to the first one does not answer what the handler takes behind it.
+    [Fact]
+    public async Task Stop_HalfALineBehindAnAnsweredOne_IsExecutedWhole()
+    {
+        const string both = "ok PING\n" + Reply;
+        var played = await Habit.CompareAsync(
+            MessageHandlers.ByteByByteAsync,
+            Scripts.Halves("PING\nDELETE 12", "3456\n", both, "ok PING\n".Length, pause: 2.5));
+
+        played.AssertServedThenLetGo(["PING", .. Line], both);
+    }
+
     // Half a line was answered and counts as a message, so the silence here must be below QuietTime.
     [Fact]
     public async Task Stop_HalfALineThatWasEchoedByCopyToAsync_IsEchoedWhole()

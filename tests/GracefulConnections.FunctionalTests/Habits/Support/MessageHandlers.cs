@@ -18,6 +18,24 @@ internal static class MessageHandlers
         }
     }
 
+    /// <summary>Executes lines which it takes from a stream byte by byte.</summary>
+    public static async Task ByteByByteAsync(ConnectionContext connection, HabitPlay play)
+    {
+        var input = connection.Transport.Input.AsStream();
+        var (line, next) = (string.Empty, new byte[1]);
+        while (await input.ReadAsync(next) == 1)
+        {
+            if (next[0] != '\n')
+            {
+                line += (char)next[0];
+                continue;
+            }
+
+            await ExecuteAsync(connection, play, line);
+            line = string.Empty;
+        }
+    }
+
     /// <summary>Reads lines straight from the pipe, where half a line is not consumed.</summary>
     public static async Task PipeLinesAsync(ConnectionContext connection, HabitPlay play)
     {
