@@ -8,22 +8,19 @@ internal sealed partial class Batch
     private readonly HashSet<TrackedConnection> _left = [];
     private readonly List<TrackedConnection> _joined = []; // They have no turn, or it came too early for them.
     private readonly HashSet<TrackedConnection> _callers = []; // Of those that are left: their handlers wait for us.
+    private readonly HashSet<TrackedConnection> _outgoing = []; // They had their turn while accepted ones were left.
     private readonly List<(CloseResult Result, TrackedConnectionInfo? Aborted)> _ends = [];
     private readonly TaskCompletionSource<DrainReport> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource<DrainReport> _othersEnded = new(
         TaskCreationOptions.RunContinuationsAsynchronously);
 
-    private int _acceptedLeft;
+    private int _acceptedLeft; // Without those whose handlers wait for this batch, because they end when it does.
 
     public Task<DrainReport> Ended => _ended.Task;
 
     public int LeftCount_NeedsLock => IsOver_NeedsLock ? 0 : _left.Count;
 
-    // Those whose handlers wait for this batch do not count, because they end when it does.
-    private bool HasAccepted_NeedsLock =>
-        _acceptedLeft > _callers.Count(static connection => !connection.IsOutgoing);
-
-    private bool HasDueOutgoing_NeedsLock => _plan is not null && _joined.Count > 0 && !HasAccepted_NeedsLock;
+    private bool HasDueOutgoing_NeedsLock => _outgoing.Count > 0 && _acceptedLeft == 0;
 
     public bool Contains_NeedsLock(TrackedConnection connection) => !IsOver_NeedsLock && _left.Contains(connection);
 
@@ -51,7 +48,7 @@ internal sealed partial class Batch
                 return _ended.Task;
             }
 
-            _callers.Add(caller);
+            _acceptedLeft -= _callers.Add(caller) && !caller.IsOutgoing ? 1 : 0;
             OnLess_NeedsLock();
         }
 
@@ -64,8 +61,8 @@ internal sealed partial class Batch
     {
         if (!IsOver_NeedsLock && _left.Remove(connection))
         {
-            _callers.Remove(connection);
-            _acceptedLeft -= connection.IsOutgoing ? 0 : 1;
+            _outgoing.Remove(connection);
+            _acceptedLeft -= _callers.Remove(connection) || connection.IsOutgoing ? 0 : 1;
             var isAborted = result.Outcome == CloseOutcome.Aborted; // Or it ended by itself right before.
             _ends.Add((result, isAborted ? connection.GetInfoBeforeAbort(this) : null));
             OnLess_NeedsLock();
@@ -80,13 +77,19 @@ internal sealed partial class Batch
     }
 
     // A connection that the server made is asked when those that it accepted have ended, because their handlers may
-    // need it to the end.
+    // need it to the end. There may be thousands, and one that is accepted meanwhile must not look at each of them.
     private TrackedConnection[] GetAsked_NeedsLock(IEnumerable<TrackedConnection> due)
     {
-        var hasAccepted = HasAccepted_NeedsLock;
-        var waits = due.Where(_left.Contains).ToLookup(connection => hasAccepted && connection.IsOutgoing);
-        _joined.AddRange(waits[true]);
-        return [.. waits[false]];
+        var waits = due.Where(_left.Contains).ToLookup(connection => connection.IsOutgoing && _acceptedLeft > 0);
+        _outgoing.UnionWith(waits[true]);
+        return [.. waits[false], .. _acceptedLeft > 0 ? [] : TakeOutgoing_NeedsLock()];
+    }
+
+    private TrackedConnection[] TakeOutgoing_NeedsLock()
+    {
+        TrackedConnection[] outgoing = [.. _outgoing];
+        _outgoing.Clear();
+        return outgoing;
     }
 
     private void OnLess_NeedsLock()

@@ -166,6 +166,7 @@ internal sealed partial class Batch
             _context.Enter_NeedsLock(DrainPhase.Aborting);
         }
 
+        _outgoing.Clear(); // Their turn to be asked does not come any more.
         return ([], before.IsAborting ? joined : [.. _left]);
     }
 

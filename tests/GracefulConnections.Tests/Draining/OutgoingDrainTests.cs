@@ -116,6 +116,56 @@ public class OutgoingDrainTests
         Assert.Equal(1, (await draining!.WithinLimit()).ConnectionCount);
     }
 
+    // A proxy may have thousands of them, and as many that are accepted while it drains.
+    [Fact]
+    public void Drain_OthersComeWhileTheOutgoingWait_LooksAtNoneOfThoseThatWait()
+    {
+        _ = _sut.Accept("busy");
+        var outgoing = Make();
+        _ = _sut.DrainLive();
+        var before = outgoing.LookupCount;
+
+        for (var i = 0; i < 100; i++)
+        {
+            _sut.Accept($"{i}").End();
+        }
+
+        Assert.Equal(before, outgoing.LookupCount);
+    }
+
+    // Each of them looks whether the others are left.
+    [Fact]
+    public async Task Drain_ManyHandlersAwaitIt_AsksTheOutgoingOnlyWhenAllOthersHaveEnded()
+    {
+        var outgoing = Make();
+        FakeTrackedConnection[] callers = [_sut.Accept("1"), _sut.Accept("2")];
+        var other = _sut.Accept("other");
+        var draining = _sut.DrainLive();
+        foreach (var caller in callers)
+        {
+            await Task.Run(
+                () =>
+                {
+                    TrackedConnection.Caller.Value = caller;
+                    _ = _sut.Coordinator.DrainAsync();
+                    _ = _sut.Coordinator.DrainAsync(); // Twice is as once.
+                },
+                CancellationToken.None);
+        }
+
+        await TestLimit.UntilAsync(() => _sut.Logger.Events.Count(name => name == "DrainAwaitedInside") == 4);
+        callers[0].End();
+        Tick();
+        Assert.False(outgoing.IsAsked);
+        other.End();
+        Tick();
+        Assert.True(outgoing.IsAsked);
+        outgoing.End();
+        callers[1].End();
+
+        Assert.Equal(4, (await draining.WithinLimit()).ConnectionCount);
+    }
+
     private FakeTrackedConnection Make(string id = "outgoing") =>
         _sut.Add(new FakeTrackedConnection(_sut.Coordinator, _sut.Time, id) { IsOutgoing = true });
 

@@ -13,6 +13,7 @@ internal sealed class FakeTrackedConnection(DrainCoordinator coordinator, TimePr
     private int _abortCount;
     private int _abandonCount;
     private int _ended;
+    private int _lookups;
 
     public override string Id { get; } = id;
 
@@ -60,6 +61,9 @@ internal sealed class FakeTrackedConnection(DrainCoordinator coordinator, TimePr
 
     /// <summary>Gets or sets what happens right before the coordinator hears of the end.</summary>
     public Action? Ending { get; set; }
+
+    /// <summary>Gets how often a set of connections has looked for this one.</summary>
+    public int LookupCount => _lookups;
 
     public int AskCount => _askCount;
 
@@ -120,6 +124,12 @@ internal sealed class FakeTrackedConnection(DrainCoordinator coordinator, TimePr
 
     private ConnectionActivity Seen =>
         IsUnseen ? ConnectionActivity.Unknown : Busy ? ConnectionActivity.Busy : ConnectionActivity.Idle;
+
+    public override int GetHashCode()
+    {
+        Interlocked.Increment(ref _lookups);
+        return base.GetHashCode();
+    }
 
     public override TrackedConnectionInfo GetInfo(long now)
     {
