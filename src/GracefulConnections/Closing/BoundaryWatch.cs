@@ -10,6 +10,8 @@ internal sealed class BoundaryWatch(
     ReadPump input, TransportOutput output, ITransportEvents events, GracefulCloseOptions options)
 {
     private readonly BoundaryLimits _limits = new(options.QuietTime, options.MessageGap);
+    private long _lookedAt = long.MaxValue;
+    private long _graceEnd;
     private int _openScopes;
     private volatile bool _usesScopes;
     private volatile bool _cancelsRead;
@@ -47,9 +49,13 @@ internal sealed class BoundaryWatch(
     }
 
     /// <summary>Cancels the handler's read if this is the moment.</summary>
+    /// <param name="now">The wheel's clock. Once the close was requested, a look comes several times a second.</param>
+    /// <param name="sinceRequest">How long ago the close was requested.</param>
+    /// <param name="isOutsideTls">Whether TLS stands between the handler and this connection.</param>
     /// <returns>When to look again, from now; <see langword="null"/> when an event will tell.</returns>
-    public TimeSpan? Look(TimeSpan sinceRequest, bool isOutsideTls)
+    public TimeSpan? Look(TimeSpan now, TimeSpan sinceRequest, bool isOutsideTls)
     {
+        var grace = GetGrace(now);
         if (!_cancelsRead || HasOpenScope)
         {
             return null;
@@ -60,6 +66,23 @@ internal sealed class BoundaryWatch(
             return CloseDeadlines.LongestPoll;
         }
 
-        return input.TryRefuse(events.Activity.GetHabit(_usesScopes, isOutsideTls), _limits, sinceRequest);
+        var habit = events.Activity.GetHabit(_usesScopes, isOutsideTls);
+        return grace > TimeSpan.Zero && BoundaryRule.MayHoldHalfMessage(habit)
+            ? grace
+            : input.TryRefuse(habit, _limits, sinceRequest);
+    }
+
+    // A peer that was frozen together with this process, as on a paused machine, was not silent: it gets a moment to go
+    // on with its message. Of two late looks in a row the second one decides.
+    private TimeSpan GetGrace(TimeSpan now)
+    {
+        var before = Interlocked.Exchange(ref _lookedAt, now.Ticks);
+        var longest = CloseDeadlines.LongestPoll + CloseDeadlines.Grace;
+        if (now.Ticks - longest.Ticks >= before && before >= Volatile.Read(ref _graceEnd))
+        {
+            Volatile.Write(ref _graceEnd, (now + CloseDeadlines.Grace).Ticks);
+        }
+
+        return new TimeSpan(Volatile.Read(ref _graceEnd)) - now;
     }
 }

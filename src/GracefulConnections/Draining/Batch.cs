@@ -18,6 +18,7 @@ internal sealed partial class Batch
     private TimeSpan _startAfter;
     private BatchPlan? _plan; // Made when it is known whose turn comes first.
     private int _abortsRunning;
+    private bool _hadGrace;
 
     /// <summary>Begins the time after which what is left is aborted. The first is asked after another time.</summary>
     public Batch(DrainContext context, CloseReason reason, TimeSpan timeout, TimeSpan startAfter = default)
@@ -70,6 +71,7 @@ internal sealed partial class Batch
         Interleaving.Point();
         lock (_context.Lock)
         {
+            GiveGrace_NeedsLock();
             if (!IsStarted_NeedsLock && Elapsed_NeedsLock >= _startAfter)
             {
                 IsStarted_NeedsLock = true;
@@ -115,6 +117,18 @@ internal sealed partial class Batch
         });
         Array.Sort(turns, connections);
         return activities;
+    }
+
+    // The handlers could not finish either while the process did not run: they get a moment, once.
+    private void GiveGrace_NeedsLock()
+    {
+        var deadline = Elapsed_NeedsLock + DrainContext.Grace;
+        if (!_hadGrace && _timeout > TimeSpan.Zero && _timeout < deadline
+            && _plan is not { IsAborting: true } && _context.WasAbsent)
+        {
+            (_hadGrace, _timeout) = (true, deadline);
+            _plan = _plan is { } plan ? plan with { Deadline = deadline } : null;
+        }
     }
 
     private void Plan_NeedsLock(TrackedConnection[] turns, ConnectionActivity[] activities)

@@ -11,12 +11,19 @@ internal sealed class DrainContext(
     // Kestrel asks an endpoint's connections right after the reload, or a little later on a busy machine.
     private static readonly TimeSpan ReloadTime = TimeSpan.FromSeconds(1);
 
+    /// <summary>
+    /// How long nothing must have run to be an absence, such as that of a frozen machine, and how much time handlers
+    /// get behind it to finish what they could not finish meanwhile.
+    /// </summary>
+    public static readonly TimeSpan Grace = TimeSpan.FromSeconds(1);
+
     private readonly long _epoch = time.GetTimestamp();
     private volatile DrainPhase _phase;
     private Tuple<TimeSpan, Thread>? _stop;
     private volatile bool _isHandedOver;
     private long _reloadedAt = long.MinValue;
     private IChangeToken? _nextReload;
+    private long _presentAt = long.MaxValue;
 
     /// <summary>Gets the lock that guards which connections there are and which batches they are in.</summary>
     public Lock Lock { get; } = new();
@@ -45,6 +52,9 @@ internal sealed class DrainContext(
     /// </summary>
     public bool IsReloading => Volatile.Read(ref _nextReload) is { HasChanged: true }
         || Now.Ticks - ReloadTime.Ticks <= Volatile.Read(ref _reloadedAt);
+
+    /// <summary>Gets whether this process has not run for a while, and what was due meanwhile is not done.</summary>
+    public bool WasAbsent => Now.Ticks - Grace.Ticks >= Volatile.Read(ref _presentAt);
 
     /// <summary>Gets how far the whole server is.</summary>
     public DrainPhase Phase => _phase;
@@ -79,6 +89,9 @@ internal sealed class DrainContext(
 
     /// <summary>The configuration was reloaded, so the server may be about to stop an endpoint.</summary>
     public void OnReloaded() => Volatile.Write(ref _reloadedAt, Now.Ticks);
+
+    /// <summary>Everything that is due is done. From the first call on it must come several times a second.</summary>
+    public void OnPresent() => Volatile.Write(ref _presentAt, Now.Ticks);
 
     /// <summary>The whole server reaches a phase. The phase changes only here, and never goes back.</summary>
     public void Enter_NeedsLock(DrainPhase phase)

@@ -247,5 +247,6 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
         var wheel = TimerWheel.For(Context.Time); // The timers of the connections.
         wheel.Advance(wheel.Now);
         Registry.Drive();
+        Context.OnPresent(); // Last: what came due during an absence must find out that it was one.
     }
 }

@@ -24,5 +24,9 @@ internal static class BoundaryRule
         };
     }
 
+    /// <summary>Returns whether the handler may have read a part of a message whose rest has not come.</summary>
+    public static bool MayHoldHalfMessage(in Habit habit) =>
+        habit is { UsesScopes: false } and ({ IsUnanswered: true } or { IsDuplex: true });
+
     private static TimeSpan Min(TimeSpan a, TimeSpan b) => a < b ? a : b;
 }

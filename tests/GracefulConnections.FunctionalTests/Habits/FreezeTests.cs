@@ -23,6 +23,44 @@ public class FreezeTests
     public Task Freeze_LongerThanIdleTimeout_ClosesNobodyWhoWentOnSending() =>
         Task.WhenAll(PlayAsync(isStock: true), PlayAsync(isStock: false));
 
+    /// <summary>
+    /// The time of a drain is over while the server is frozen. What the handlers could not finish meanwhile, they finish
+    /// behind it, as on stock, which has the rest of the host's own time.
+    /// </summary>
+    [Fact]
+    public Task Freeze_BeyondDrainTimeout_LetsHandlersFinishWhatStockFinishes() =>
+        Task.WhenAll(StopAsync(isStock: true), StopAsync(isStock: false));
+
+    private static async Task StopAsync(bool isStock)
+    {
+        var drainTime = TimeSpan.FromSeconds(3);
+        var workTime = (2 * drainTime) + Interval + Interval; // It ends a moment behind the freeze.
+        await using var server = await StopServer.StartAsync(
+            "--Stock", $"{isStock}", "--Work", $"{workTime}", "--Drain:DrainTimeout", $"{drainTime}", "--Host:ShutdownTimeout", "00:01:00");
+        var peers = await Task.WhenAll(Enumerable.Range(0, PeerCount).Select(_ => SampleProcess.ConnectAsync(server.Ports[0])));
+        foreach (var peer in peers)
+        {
+            await peer.SendAsync(StopServer.Ping);
+            await peer.ReadExactlyAsync(1);
+            await peer.SendAsync(StopServer.Work);
+        }
+
+        await server.LogContainsAsync("Application started");
+        server.Terminate();
+        await server.LogContainsAsync("Application is shutting down");
+        await Pace.PauseAsync(Interval);
+        server.Freeze();
+        await Pace.PauseAsync(2 * drainTime);
+        server.Thaw();
+        foreach (var peer in peers)
+        {
+            await peer.ReadExactlyAsync(StopServer.ReplyBytes);
+            await peer.DisposeAsync();
+        }
+
+        Assert.Equal(0, await server.WaitForExitAsync());
+    }
+
     private static async Task PlayAsync(bool isStock)
     {
         await using var server = await StopServer.StartAsync("--Stock", $"{isStock}", "--Idle", $"{IdleTimeout}");

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.IO.Pipelines;
+using GracefulConnections.Closing;
 using GracefulConnections.Tests.Support;
 using GracefulConnections.Transport;
 using Microsoft.AspNetCore.Connections;
@@ -132,6 +133,39 @@ public class CloseRequestTests
         await running.WithinLimit();
         var end = await peer.Features.Get<IGracefulCloseFeature>()!.Closed;
         Assert.Equal((CloseReason.Drain, CloseOutcome.Graceful, 0L), (end.Reason, end.Outcome, end.DiscardedBytes));
+    }
+
+    // The peer may have been frozen with the process, as on a paused machine, and not silent.
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task RequestClose_ClockJumpsInTheMiddleOfAMessage_GivesThePeerAMoment(bool isFinished)
+    {
+        var endpoint = new TestEndpoint();
+        var connection = endpoint.Serve();
+        connection.Peer.Send("he");
+        connection.Input.AdvanceTo((await connection.Input.ReadAsync()).Buffer.End);
+        var read = connection.Input.ReadAsync();
+        connection.Feature.RequestClose(CloseReason.HostStopping);
+        endpoint.Time.AdvanceInSteps(TimeSpan.FromSeconds(1));
+
+        endpoint.Time.Advance(TimeSpan.FromMinutes(1));
+        endpoint.Time.AdvanceInSteps(CloseDeadlines.Grace - TimeSpan.FromTicks(1));
+        Assert.False(((ReadPump)connection.Input).IsRefused);
+        if (isFinished)
+        {
+            connection.Peer.Send("llo");
+            Assert.Equal(3, (await read.WithinLimit()).Buffer.Length);
+        }
+        else
+        {
+            endpoint.Time.AdvanceInSteps(TimeSpan.FromSeconds(0.5)); // Two looks, each at most as late as a timer is.
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => read.WithinLimit());
+        }
+
+        connection.Peer.HalfClose();
+        connection.Return();
+        await endpoint.Time.UntilAsync(connection.Running);
     }
 
     [Fact]
