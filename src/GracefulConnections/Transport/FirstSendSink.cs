@@ -22,6 +22,8 @@ internal sealed class FirstSendSink(KernelQueue socket, PipeWriter server, Wrapp
 
     public bool CanHalfClose => Current.CanHalfClose;
 
+    public bool HoldsSmallSends(bool hasSent) => Current.HoldsSmallSends(hasSent);
+
     private ISendSink Current => _chosen ?? socket;
 
     public ValueTask<long> SendAsync(in ReadOnlySequence<byte> buffer) => Choose().SendAsync(buffer);

@@ -20,6 +20,13 @@ internal interface ISendSink
     /// <summary>Gets whether the end of the output reaches the peer as FIN while we still read.</summary>
     bool CanHalfClose { get; }
 
+    /// <summary>
+    /// Gets whether it holds a small send back until the one before was acknowledged. Then flushes that follow each
+    /// other at once should be sent together, as the server's own transport mostly does.
+    /// </summary>
+    /// <param name="hasSent">Whether anything was sent before.</param>
+    bool HoldsSmallSends(bool hasSent) => false;
+
     /// <summary>Sends from the front of <paramref name="buffer"/>, and uses it until the result is there.</summary>
     /// <returns>How much was taken. A failure is an exception, here or in the task.</returns>
     ValueTask<long> SendAsync(in ReadOnlySequence<byte> buffer);

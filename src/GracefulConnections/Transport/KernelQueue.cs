@@ -32,6 +32,8 @@ internal abstract class KernelQueue : ISendSink
 
     public bool CanHalfClose => true;
 
+    public virtual bool HoldsSmallSends(bool hasSent) => false;
+
     /// <summary>Gets whether <see cref="TryGetTcpInfo"/> tells anything while the connection is open.</summary>
     protected abstract bool SeesTcpInfo { get; }
 

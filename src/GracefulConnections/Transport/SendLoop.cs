@@ -133,7 +133,15 @@ internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEven
 
     private ValueTask<FlushResult> Send(ValueTask<FlushResult> flush)
     {
-        Signal();
+        if (!sink.HoldsSmallSends(hasSent: SentBytes > 0))
+        {
+            Signal();
+        }
+        else if (_state.Signal())
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(static loop => loop.Run(), this, preferLocal: false);
+        }
+
         if (flush.IsCompletedSuccessfully)
         {
             // Taken here, because a pipe's own flush must not be awaited later, beside another one.

@@ -16,8 +16,12 @@ internal sealed partial class SocketQueue : KernelQueue
     // Set once the process has no such function to call. Asking again would throw at every look.
     private static volatile bool _isMissing;
 
+    // Whether a socket was found that has Nagle's algorithm. Hardly a process has one, so that most need not ask.
+    private static volatile bool _isNagleUsed;
+
     private readonly Socket _socket;
     private readonly bool _trustsTcpInfo;
+    private sbyte _hasNagle; // 1 for yes, -1 for no, 0 for not asked.
     private int _isPlainTcp; // 1 for yes, -1 for no, 0 for not asked: most connections never need to know.
 
     /// <param name="socket">The connection's socket.</param>
@@ -78,6 +82,19 @@ internal sealed partial class SocketQueue : KernelQueue
             _isMissing = true;
             return -1;
         }
+    }
+
+    // A connection that sends once, and ends, does not ask.
+    public override bool HoldsSmallSends(bool hasSent)
+    {
+        if (_hasNagle == 0 && (hasSent || _isNagleUsed))
+        {
+            var hasNagle = HasNagle();
+            _hasNagle = hasNagle ? (sbyte)1 : (sbyte)-1;
+            _isNagleUsed |= hasNagle;
+        }
+
+        return _hasNagle > 0;
     }
 
     public override ValueTask<long> SendAsync(in ReadOnlySequence<byte> buffer) =>
@@ -161,6 +178,18 @@ internal sealed partial class SocketQueue : KernelQueue
             {
                 _socket.SafeHandle.DangerousRelease();
             }
+        }
+    }
+
+    private bool HasNagle()
+    {
+        try
+        {
+            return !IsUnix && !_socket.NoDelay;
+        }
+        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+        {
+            return false;
         }
     }
 
