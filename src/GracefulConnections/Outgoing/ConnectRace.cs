@@ -65,12 +65,12 @@ internal sealed class ConnectRace(Func<EndPoint, Socket> createSocket, TimeSpan 
 
                 running.Remove(ended);
                 var attempt = await ended.ConfigureAwait(false);
-                cancellationToken.ThrowIfCancellationRequested();
                 if (attempt.Socket is { } socket)
                 {
-                    return (socket, attempt.Remote);
+                    return (socket, attempt.Remote); // Also when the time is up by now: nobody else closes it.
                 }
 
+                cancellationToken.ThrowIfCancellationRequested();
                 last = attempt.Error ?? last;
             }
         }
@@ -119,8 +119,13 @@ internal sealed class ConnectRace(Func<EndPoint, Socket> createSocket, TimeSpan 
         var delay = Task.Delay(attemptDelay, time, decided.Token);
         var first = await Task.WhenAny([.. running, delay]).ConfigureAwait(false);
         await decided.CancelAsync().ConfigureAwait(false);
-        cancellationToken.ThrowIfCancellationRequested();
-        return first as Task<Attempt>;
+        var ended = first as Task<Attempt>;
+        if (ended is null)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+        }
+
+        return ended;
     }
 
     private sealed class Attempt(EndPoint endPoint, TimeProvider time)

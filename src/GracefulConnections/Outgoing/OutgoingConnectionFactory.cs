@@ -27,6 +27,8 @@ internal sealed class OutgoingConnectionFactory(
     {
         ArgumentNullException.ThrowIfNull(endpoint);
         var current = _options.Value;
+        var scope = CloseScope.Get(services, null); // Before there is a socket, because it may throw.
+        var drain = current.DrainWithServer ? services.GetRequiredService<DrainCoordinator>() : null;
         var race = new ConnectRace(target => CreateSocket(target, current), current.AttemptDelay, _time);
         using var timeout = new CancellationTokenSource(current.ConnectTimeout, _time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellationToken);
@@ -34,10 +36,10 @@ internal sealed class OutgoingConnectionFactory(
         {
             var targets = await ResolveAsync(endpoint, current, either.Token).ConfigureAwait(false);
             var (socket, remote) = await race.ConnectAsync(targets, either.Token).ConfigureAwait(false);
-            var connection = new OutgoingConnection(socket, remote, current, CloseScope.Get(services, null));
-            if (current.DrainWithServer)
+            var connection = new OutgoingConnection(socket, remote, current, scope);
+            if (drain is not null)
             {
-                connection.Features.Set(services.GetRequiredService<DrainCoordinator>());
+                connection.Features.Set(drain);
             }
 
             return connection;

@@ -135,6 +135,24 @@ public sealed class OutgoingConnectionFactoryTests : IDisposable
             exception.Failures);
     }
 
+    // Else nobody would close what has connected by then.
+    [Fact]
+    public async Task ConnectAsync_OptionsOfTheCloseAreOutOfRange_DoesNotConnect()
+    {
+        using var listener = NewSocket();
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen();
+        await using var services = new ServiceCollection()
+            .AddGracefulConnectionFactory()
+            .Configure<GracefulCloseOptions>(static options => options.CloseTimeout = TimeSpan.Zero)
+            .BuildServiceProvider();
+
+        await Assert.ThrowsAsync<OptionsValidationException>(() => services.GetRequiredService<IConnectionFactory>()
+            .ConnectAsync(listener.LocalEndPoint!, CancellationToken.None).AsTask());
+
+        Assert.False(listener.Poll(0, SelectMode.SelectRead));
+    }
+
     private static Socket NewSocket() => new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
 
     private static (Socket Dead, Socket Alive) BindBoth()
