@@ -69,7 +69,7 @@ public class OutgoingDrainTests
     }
 
     [Fact]
-    public void Drain_AcceptedIsLeftAtTheDeadline_AbortsBoth()
+    public async Task Drain_AcceptedIsLeftAtTheDeadline_AbortsBoth()
     {
         var outgoing = Make();
         var accepted = _sut.Accept("accepted");
@@ -77,8 +77,8 @@ public class OutgoingDrainTests
 
         _sut.Advance(_sut.Options.DrainTimeout);
 
-        Assert.True(accepted.IsAborted);
-        Assert.Equal((false, true), (outgoing.IsAsked, outgoing.IsAborted));
+        await Task.WhenAll(accepted.Aborted, outgoing.Aborted).WithinLimit(); // The thread that began the drain may do it.
+        Assert.False(outgoing.IsAsked);
     }
 
     [Fact]
@@ -158,8 +158,7 @@ public class OutgoingDrainTests
         Tick();
         Assert.False(outgoing.IsAsked);
         other.End();
-        Tick();
-        Assert.True(outgoing.IsAsked);
+        await _sut.Time.UntilAsync(() => outgoing.IsAsked); // The other caller may be about to say that it waits.
         outgoing.End();
         callers[1].End();
 
