@@ -2,8 +2,10 @@ using System.Buffers;
 using System.Net;
 using GracefulConnections;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 
-// What a functional test stops: one handler that knows nothing of closing, on an endpoint that closes by this library, or as it comes from Kestrel (--Stock true).
+// What a functional test stops: one handler that knows nothing of closing, on an endpoint that closes by this library, or as it comes from Kestrel (--Stock true). With --Stall it has a
+// second endpoint, which gives up on a peer that takes nothing for so long.
 var builder = WebApplication.CreateSlimBuilder(args);
 if (builder.Configuration["NoDescriptors"] is { } kind)
 {
@@ -33,13 +35,22 @@ if (builder.Configuration.GetValue<bool>("NeverStarts"))
     builder.Services.AddHostedService<NeverStarts>();
 }
 
-builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, endpoint =>
+builder.WebHost.ConfigureKestrel(kestrel =>
+{
+    Listen(kestrel, stall: null);
+    if (builder.Configuration.GetValue<TimeSpan?>("Stall") is { } stall)
+    {
+        Listen(kestrel, stall);
+    }
+});
+
+void Listen(KestrelServerOptions kestrel, TimeSpan? stall) => kestrel.Listen(IPAddress.Loopback, 0, endpoint =>
 {
     if (!isStock)
     {
         endpoint.UseGracefulShutdown(options =>
         {
-            options.FlushStallTimeout = builder.Configuration.GetValue("Stall", options.FlushStallTimeout);
+            options.FlushStallTimeout = stall ?? options.FlushStallTimeout;
             options.IdleTimeout = builder.Configuration.GetValue<TimeSpan?>("Idle");
             options.LingerIdleTimeout = Timeout.InfiniteTimeSpan; // The drain's own is what is tested.
             options.GoodbyeTimeout = TimeSpan.FromMinutes(1); // Two thousand may be said at once, on a busy machine.
@@ -48,7 +59,8 @@ builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0
     }
 
     endpoint.Run(ServeAsync);
-}));
+});
+
 if (builder.Configuration.GetValue<int?>("MinThreads") is { } minThreads)
 {
     ThreadPool.SetMinThreads(minThreads, minThreads);

@@ -48,7 +48,7 @@ public sealed partial class FalseKernelTests : IDisposable
         Assert.Equal((StopServer.LargeReplyBytes, PeerSaw.Eof), await ReadLargeReplyAsync(ours, isUploading: true));
         Assert.Equal((CloseOutcome.Graceful, Known(0)), await CloseAsync(ours, 1));
 
-        await using (var stuck = await SampleProcess.ConnectAsync(ours.Ports[0], SmallWindow))
+        await using (var stuck = await SampleProcess.ConnectAsync(ours.Ports[1], SmallWindow))
         {
             await stuck.SendAsync(StopServer.StuckReply);
             var (outcome, unacknowledged) = await CloseAsync(ours, 2);
