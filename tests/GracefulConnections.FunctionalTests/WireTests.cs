@@ -142,7 +142,7 @@ public class WireTests
 
         // To data that another processor brings to it a moment later than our RST, the peer's kernel answers with its
         // own. Before ours there is none, and no FIN at all.
-        var endings = Endings(await capture.StopAsync(), server).ToList();
+        var endings = Endings(await capture.StopAsync(), server);
         Assert.Equal("server RST", endings[0]);
         Assert.All(endings.Skip(1), static ending => Assert.Equal("peer RST", ending));
     }
@@ -235,13 +235,17 @@ public class WireTests
     // One entry for each FIN, sent again or not, and for each RST. A FIN that is sent again may come behind data in one
     // segment, so it is known by its own number. A kernel that has nothing left of a connection may answer more than one
     // segment with RST; one is enough to know.
-    private static IEnumerable<string> Endings(IEnumerable<Segment> wire, TestServer server) => wire
-        .Where(segment => segment.IsFin || segment.IsReset)
-        .DistinctBy(segment => (
-            segment.SourcePort,
-            segment.DestinationPort,
-            segment.IsReset,
-            unchecked(segment.Sequence + (uint)segment.PayloadBytes)))
-        .Select(segment =>
-            $"{(segment.SourcePort == server.Port ? "server" : "peer")} {(segment.IsReset ? "RST" : "FIN")}");
+    private static List<string> Endings(IEnumerable<Segment> wire, TestServer server)
+    {
+        List<Segment> endings = [.. wire.Where(segment => segment.IsFin || segment.IsReset)];
+        endings.ForEach(segment => TestContext.Current.TestOutputHelper?.WriteLine($"{segment}")); // Shown where it fails.
+        return [.. endings
+            .DistinctBy(segment => (
+                segment.SourcePort,
+                segment.DestinationPort,
+                segment.IsReset,
+                unchecked(segment.Sequence + (uint)segment.PayloadBytes)))
+            .Select(segment =>
+                $"{(segment.SourcePort == server.Port ? "server" : "peer")} {(segment.IsReset ? "RST" : "FIN")}")];
+    }
 }

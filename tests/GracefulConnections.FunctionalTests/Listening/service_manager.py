@@ -18,6 +18,10 @@ again = threading.Event()
 child = None
 
 
+def tell(line):
+    os.write(1, f"{line}\n".encode())  # At once, because the service writes to the same pipe.
+
+
 def listen():
     while True:
         message, ancillary, _, _ = notify.recvmsg(4096, 1024)
@@ -27,7 +31,7 @@ def listen():
         for _, kind, data in ancillary:
             for descriptor in array.array("i", data):
                 stored.setdefault(fields["FDNAME"], descriptor)
-        print("said", message.decode().replace("\n", " "), flush=True)
+        tell("said " + message.decode().replace("\n", " "))
 
 
 def start():
@@ -60,7 +64,7 @@ signal.signal(signal.SIGHUP, lambda *_: again.set())
 while not stopping.is_set():
     child = start()
     child.wait()
-    print("died", flush=True)
+    tell("died")
     again.wait()
     again.clear()
 socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"", path)
