@@ -114,6 +114,7 @@ internal sealed class GracefulShutdownMiddleware(
         }
         catch (Exception exception)
         {
+            ConnectionPlace.Free(connection);
             await graceful.CloseFaultedAsync(exception).ConfigureAwait(false);
             throw; // To the server's log.
         }
@@ -123,6 +124,7 @@ internal sealed class GracefulShutdownMiddleware(
             LogPosition(Log.TlsIsInside);
         }
 
+        ConnectionPlace.Free(connection);
         await graceful.CloseAsync(end).ConfigureAwait(false);
         LogIfLeftToServer(graceful); // The first send may have found somebody who had written before.
     }
