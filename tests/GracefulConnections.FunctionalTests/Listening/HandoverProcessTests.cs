@@ -125,8 +125,8 @@ public sealed partial class HandoverProcessTests : IDisposable
         var id = await WhoServesAsync(); // The connect starts it.
 
         Assert.Equal(server.Id, id);
-        Assert.Contains("no endpoint has: 127.0.0.1:", server.Log);
-        Assert.Contains("bound anew: none.", server.Log);
+        await server.LogContainsAsync("no endpoint has: 127.0.0.1:");
+        await server.LogContainsAsync("bound anew: none.");
         await using var successor = await StartAsync();
         Assert.Equal(0, await server.WaitForExitAsync());
         Assert.Equal(successor.Id, await WhoServesAsync());

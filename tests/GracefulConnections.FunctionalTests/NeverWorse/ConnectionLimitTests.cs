@@ -12,7 +12,7 @@ namespace GracefulConnections.FunctionalTests.NeverWorse;
 /// Kestrel's <c>Limits.MaxConcurrentConnections</c> counts handlers: a peer that has its answer and keeps its side open
 /// keeps nobody out.
 /// </summary>
-public class ConnectionLimitTests
+public sealed class ConnectionLimitTests : IDisposable
 {
     private const int ReplyBytes = 100;
     private readonly SemaphoreSlim _mayReply = new(0);
@@ -24,6 +24,8 @@ public class ConnectionLimitTests
         EndpointWithDrain,
         InsideOfTheHandler,
     }
+
+    public void Dispose() => _mayReply.Dispose();
 
     [Theory]
     [InlineData(Kind.Stock, 'R')]

@@ -193,6 +193,7 @@ public abstract class OutgoingConnectionTests : IDisposable
         Assert.Equal(CloseOutcome.FlushTimedOut, result.Outcome);
         var delivered = UploadBytes - result.UnacknowledgedBytes!.Value;
         var (received, end) = await peer.ReadToEndAsync();
+        TestContext.Current.TestOutputHelper?.WriteLine($"{result}, {received} received."); // Of use where it fails.
         Assert.Equal(PeerSaw.Reset, end);
         Assert.InRange(received, delivered, Math.Min(UploadBytes - 1, delivered + TestServer.LargestSend));
     }
