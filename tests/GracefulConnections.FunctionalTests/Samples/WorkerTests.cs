@@ -78,6 +78,8 @@ public sealed class WorkerTests
         await using (var subscriber = await SampleProcess.ConnectAsync(worker.Ports[0]))
         {
             await subscriber.ReadExactlyAsync(TickBytes);
+            subscriber.HalfClose();
+            Assert.Equal(PeerSaw.Eof, (await subscriber.ReadToEndAsync()).End); // With a tick unread, it would reset.
         }
 
         worker.Terminate();
