@@ -5,8 +5,8 @@ using Microsoft.AspNetCore.Connections;
 namespace GracefulConnections.Pipeline;
 
 /// <summary>
-/// A connection's place among Kestrel's <c>MaxConcurrentConnections</c>. Stock frees it when the handler has ended, so a
-/// peer that keeps its side open must not keep others out.
+/// A connection's place among Kestrel's <c>MaxConcurrentConnections</c>. Stock frees it when the handler has ended, so
+/// a peer that keeps its side open must not keep others out.
 /// </summary>
 internal static class ConnectionPlace
 {
