@@ -81,7 +81,7 @@ internal sealed class HandoverServer : IDisposable
     {
         if (_inode is { } inode && FileFacts.Of(_path)?.Inode == inode)
         {
-            File.Delete(_path);
+            UnixListener.TryRemoveFile(_path);
         }
 
         _socket.Dispose();
