@@ -107,7 +107,8 @@ internal static partial class Log
     [LoggerMessage(
         73,
         LogLevel.Information,
-        "{Signal}: a successor is being started already, or this process stops.",
+        "{Signal}: no successor is started now, because one is being started already, or this process itself is "
+        + "starting or stopping.",
         EventName = nameof(RestartUnderWay))]
     public static partial void RestartUnderWay(ILogger logger, string signal);
 

@@ -40,6 +40,11 @@ internal sealed class HandoverHostedService(
             return;
         }
 
+        if (options.Value.RestartSignal is { } signal)
+        {
+            _restarter = new Restarter(signal, ReadyTimeout, Time, Logger);
+        }
+
         factory.CheckIsFirst();
         if (_path is not null)
         {
@@ -128,11 +133,7 @@ internal sealed class HandoverHostedService(
                 return false;
             }
 
-            if (options.Value.RestartSignal is { } signal)
-            {
-                _restarter = new Restarter(signal, ReadyTimeout, Time, Logger);
-            }
-
+            _restarter?.Begin();
             await _server.ServeAsync(HandOverAsync, _stopping.Token).ConfigureAwait(false);
             return true;
         }

@@ -18,6 +18,7 @@ internal sealed class Restarter : IDisposable
     private readonly PosixSignalRegistration _registration;
     private readonly Lock _lock = new();
     private Task _running = Task.CompletedTask;
+    private bool _isReady;
     private volatile bool _isHandedOver;
 
     public Restarter(PosixSignal signal, TimeSpan readyTimeout, TimeProvider time, ILogger logger)
@@ -36,13 +37,26 @@ internal sealed class Restarter : IDisposable
         return text.TrimEnd('\0').Split('\0');
     }
 
+    /// <summary>
+    /// This process serves. Until then the signal does nothing, because its default action would end the process.
+    /// </summary>
+    public void Begin()
+    {
+        lock (_lock)
+        {
+            _isReady = true;
+        }
+    }
+
     /// <summary>A successor serves, and no further one is started.</summary>
     public void OnHandedOver() => _isHandedOver = true;
 
-    /// <summary>Ends what is being started, unless it has taken over.</summary>
+    /// <summary>
+    /// Ends what is being started, unless it has taken over. The signal is still listened to, because its default
+    /// action would end this process while it drains.
+    /// </summary>
     public async Task StopAsync()
     {
-        _registration.Dispose();
         await _stopped.CancelAsync().ConfigureAwait(false);
         Task running;
         lock (_lock)
@@ -65,7 +79,7 @@ internal sealed class Restarter : IDisposable
         var isBusy = false;
         lock (_lock)
         {
-            isBusy = _isHandedOver || _stopped.IsCancellationRequested || !_running.IsCompleted;
+            isBusy = !_isReady || _isHandedOver || _stopped.IsCancellationRequested || !_running.IsCompleted;
             _running = isBusy ? _running : Task.Run(RunAsync);
         }
 

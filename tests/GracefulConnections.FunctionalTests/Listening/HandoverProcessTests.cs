@@ -89,6 +89,37 @@ public sealed partial class HandoverProcessTests : IDisposable
     }
 
     [Fact]
+    public async Task Signal_WhileItDrains_PeerGetsItsAnswer()
+    {
+        await using var first = await StartAsync("--Signal", "SIGHUP", "--Work", "00:00:02");
+        await using var peer = await ScriptedPeer.ConnectAsync(_endPoint);
+        await peer.SendAsync("work\n"u8.ToArray());
+        first.HangUp();
+        await first.LogContainsAsync("Draining 1 connection");
+
+        first.HangUp(); // As "pkill -HUP" does, which asks every process of that name.
+
+        var answer = await peer.ReadToEndAsync();
+        await first.ProcessExitsAsync();
+        Signal.Terminate(await WhoServesAsync());
+        Assert.Equal((first.Id.ToString(System.Globalization.CultureInfo.InvariantCulture).Length + 1, PeerSaw.Eof), answer);
+        Assert.Equal(0, await first.WaitForExitAsync());
+        Assert.Contains("this process itself is starting or stopping", first.Log);
+    }
+
+    [Fact]
+    public async Task Signal_WhileItStarts_StartsOn()
+    {
+        await using var server = SampleProcess.Start(Command("--Signal", "SIGHUP", "--Fail", "hang"));
+        await server.LogContainsAsync("Now listening on");
+
+        server.HangUp();
+
+        await server.LogContainsAsync("this process itself is starting or stopping");
+        Assert.False(server.HasExited);
+    }
+
+    [Fact]
     public async Task Start_OtherUser_IsRefused()
     {
         Assert.SkipUnless(Environment.UserName == "root", "Only root can start a process as another user.");
