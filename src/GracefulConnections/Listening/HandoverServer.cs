@@ -61,6 +61,11 @@ internal sealed class HandoverServer : IDisposable
                     Log.SuccessorRefused(_logger, successor.ProcessId, successor.UserId);
                     successor.Send(HandoverProtocol.Refused);
                 }
+                else if (FirstProcess.TakesAlong(successor.ProcessId))
+                {
+                    Log.SuccessorInContainer(_logger, successor.ProcessId);
+                    successor.Send(HandoverProtocol.RefusedByFirst);
+                }
                 else if (await OfferAsync(successor, cancellationToken).ConfigureAwait(false) is { } addresses)
                 {
                     await handOver(successor, addresses).ConfigureAwait(false);

@@ -76,6 +76,12 @@ internal sealed class Restarter : IDisposable
     private void OnSignal(PosixSignalContext context)
     {
         context.Cancel = true; // Its default action would end this process.
+        if (FirstProcess.IsThis)
+        {
+            Log.RestartInContainer(_logger, $"{_signal}");
+            return;
+        }
+
         var isBusy = false;
         lock (_lock)
         {

@@ -120,6 +120,28 @@ public sealed partial class HandoverProcessTests : IDisposable
     }
 
     [Fact]
+    public async Task Signal_ToProcessOneOfAContainer_ServesOnAsStock()
+    {
+        await using var stock = await ContainerAsync("--Stock", "true");
+        Signal.HangUp(stock.ChildId);
+        var stockAnswer = await WhoServesAsync();
+        Signal.Terminate(stock.ChildId);
+        await stock.WaitForExitAsync();
+        await using var graceful = await ContainerAsync("--Signal", "SIGHUP");
+        Signal.HangUp(graceful.ChildId);
+        await graceful.LogContainsAsync("SIGHUP: ");
+        await using var second = SampleProcess.Start(HandoverServer.Command(RequiredProgram.Find("nsenter", "util-linux"), Arguments(), $"--target={graceful.ChildId}", "--pid", "--mount"));
+        var exitCode = await second.WaitForExitAsync();
+
+        // The kernel ends all processes of a container with process 1, so a successor would end as well.
+        Assert.Equal((1, 1), (stockAnswer, await WhoServesAsync()));
+        Assert.NotEqual(0, exitCode);
+        Assert.Contains("no successor is started, because this is process 1 of a container", graceful.Log);
+        Assert.Contains("asked for the listening sockets and was refused", graceful.Log);
+        Assert.Contains("refused, because it is process 1 of its container", second.Log);
+    }
+
+    [Fact]
     public async Task Start_OtherUser_IsRefused()
     {
         Assert.SkipUnless(Environment.UserName == "root", "Only root can start a process as another user.");
@@ -291,6 +313,12 @@ public sealed partial class HandoverProcessTests : IDisposable
     private static string Stored(int port) => $"FDSTORE=1\nFDNAME={NameOf(port)}\nFDPOLL=0";
 
     private Task<SampleProcess> StartAsync(params IEnumerable<string> more) => HandoverServer.StartAsync(Arguments(more));
+
+    private Task<SampleProcess> ContainerAsync(params IEnumerable<string> more)
+    {
+        Assert.SkipUnless(Environment.UserName == "root", "Only root can start a process in a namespace of its own.");
+        return SampleProcess.StartAsync(HandoverServer.Command(RequiredProgram.Find("unshare", "util-linux"), Arguments(more), "--pid", "--fork", "--mount-proc", "--kill-child"));
+    }
 
     private async Task<int> WhoServesAsync()
     {
