@@ -184,9 +184,14 @@ internal sealed class HandoverHostedService(
         return true;
     }
 
-    private async Task HandOverAsync(DescriptorChannel successor, string[] addresses)
+    /// <returns><see langword="false"/> if the successor has been killed.</returns>
+    private async Task<bool> HandOverAsync(DescriptorChannel successor, string[] addresses)
     {
-        _restarter?.OnHandedOver();
+        if (_restarter?.TryHandOver(successor.ProcessId) == false)
+        {
+            return false;
+        }
+
         coordinator.Context.HandOver();
         coordinator.EndDelay(); // Of an announcement that was made before.
         sockets.OnStopping();
@@ -211,5 +216,7 @@ internal sealed class HandoverHostedService(
         {
             Log.OtherProcessSilent(Logger, successor.ProcessId); // It died at this very moment, and nobody serves now.
         }
+
+        return true;
     }
 }

@@ -46,10 +46,13 @@ internal sealed class HandoverServer : IDisposable
     }
 
     /// <summary>Serves until a successor is ready.</summary>
-    /// <param name="handOver">Hands over to a successor, which serves these addresses.</param>
+    /// <param name="handOver">
+    /// Hands over to a successor, which serves these addresses. Returns whether there still is one.
+    /// </param>
     /// <param name="cancellationToken">Ends it without a handover.</param>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
-    public async Task ServeAsync(Func<DescriptorChannel, string[], Task> handOver, CancellationToken cancellationToken)
+    public async Task ServeAsync(
+        Func<DescriptorChannel, string[], Task<bool>> handOver, CancellationToken cancellationToken)
     {
         while (true)
         {
@@ -66,9 +69,9 @@ internal sealed class HandoverServer : IDisposable
                     Log.SuccessorInContainer(_logger, successor.ProcessId);
                     successor.Send(HandoverProtocol.RefusedByFirst);
                 }
-                else if (await OfferAsync(successor, cancellationToken).ConfigureAwait(false) is { } addresses)
+                else if (await OfferAsync(successor, cancellationToken).ConfigureAwait(false) is { } addresses
+                    && await handOver(successor, addresses).ConfigureAwait(false))
                 {
-                    await handOver(successor, addresses).ConfigureAwait(false);
                     await WaitForEndAsync(successor, cancellationToken).ConfigureAwait(false);
                     return;
                 }

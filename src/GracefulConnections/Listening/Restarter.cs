@@ -10,6 +10,9 @@ namespace GracefulConnections.Listening;
 /// <summary>Starts this process's command line again when a signal asks for it, one successor at a time.</summary>
 internal sealed class Restarter : IDisposable
 {
+    // How long a successor that is late has to be heard, if this process stood still when it spoke.
+    private static readonly TimeSpan LastWordTime = TimeSpan.FromSeconds(1);
+
     private readonly PosixSignal _signal;
     private readonly TimeSpan _readyTimeout;
     private readonly TimeProvider _time;
@@ -19,7 +22,8 @@ internal sealed class Restarter : IDisposable
     private readonly Lock _lock = new();
     private Task _running = Task.CompletedTask;
     private bool _isReady;
-    private volatile bool _isHandedOver;
+    private bool _isHandedOver;
+    private int? _killedId;
 
     public Restarter(PosixSignal signal, TimeSpan readyTimeout, TimeProvider time, ILogger logger)
     {
@@ -48,8 +52,16 @@ internal sealed class Restarter : IDisposable
         }
     }
 
-    /// <summary>A successor serves, and no further one is started.</summary>
-    public void OnHandedOver() => _isHandedOver = true;
+    /// <summary>A successor serves from now on, and no further one is started.</summary>
+    /// <returns><see langword="false"/> if it was killed a moment ago, because it was late.</returns>
+    public bool TryHandOver(int processId)
+    {
+        lock (_lock)
+        {
+            _isHandedOver |= processId != _killedId;
+            return _isHandedOver;
+        }
+    }
 
     /// <summary>
     /// Ends what is being started, unless it has taken over. The signal is still listened to, because its default
@@ -121,12 +133,31 @@ internal sealed class Restarter : IDisposable
         }
         catch (OperationCanceledException)
         {
-            if (!_isHandedOver)
+            if (timeout.IsCancellationRequested)
             {
-                process.Kill();
+                await Task.Delay(LastWordTime, _time, _stopped.Token)
+                    .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+
+            if (TryKill(process))
+            {
                 var why = timeout.IsCancellationRequested ? "it was not ready in time" : "this process stops";
                 Log.RestartKilled(_logger, process.Id, why);
             }
+        }
+    }
+
+    private bool TryKill(Process process)
+    {
+        lock (_lock)
+        {
+            if (!_isHandedOver)
+            {
+                process.Kill();
+                _killedId = process.Id;
+            }
+
+            return !_isHandedOver;
         }
     }
 }

@@ -3,6 +3,7 @@ using System.Runtime.Versioning;
 using System.Text;
 using System.Text.RegularExpressions;
 using GracefulConnections.FunctionalTests.Draining;
+using GracefulConnections.FunctionalTests.Habits.Support;
 using GracefulConnections.FunctionalTests.Listening.Support;
 using GracefulConnections.FunctionalTests.Samples.Support;
 using GracefulConnections.FunctionalTests.Support;
@@ -52,6 +53,44 @@ public sealed partial class HandoverProcessTests : IDisposable
         Assert.Equal(1, await slow.WaitForExitAsync());
         Assert.Contains("had given up waiting for it", slow.Log);
         Assert.Equal(predecessor.Id, await WhoServesAsync());
+    }
+
+    [Fact]
+    public async Task Freeze_SuccessorIsReadyMeanwhile_HandsOver()
+    {
+        var readyTimeout = TimeSpan.FromSeconds(5);
+        await using var predecessor = await StartAsync("--Handover:ReadyTimeout", $"{readyTimeout}");
+        using var successor = await FakeSuccessor.ConnectAsync(SocketPath);
+        await successor.TakeAsync();
+
+        predecessor.Freeze();
+        await successor.SendReadyAsync(_endPoint);
+        await Pace.PauseAsync(1.2 * readyTimeout);
+        predecessor.Thaw();
+
+        Assert.Equal("gone", await successor.ReceiveAsync()); // A successor gets no other answer, so both would serve.
+        successor.Dispose();
+        Assert.Equal(0, await predecessor.WaitForExitAsync());
+    }
+
+    [Fact]
+    public async Task Freeze_StartedSuccessorIsReadyMeanwhile_HandsOverAndKillsNobody()
+    {
+        var readyTimeout = TimeSpan.FromSeconds(8);
+        await using var first = await StartAsync("--Signal", "SIGHUP", "--Handover:ReadyTimeout", $"{readyTimeout}", "--FailAgain", "slow");
+        first.HangUp();
+        await Eventually.IsTrueAsync(() => first.Log.Split("Now listening on").Length == 3, "The successor has the sockets.");
+
+        first.Freeze();
+        await Task.WhenAll(Pace.PauseAsync(readyTimeout), first.LogContainsAsync("did not answer in time")); // So it serves.
+        first.Thaw();
+
+        await first.ProcessExitsAsync();
+        var second = await WhoServesAsync();
+        Assert.NotEqual(first.Id, second);
+        Signal.Terminate(second);
+        Assert.Equal(0, await first.WaitForExitAsync());
+        Assert.DoesNotContain("was killed", first.Log);
     }
 
     [Fact]
