@@ -1,8 +1,10 @@
 namespace GracefulConnections.HandoverServer;
 
-/// <summary>Fails when the server has bound its endpoints and before the host has started.</summary>
+/// <summary>Fails, or takes its time, when the server has bound its endpoints and before the host has started.</summary>
 internal sealed class FailingService(string way) : IHostedLifecycleService
 {
+    private static readonly TimeSpan SlowTime = TimeSpan.FromSeconds(2);
+
     public Task StartedAsync(CancellationToken cancellationToken)
     {
         if (way == "exit")
@@ -10,7 +12,7 @@ internal sealed class FailingService(string way) : IHostedLifecycleService
             Environment.Exit(9);
         }
 
-        return Task.Delay(Timeout.InfiniteTimeSpan, cancellationToken);
+        return Task.Delay(way == "slow" ? SlowTime : Timeout.InfiniteTimeSpan, cancellationToken);
     }
 
     public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;

@@ -12,8 +12,8 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 //   --Endpoints "tcp:5000 any:5001 https:5002 unix:/run/x"   where it listens
 //   --Handover:SocketPath, --Handover:ReadyTimeout ...       ListenerHandoverOptions; --Signal SIGHUP
 //   --Stock true                                             without the library
-//   --Fail exit | hang                                       ends or hangs when everything has started
-//   --FailAgain exit | hang                                  the same, where it is not the first to listen
+//   --Fail exit | hang | slow                                ends, hangs or waits when everything has started
+//   --FailAgain exit | hang | slow                           the same, where it is not the first to listen
 var builder = WebApplication.CreateSlimBuilder(args);
 var configuration = builder.Configuration;
 builder.Host.UseSystemd();

@@ -16,6 +16,7 @@ if (builder.Configuration["NoDescriptors"] is { } kind)
 var work = builder.Configuration.GetValue("Work", TimeSpan.FromSeconds(1));
 var isStock = builder.Configuration.GetValue<bool>("Stock");
 IHostApplicationLifetime? lifetime = null;
+IDrainCoordinator? drain = null;
 var systemd = builder.Configuration.GetValue("Systemd", "UseBefore");
 AddSystemd("Before");
 builder.Services.Configure<HostOptions>(builder.Configuration.GetSection("Host"));
@@ -68,6 +69,7 @@ if (builder.Configuration.GetValue<int?>("MinThreads") is { } minThreads)
 
 var app = builder.Build();
 lifetime = app.Lifetime;
+drain = app.Services.GetService<IDrainCoordinator>();
 if (builder.Configuration.GetValue<bool>("StuckCallback"))
 {
     app.Services.GetRequiredService<IDrainCoordinator>().DrainAnnounced.Register(static () => Block());
@@ -103,7 +105,8 @@ static void Block() => new ManualResetEventSlim().Wait();
 
 // Each byte is a request: 'p' is answered at once with one byte, 'w' after the work with 100,000, and 'f' with more than
 // the kernels hold, by two flushes that are awaited at once. 'r' is answered with 1,500,000 bytes and 's' with more than
-// the kernels hold, and both by a return. 'b' blocks its thread for ever, and 'q' stops the host and is answered as 'p'.
+// the kernels hold, and both by a return. 'b' blocks its thread for ever. 'q' stops the host, 'd' drains it while it goes
+// on, and both are answered as 'p'.
 async Task ServeAsync(ConnectionContext connection)
 {
     var (input, output) = (connection.Transport.Input, connection.Transport.Output);
@@ -144,6 +147,11 @@ async Task ServeAsync(ConnectionContext connection)
         if (read.Buffer.FirstSpan[0] == (byte)'q')
         {
             lifetime!.StopApplication();
+        }
+
+        if (read.Buffer.FirstSpan[0] == (byte)'d')
+        {
+            _ = drain?.DrainAsync();
         }
 
         var isWork = read.Buffer.FirstSpan[0] == (byte)'w';

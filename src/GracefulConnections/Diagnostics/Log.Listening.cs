@@ -107,7 +107,8 @@ internal static partial class Log
     [LoggerMessage(
         73,
         LogLevel.Information,
-        "{Signal}: a successor is being started already, or this process stops.",
+        "{Signal}: no successor is started now, because one is being started already, or this process itself is "
+        + "starting or stopping.",
         EventName = nameof(RestartUnderWay))]
     public static partial void RestartUnderWay(ILogger logger, string signal);
 
@@ -171,4 +172,21 @@ internal static partial class Log
         + "the application's own use. Endpoints that were bound anew: {Bound}.",
         EventName = nameof(SocketsLeft))]
     public static partial void SocketsLeft(ILogger logger, string left, string bound);
+
+    [LoggerMessage(
+        82,
+        LogLevel.Warning,
+        "Process {ProcessId} asked for the listening sockets and was refused: this is process 1 of a container, and "
+        + "all processes in there end with it. This process goes on serving. Start the successor in another "
+        + "container, or this one behind a process 1 that stays.",
+        EventName = nameof(SuccessorInContainer))]
+    public static partial void SuccessorInContainer(ILogger logger, int processId);
+
+    [LoggerMessage(
+        83,
+        LogLevel.Warning,
+        "{Signal}: no successor is started, because this is process 1 of a container, and all processes in there end "
+        + "with it. This process goes on serving. Start it behind a process 1 that stays.",
+        EventName = nameof(RestartInContainer))]
+    public static partial void RestartInContainer(ILogger logger, string signal);
 }

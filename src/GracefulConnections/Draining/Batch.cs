@@ -9,6 +9,9 @@ namespace GracefulConnections.Draining;
 /// </summary>
 internal sealed partial class Batch
 {
+    // How often it looks whether the process runs at all. During a host's stop a thread looks more often.
+    private static readonly TimeSpan PresenceInterval = TimeSpan.FromMilliseconds(500);
+
     private readonly DrainContext _context;
     private readonly CloseReason _reason;
     private readonly TimeSpan _begunAt;
@@ -17,6 +20,7 @@ internal sealed partial class Batch
     private TimeSpan _timeout;
     private TimeSpan _startAfter;
     private BatchPlan? _plan; // Made when it is known whose turn comes first.
+    private TimeSpan _presentAt;
     private int _abortsRunning;
     private bool _hadGrace;
 
@@ -45,12 +49,18 @@ internal sealed partial class Batch
     /// <summary>Gets whether it is that of the whole server, whose phases it goes through.</summary>
     public bool IsWhole { get; init; }
 
+    /// <summary>Gets whether nobody else ends the connections when their time is over.</summary>
+    public bool MayHaveGrace { get; init; } = true;
+
     /// <summary>Gets whether it is settled who has a turn.</summary>
     public bool IsStarted_NeedsLock { get; private set; }
 
     public bool IsOver_NeedsLock { get; private set; }
 
     public TimeSpan Elapsed_NeedsLock => _context.Now - _begunAt;
+
+    // A clock that is not the system's may jump, which is no absence.
+    private bool LooksForItself => MayHaveGrace && _context.Time == TimeProvider.System;
 
     /// <summary>The first is asked now.</summary>
     public void StartNow_NeedsLock() => _startAfter = TimeSpan.Zero;
@@ -122,9 +132,12 @@ internal sealed partial class Batch
     // The handlers could not finish either while the process did not run: they get a moment, once.
     private void GiveGrace_NeedsLock()
     {
-        var deadline = Elapsed_NeedsLock + DrainContext.Grace;
+        var now = Elapsed_NeedsLock;
+        var wasAbsent = _context.WasAbsent || (LooksForItself && now - _presentAt >= DrainContext.Grace);
+        _presentAt = now;
+        var deadline = now + DrainContext.Grace;
         if (!_hadGrace && _timeout > TimeSpan.Zero && _timeout < deadline
-            && _plan is not { IsAborting: true } && _context.WasAbsent)
+            && _plan is not { IsAborting: true } && wasAbsent)
         {
             (_hadGrace, _timeout) = (true, deadline);
             _plan = _plan is { } plan ? plan with { Deadline = deadline } : null;
@@ -208,6 +221,7 @@ internal sealed partial class Batch
         // A timer rounds down, and would wake before anything is due.
         var now = Elapsed_NeedsLock;
         var next = HasDueOutgoing_NeedsLock ? now : _plan?.GetNext(now) ?? _startAfter;
+        next = LooksForItself ? BatchPlan.Min(next, now + PresenceInterval) : next;
         var wait = Math.Ceiling((next - now).TotalMilliseconds);
         _timer.Change(TimeSpan.FromMilliseconds(Math.Max(1, wait)), Timeout.InfiniteTimeSpan);
     }

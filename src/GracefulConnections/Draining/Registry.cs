@@ -110,11 +110,15 @@ internal sealed class Registry(DrainContext context)
 
             if (_reload is null or { IsStarted_NeedsLock: true })
             {
+                var isReload = context.IsReloading;
                 var timeout = context.Options.DrainTimeout;
-                timeout = context.IsReloading ? BatchPlan.Min(timeout, ReloadTimeout) : timeout;
+                timeout = isReload ? BatchPlan.Min(timeout, ReloadTimeout) : timeout;
                 var window = BatchPlan.Min(context.Options.SpreadWindow, timeout / 2);
-                _reload = Add_NeedsLock(
-                    new Batch(context, CloseReason.Drain, timeout + GatherDelay, GatherDelay) { Window = window });
+                _reload = Add_NeedsLock(new Batch(context, CloseReason.Drain, timeout + GatherDelay, GatherDelay)
+                {
+                    Window = window,
+                    MayHaveGrace = !isReload,
+                });
             }
 
             reload = _reload;

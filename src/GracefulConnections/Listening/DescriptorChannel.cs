@@ -47,21 +47,35 @@ internal sealed class DescriptorChannel : IDisposable
         }
     }
 
-    /// <summary>Waits for the next message.</summary>
+    /// <summary>
+    /// Waits for the next message. One that is there is returned although the time is up: this process may have stood
+    /// still when it came, and the other one acts on it.
+    /// </summary>
     /// <returns><see langword="null"/> if the other side has ended the connection.</returns>
     /// <exception cref="IOException">A descriptor could not be received.</exception>
+    /// <exception cref="OperationCanceledException">It was cancelled, and no message is there.</exception>
     public async Task<DescriptorMessage?> ReceiveAsync(CancellationToken cancellationToken)
     {
         try
         {
             while (true)
             {
-                // Takes nothing: a managed receive would lose the descriptor that comes with a message.
-                await _socket.ReceiveAsync(Memory<byte>.Empty, cancellationToken).ConfigureAwait(false);
+                try
+                {
+                    // Takes nothing: a managed receive would lose the descriptor that comes with a message.
+                    await _socket.ReceiveAsync(Memory<byte>.Empty, cancellationToken).ConfigureAwait(false);
+                }
+                catch (OperationCanceledException)
+                {
+                    // One last look.
+                }
+
                 if (DescriptorMessage.TryReceive(_socket) is { } message)
                 {
                     return message.Text.Length > 0 ? message : null;
                 }
+
+                cancellationToken.ThrowIfCancellationRequested();
             }
         }
         catch (SocketException)

@@ -40,6 +40,11 @@ internal sealed class HandoverHostedService(
             return;
         }
 
+        if (options.Value.RestartSignal is { } signal)
+        {
+            _restarter = new Restarter(signal, ReadyTimeout, Time, Logger);
+        }
+
         factory.CheckIsFirst();
         if (_path is not null)
         {
@@ -128,11 +133,7 @@ internal sealed class HandoverHostedService(
                 return false;
             }
 
-            if (options.Value.RestartSignal is { } signal)
-            {
-                _restarter = new Restarter(signal, ReadyTimeout, Time, Logger);
-            }
-
+            _restarter?.Begin();
             await _server.ServeAsync(HandOverAsync, _stopping.Token).ConfigureAwait(false);
             return true;
         }
@@ -183,9 +184,14 @@ internal sealed class HandoverHostedService(
         return true;
     }
 
-    private async Task HandOverAsync(DescriptorChannel successor, string[] addresses)
+    /// <returns><see langword="false"/> if the successor has been killed.</returns>
+    private async Task<bool> HandOverAsync(DescriptorChannel successor, string[] addresses)
     {
-        _restarter?.OnHandedOver();
+        if (_restarter?.TryHandOver(successor.ProcessId) == false)
+        {
+            return false;
+        }
+
         coordinator.Context.HandOver();
         coordinator.EndDelay(); // Of an announcement that was made before.
         sockets.OnStopping();
@@ -210,5 +216,7 @@ internal sealed class HandoverHostedService(
         {
             Log.OtherProcessSilent(Logger, successor.ProcessId); // It died at this very moment, and nobody serves now.
         }
+
+        return true;
     }
 }

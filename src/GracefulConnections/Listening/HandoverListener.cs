@@ -45,7 +45,7 @@ internal sealed class HandoverListener(
             && !sockets.AreLeftToSuccessor
             && (sockets.Opened.IsCompleted || !wasPassed))
         {
-            File.Delete(file);
+            UnixListener.TryRemoveFile(file);
         }
 
         await CloseAsync(cancellationToken).ConfigureAwait(false);

@@ -13,6 +13,9 @@ internal static class HandoverProtocol
     /// <summary>Ends it instead.</summary>
     public const string Refused = "refused, because it runs as another user";
 
+    /// <summary>Ends it instead, too.</summary>
+    public const string RefusedByFirst = "refused, because it is process 1 of its container, which ends with it";
+
     /// <summary>Comes with a descriptor. The socket's address follows.</summary>
     public const string Socket = "socket ";
 

@@ -46,10 +46,13 @@ internal sealed class HandoverServer : IDisposable
     }
 
     /// <summary>Serves until a successor is ready.</summary>
-    /// <param name="handOver">Hands over to a successor, which serves these addresses.</param>
+    /// <param name="handOver">
+    /// Hands over to a successor, which serves these addresses. Returns whether there still is one.
+    /// </param>
     /// <param name="cancellationToken">Ends it without a handover.</param>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
-    public async Task ServeAsync(Func<DescriptorChannel, string[], Task> handOver, CancellationToken cancellationToken)
+    public async Task ServeAsync(
+        Func<DescriptorChannel, string[], Task<bool>> handOver, CancellationToken cancellationToken)
     {
         while (true)
         {
@@ -61,9 +64,14 @@ internal sealed class HandoverServer : IDisposable
                     Log.SuccessorRefused(_logger, successor.ProcessId, successor.UserId);
                     successor.Send(HandoverProtocol.Refused);
                 }
-                else if (await OfferAsync(successor, cancellationToken).ConfigureAwait(false) is { } addresses)
+                else if (FirstProcess.TakesAlong(successor.ProcessId))
                 {
-                    await handOver(successor, addresses).ConfigureAwait(false);
+                    Log.SuccessorInContainer(_logger, successor.ProcessId);
+                    successor.Send(HandoverProtocol.RefusedByFirst);
+                }
+                else if (await OfferAsync(successor, cancellationToken).ConfigureAwait(false) is { } addresses
+                    && await handOver(successor, addresses).ConfigureAwait(false))
+                {
                     await WaitForEndAsync(successor, cancellationToken).ConfigureAwait(false);
                     return;
                 }
@@ -81,7 +89,7 @@ internal sealed class HandoverServer : IDisposable
     {
         if (_inode is { } inode && FileFacts.Of(_path)?.Inode == inode)
         {
-            File.Delete(_path);
+            UnixListener.TryRemoveFile(_path);
         }
 
         _socket.Dispose();

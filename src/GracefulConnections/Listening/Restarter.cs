@@ -10,6 +10,9 @@ namespace GracefulConnections.Listening;
 /// <summary>Starts this process's command line again when a signal asks for it, one successor at a time.</summary>
 internal sealed class Restarter : IDisposable
 {
+    // How long a successor that is late has to be heard, if this process stood still when it spoke.
+    private static readonly TimeSpan LastWordTime = TimeSpan.FromSeconds(1);
+
     private readonly PosixSignal _signal;
     private readonly TimeSpan _readyTimeout;
     private readonly TimeProvider _time;
@@ -18,7 +21,9 @@ internal sealed class Restarter : IDisposable
     private readonly PosixSignalRegistration _registration;
     private readonly Lock _lock = new();
     private Task _running = Task.CompletedTask;
-    private volatile bool _isHandedOver;
+    private bool _isReady;
+    private bool _isHandedOver;
+    private int? _killedId;
 
     public Restarter(PosixSignal signal, TimeSpan readyTimeout, TimeProvider time, ILogger logger)
     {
@@ -36,13 +41,34 @@ internal sealed class Restarter : IDisposable
         return text.TrimEnd('\0').Split('\0');
     }
 
-    /// <summary>A successor serves, and no further one is started.</summary>
-    public void OnHandedOver() => _isHandedOver = true;
+    /// <summary>
+    /// This process serves. Until then the signal does nothing, because its default action would end the process.
+    /// </summary>
+    public void Begin()
+    {
+        lock (_lock)
+        {
+            _isReady = true;
+        }
+    }
 
-    /// <summary>Ends what is being started, unless it has taken over.</summary>
+    /// <summary>A successor serves from now on, and no further one is started.</summary>
+    /// <returns><see langword="false"/> if it was killed a moment ago, because it was late.</returns>
+    public bool TryHandOver(int processId)
+    {
+        lock (_lock)
+        {
+            _isHandedOver |= processId != _killedId;
+            return _isHandedOver;
+        }
+    }
+
+    /// <summary>
+    /// Ends what is being started, unless it has taken over. The signal is still listened to, because its default
+    /// action would end this process while it drains.
+    /// </summary>
     public async Task StopAsync()
     {
-        _registration.Dispose();
         await _stopped.CancelAsync().ConfigureAwait(false);
         Task running;
         lock (_lock)
@@ -62,10 +88,16 @@ internal sealed class Restarter : IDisposable
     private void OnSignal(PosixSignalContext context)
     {
         context.Cancel = true; // Its default action would end this process.
+        if (FirstProcess.IsThis)
+        {
+            Log.RestartInContainer(_logger, $"{_signal}");
+            return;
+        }
+
         var isBusy = false;
         lock (_lock)
         {
-            isBusy = _isHandedOver || _stopped.IsCancellationRequested || !_running.IsCompleted;
+            isBusy = !_isReady || _isHandedOver || _stopped.IsCancellationRequested || !_running.IsCompleted;
             _running = isBusy ? _running : Task.Run(RunAsync);
         }
 
@@ -101,12 +133,31 @@ internal sealed class Restarter : IDisposable
         }
         catch (OperationCanceledException)
         {
-            if (!_isHandedOver)
+            if (timeout.IsCancellationRequested)
             {
-                process.Kill();
+                await Task.Delay(LastWordTime, _time, _stopped.Token)
+                    .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+
+            if (TryKill(process))
+            {
                 var why = timeout.IsCancellationRequested ? "it was not ready in time" : "this process stops";
                 Log.RestartKilled(_logger, process.Id, why);
             }
+        }
+    }
+
+    private bool TryKill(Process process)
+    {
+        lock (_lock)
+        {
+            if (!_isHandedOver)
+            {
+                process.Kill();
+                _killedId = process.Id;
+            }
+
+            return !_isHandedOver;
         }
     }
 }

@@ -25,6 +25,24 @@ internal static class UnixListener
         socket.Listen(); // At once, because a socket that does not listen looks abandoned to others.
     }
 
+    /// <summary>
+    /// Removes a socket's file, if that can be done: whoever cleans up may have removed its directory, or made it
+    /// read-only. Nobody can do anything about it in the middle of a stop, and the runtime says nothing either.
+    /// </summary>
+    /// <returns>Whether it is gone.</returns>
+    public static bool TryRemoveFile(string file)
+    {
+        try
+        {
+            File.Delete(file);
+            return true;
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
+
     // Not the managed Bind, which would delete the file when the managed socket is disposed.
     private static int Bind(Socket socket, UnixDomainSocketEndPoint endPoint)
     {
@@ -54,12 +72,7 @@ internal static class UnixListener
         {
             var isAbandoned = exception.SocketErrorCode == SocketError.ConnectionRefused
                 && FileFacts.Of(file)?.Inode == facts.Inode;
-            if (isAbandoned)
-            {
-                File.Delete(file);
-            }
-
-            return isAbandoned;
+            return isAbandoned && TryRemoveFile(file);
         }
     }
 }

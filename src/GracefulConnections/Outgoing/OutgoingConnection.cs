@@ -48,7 +48,7 @@ internal sealed class OutgoingConnection
             useZeroByteReads: options.WaitForDataBeforeAllocatingBuffer);
         OwnTransport = new SocketTransport(
             PipeReader.Create(new SocketStream(this, socket, isOutput: false), reading),
-            PipeWriter.Create(new SocketStream(this, socket, isOutput: true), new StreamPipeWriterOptions(MemoryPool)));
+            new QueuedOutput(new SocketStream(this, socket, isOutput: true), MemoryPool));
         Transport = OwnTransport;
         Features.Set<IConnectionSocketFeature>(this);
         Features.Set<IMemoryPoolFeature>(this);
@@ -150,17 +150,13 @@ internal sealed class OutgoingConnection
         try
         {
             using var limit = new CancellationTokenSource(_scope.Options.CloseTimeout, _scope.Time);
-            await OwnTransport.Output.FlushAsync(limit.Token).ConfigureAwait(false);
+            await ((SocketTransport)OwnTransport).Output.SendAllAsync(limit.Token).ConfigureAwait(false);
         }
         catch (Exception exception) when (
-            exception is OperationCanceledException or IOException or ConnectionAbortedException
-                or InvalidOperationException)
+            exception is OperationCanceledException or IOException or ConnectionAbortedException)
         {
-            if (exception is not InvalidOperationException) // Completed by its user: FIN was sent behind everything.
-            {
-                Abort(new ConnectionAbortedException("What was written could not be sent.", exception));
-                return;
-            }
+            Abort(new ConnectionAbortedException("What was written could not be sent.", exception));
+            return;
         }
 
         // A reader of its own, because the one that the user had may be in the middle of a read.
@@ -188,10 +184,12 @@ internal sealed class OutgoingConnection
         Socket.Dispose();
     }
 
-    private sealed class SocketTransport(PipeReader input, PipeWriter output) : IDuplexPipe
+    private sealed class SocketTransport(PipeReader input, QueuedOutput output) : IDuplexPipe
     {
         public PipeReader Input { get; set; } = input;
 
-        public PipeWriter Output => output;
+        public QueuedOutput Output => output;
+
+        PipeWriter IDuplexPipe.Output => output;
     }
 }

@@ -66,21 +66,7 @@ internal sealed class SocketStream(OutgoingConnection connection, Socket socket,
 
     public override Task FlushAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
-    // A pipe's writer that is completed with bytes in it writes them so.
-    public override void Write(byte[] buffer, int offset, int count)
-    {
-        try
-        {
-            for (var sent = 0; sent < count;)
-            {
-                sent += socket.Send(buffer, offset + sent, count - sent, SocketFlags.None);
-            }
-        }
-        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
-        {
-            throw connection.Explain(exception);
-        }
-    }
+    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
     public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 

@@ -24,7 +24,11 @@ internal static class EarlierWrites
     /// <param name="time">The clock.</param>
     public static async Task SendAsync(PipeWriter writer, ConnectionContext connection, TimeProvider time)
     {
-        if (OutputPipe.IsPipe(writer))
+        if (writer is QueuedOutput queued)
+        {
+            await queued.SendAllAsync(CancellationToken.None).ConfigureAwait(false);
+        }
+        else if (OutputPipe.IsPipe(writer))
         {
             if (writer.UnflushedBytes > 0)
             {

@@ -42,6 +42,9 @@ internal static class StopServer
     /// <summary>Gets the request that calls <c>StopApplication()</c>, and is answered with one byte.</summary>
     public static ReadOnlyMemory<byte> Stop { get; } = "q"u8.ToArray();
 
+    /// <summary>Gets the request that begins a drain while the server goes on, and is answered with one byte.</summary>
+    public static ReadOnlyMemory<byte> Drain { get; } = "d"u8.ToArray();
+
     /// <summary>Gets the request that keeps the server busy, and is answered with <see cref="ReplyBytes"/>.</summary>
     public static ReadOnlyMemory<byte> Work { get; } = "w"u8.ToArray();
 

@@ -31,7 +31,12 @@ public class FreezeTests
     public Task Freeze_BeyondDrainTimeout_LetsHandlersFinishWhatStockFinishes() =>
         Task.WhenAll(StopAsync(isStock: true), StopAsync(isStock: false));
 
-    private static async Task StopAsync(bool isStock)
+    /// <summary>The same in a drain while the server goes on, where stock knows no end of any time.</summary>
+    [Fact]
+    public Task Freeze_BeyondTheTimeOfALiveDrain_LetsHandlersFinishWhatStockFinishes() =>
+        Task.WhenAll(StopAsync(isStock: true, isLive: true), StopAsync(isStock: false, isLive: true));
+
+    private static async Task StopAsync(bool isStock, bool isLive = false)
     {
         var drainTime = TimeSpan.FromSeconds(3);
         var workTime = (2 * drainTime) + Interval + Interval; // It ends a moment behind the freeze.
@@ -46,8 +51,18 @@ public class FreezeTests
         }
 
         await server.LogContainsAsync("Application started");
-        server.Terminate();
-        await server.LogContainsAsync("Application is shutting down");
+        if (isLive)
+        {
+            await using var operatorsPeer = await SampleProcess.ConnectAsync(server.Ports[0]);
+            await operatorsPeer.SendAsync(StopServer.Drain);
+            await operatorsPeer.ReadExactlyAsync(1);
+        }
+        else
+        {
+            server.Terminate();
+            await server.LogContainsAsync("Application is shutting down");
+        }
+
         await Pace.PauseAsync(Interval);
         server.Freeze();
         await Pace.PauseAsync(2 * drainTime);
@@ -56,6 +71,11 @@ public class FreezeTests
         {
             await peer.ReadExactlyAsync(StopServer.ReplyBytes);
             await peer.DisposeAsync();
+        }
+
+        if (isLive)
+        {
+            server.Terminate();
         }
 
         Assert.Equal(0, await server.WaitForExitAsync());

@@ -3,6 +3,7 @@ using System.Runtime.Versioning;
 using System.Text;
 using System.Text.RegularExpressions;
 using GracefulConnections.FunctionalTests.Draining;
+using GracefulConnections.FunctionalTests.Habits.Support;
 using GracefulConnections.FunctionalTests.Listening.Support;
 using GracefulConnections.FunctionalTests.Samples.Support;
 using GracefulConnections.FunctionalTests.Support;
@@ -55,6 +56,44 @@ public sealed partial class HandoverProcessTests : IDisposable
     }
 
     [Fact]
+    public async Task Freeze_SuccessorIsReadyMeanwhile_HandsOver()
+    {
+        var readyTimeout = TimeSpan.FromSeconds(5);
+        await using var predecessor = await StartAsync("--Handover:ReadyTimeout", $"{readyTimeout}");
+        using var successor = await FakeSuccessor.ConnectAsync(SocketPath);
+        await successor.TakeAsync();
+
+        predecessor.Freeze();
+        await successor.SendReadyAsync(_endPoint);
+        await Pace.PauseAsync(1.2 * readyTimeout);
+        predecessor.Thaw();
+
+        Assert.Equal("gone", await successor.ReceiveAsync()); // A successor gets no other answer, so both would serve.
+        successor.Dispose();
+        Assert.Equal(0, await predecessor.WaitForExitAsync());
+    }
+
+    [Fact]
+    public async Task Freeze_StartedSuccessorIsReadyMeanwhile_HandsOverAndKillsNobody()
+    {
+        var readyTimeout = TimeSpan.FromSeconds(8);
+        await using var first = await StartAsync("--Signal", "SIGHUP", "--Handover:ReadyTimeout", $"{readyTimeout}", "--FailAgain", "slow");
+        first.HangUp();
+        await Eventually.IsTrueAsync(() => first.Log.Split("Now listening on").Length == 3, "The successor has the sockets.");
+
+        first.Freeze();
+        await Task.WhenAll(Pace.PauseAsync(readyTimeout), first.LogContainsAsync("did not answer in time")); // So it serves.
+        first.Thaw();
+
+        await first.ProcessExitsAsync();
+        var second = await WhoServesAsync();
+        Assert.NotEqual(first.Id, second);
+        Signal.Terminate(second);
+        Assert.Equal(0, await first.WaitForExitAsync());
+        Assert.DoesNotContain("was killed", first.Log);
+    }
+
+    [Fact]
     public async Task Signal_Once_StartsASuccessorAndTellsTheServiceManager()
     {
         using var manager = new FakeNotifySocket();
@@ -86,6 +125,59 @@ public sealed partial class HandoverProcessTests : IDisposable
 
         await server.LogContainsAsync("was killed: it was not ready in time");
         Assert.Equal(server.Id, await WhoServesAsync());
+    }
+
+    [Fact]
+    public async Task Signal_WhileItDrains_PeerGetsItsAnswer()
+    {
+        await using var first = await StartAsync("--Signal", "SIGHUP", "--Work", "00:00:02");
+        await using var peer = await ScriptedPeer.ConnectAsync(_endPoint);
+        await peer.SendAsync("work\n"u8.ToArray());
+        first.HangUp();
+        await first.LogContainsAsync("Draining 1 connection");
+
+        first.HangUp(); // As "pkill -HUP" does, which asks every process of that name.
+
+        var answer = await peer.ReadToEndAsync();
+        await first.ProcessExitsAsync();
+        Signal.Terminate(await WhoServesAsync());
+        Assert.Equal((first.Id.ToString(System.Globalization.CultureInfo.InvariantCulture).Length + 1, PeerSaw.Eof), answer);
+        Assert.Equal(0, await first.WaitForExitAsync());
+        Assert.Contains("this process itself is starting or stopping", first.Log);
+    }
+
+    [Fact]
+    public async Task Signal_WhileItStarts_StartsOn()
+    {
+        await using var server = SampleProcess.Start(Command("--Signal", "SIGHUP", "--Fail", "hang"));
+        await server.LogContainsAsync("Now listening on");
+
+        server.HangUp();
+
+        await server.LogContainsAsync("this process itself is starting or stopping");
+        Assert.False(server.HasExited);
+    }
+
+    [Fact]
+    public async Task Signal_ToProcessOneOfAContainer_ServesOnAsStock()
+    {
+        await using var stock = await ContainerAsync("--Stock", "true");
+        Signal.HangUp(stock.ChildId);
+        var stockAnswer = await WhoServesAsync();
+        Signal.Terminate(stock.ChildId);
+        await stock.WaitForExitAsync();
+        await using var graceful = await ContainerAsync("--Signal", "SIGHUP");
+        Signal.HangUp(graceful.ChildId);
+        await graceful.LogContainsAsync("SIGHUP: ");
+        await using var second = SampleProcess.Start(HandoverServer.Command(RequiredProgram.Find("nsenter", "util-linux"), Arguments(), $"--target={graceful.ChildId}", "--pid", "--mount"));
+        var exitCode = await second.WaitForExitAsync();
+
+        // The kernel ends all processes of a container with process 1, so a successor would end as well.
+        Assert.Equal((1, 1), (stockAnswer, await WhoServesAsync()));
+        Assert.NotEqual(0, exitCode);
+        Assert.Contains("no successor is started, because this is process 1 of a container", graceful.Log);
+        Assert.Contains("asked for the listening sockets and was refused", graceful.Log);
+        Assert.Contains("refused, because it is process 1 of its container", second.Log);
     }
 
     [Fact]
@@ -262,6 +354,12 @@ public sealed partial class HandoverProcessTests : IDisposable
     private static string Stored(int port) => $"FDSTORE=1\nFDNAME={NameOf(port)}\nFDPOLL=0";
 
     private Task<SampleProcess> StartAsync(params IEnumerable<string> more) => HandoverServer.StartAsync(Arguments(more));
+
+    private Task<SampleProcess> ContainerAsync(params IEnumerable<string> more)
+    {
+        Assert.SkipUnless(Environment.UserName == "root", "Only root can start a process in a namespace of its own.");
+        return SampleProcess.StartAsync(HandoverServer.Command(RequiredProgram.Find("unshare", "util-linux"), Arguments(more), "--pid", "--fork", "--mount-proc", "--kill-child"));
+    }
 
     private async Task<int> WhoServesAsync()
     {

@@ -107,6 +107,15 @@ public sealed class ListenerTests : IDisposable
     }
 
     [Fact]
+    public async Task Stop_DirectoryOfTheFilesIsGone_StopsAsStock()
+    {
+        var stock = await StopWithoutDirectoryAsync(static _ => { });
+        var handover = await StopWithoutDirectoryAsync(services => services.AddListenerHandover(options => options.SocketPath = _directory["run", "handover.sock"]));
+
+        Assert.Equal((null, null), (stock, handover));
+    }
+
+    [Fact]
     public async Task Start_TransportAddedLater_Throws()
     {
         var exception = await Assert.ThrowsAsync<InvalidOperationException>(() => HandoverHost.StartAsync(
@@ -138,6 +147,23 @@ public sealed class ListenerTests : IDisposable
         var exception = await Assert.ThrowsAsync<OptionsValidationException>(() => HandoverHost.StartAsync('a', "/nowhere/handover.sock", _port, static options => options.ReadyTimeout = TimeSpan.Zero));
 
         Assert.Equal(2, exception.Failures.Count());
+    }
+
+    // As whoever cleans up temporary files removes it from under a process.
+    private async Task<Exception?> StopWithoutDirectoryAsync(Action<IServiceCollection> configure)
+    {
+        var directory = Directory.CreateDirectory(_directory["run"]);
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.ListenUnixSocket(_directory["run", "endpoint.sock"], static endpoint => endpoint.Run(static _ => Task.CompletedTask)));
+        configure(builder.Services);
+        var app = builder.Build();
+        await app.StartAsync().InTimeAsync();
+        directory.Delete(recursive: true);
+        return await Record.ExceptionAsync(async () =>
+        {
+            await app.StopAsync().InTimeAsync();
+            await app.DisposeAsync();
+        });
     }
 
     private static async Task<(long Bytes, PeerSaw End)> ReadAndCloseAsync(ScriptedPeer peer)

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.IO.Pipelines;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
@@ -11,6 +12,7 @@ namespace GracefulConnections.FunctionalTests.Outgoing;
 public abstract class OutgoingConnectionTests : IDisposable
 {
     private const int RequestBytes = 1_500_000;
+    private const int StuckBytes = 15_000_000; // More than both kernels hold.
     private const long UploadBytes = 20_000_000;
 
     private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
@@ -79,6 +81,53 @@ public abstract class OutgoingConnectionTests : IDisposable
     }
 
     // Kestrel's loop sends here. It may hear of the reset first, and its reader then tells an end, as on stock.
+    /// <summary>A flush that is given up is still sent, as on any connection of Kestrel's: once, and in its place.</summary>
+    [Theory]
+    [InlineData(true, true)]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    [InlineData(false, false)]
+    public async Task WrittenBefore_FlushIsGivenUp_ArrivesOnce(bool isOneWrite, bool isDisposed)
+    {
+        await using var connection = await ConnectAsync();
+        await using var peer = await AcceptAsync();
+        var bytes = new byte[StuckBytes];
+        new Random(1).NextBytes(bytes);
+        using var given = new CancellationTokenSource();
+        var flushing = Write(connection.Transport.Output, bytes, isOneWrite, given.Token);
+        Assert.False(flushing.IsCompleted); // The peer does not read yet.
+        await given.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await flushing);
+
+        var ending = isDisposed ? connection.DisposeAsync().AsTask() : connection.RunHandlerAsync(static connection => SayAsync(connection, "handler"));
+
+        using var received = new MemoryStream();
+        Assert.Equal(PeerSaw.Eof, (await peer.ReadAllAsync(received)).End);
+        peer.HalfClose();
+        await ending.InTimeAsync();
+        byte[] expected = isDisposed ? bytes : [.. bytes, .. "handler"u8];
+        Assert.Equal(expected.Length, received.Length);
+        Assert.True(received.ToArray().AsSpan().SequenceEqual(expected), "They are in another order.");
+    }
+
+    [Fact]
+    public async Task FlushIsGivenUp_TheNextOneFollowsBehindIt()
+    {
+        await using var connection = await ConnectAsync();
+        await using var peer = await AcceptAsync();
+        using var given = new CancellationTokenSource();
+        var flushing = Write(connection.Transport.Output, new byte[StuckBytes], isOneWrite: false, given.Token);
+        await given.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await flushing);
+
+        var next = SayAsync(connection, "next");
+
+        var received = await peer.ReadExactlyAsync(StuckBytes + "next".Length);
+        await next.InTimeAsync();
+        Assert.Equal("next"u8, received.AsSpan(StuckBytes));
+        Assert.Equal(0, received.Count(static one => one != 0) - "next".Length);
+    }
+
     [Fact]
     public async Task WrittenBefore_PeerResets_HandlerIsToldAndItEnds()
     {
@@ -243,6 +292,23 @@ public abstract class OutgoingConnectionTests : IDisposable
     protected abstract Task<ConnectionContext> ConnectAsync(EndPoint endPoint);
 
     protected virtual void Dispose(bool isDisposing) => _listener.Dispose();
+
+    private static ValueTask<FlushResult> Write(PipeWriter output, byte[] bytes, bool isOneWrite, CancellationToken cancellationToken)
+    {
+        const int pieceBytes = 1_000_000; // So large that the kernel has taken a part of one, and not the rest.
+        if (isOneWrite)
+        {
+            return output.WriteAsync(bytes, cancellationToken);
+        }
+
+        foreach (var piece in bytes.Chunk(pieceBytes))
+        {
+            piece.CopyTo(output.GetSpan(pieceBytes));
+            output.Advance(piece.Length);
+        }
+
+        return output.FlushAsync(cancellationToken);
+    }
 
     private static async Task SayAsync(ConnectionContext connection, string text) =>
         await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(text), CancellationToken.None);

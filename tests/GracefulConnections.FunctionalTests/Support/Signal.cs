@@ -26,6 +26,9 @@ internal static class Signal
     /// <summary>Sends SIGHUP, which service managers send for a reload.</summary>
     public static void HangUp(Process process) => Send(process, HangUpNumber);
 
+    /// <summary>Sends SIGHUP to a process that a process of the tests started.</summary>
+    public static void HangUp(int processId) => Send(processId, HangUpNumber);
+
     /// <summary>Sends SIGTERM to a process that a process of the tests started.</summary>
     public static void Terminate(int processId) => Send(processId, TerminateNumber);
 

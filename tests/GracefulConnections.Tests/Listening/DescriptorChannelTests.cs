@@ -46,6 +46,17 @@ public sealed class DescriptorChannelTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Receive_TimeIsUpButTheMessageIsThere_ReturnsIt()
+    {
+        await ConnectAsync();
+        _one.Send("ready");
+
+        var message = await _other.ReceiveAsync(new CancellationToken(canceled: true));
+
+        Assert.Equal("ready", message?.Text);
+    }
+
+    [Fact]
     public async Task Receive_OtherSideEnds_IsNull()
     {
         await ConnectAsync();

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using GracefulConnections.FunctionalTests.Support;
@@ -30,6 +31,10 @@ internal sealed class FakeSuccessor : IDisposable
 
         return addresses;
     }
+
+    /// <summary>Says that it serves an address, and has started.</summary>
+    public async Task SendReadyAsync(EndPoint endPoint) =>
+        await _socket.SendAsync(Encoding.UTF8.GetBytes($"ready\n{endPoint}")).InTimeAsync();
 
     /// <summary>Reads a message; an empty one is the end.</summary>
     public async Task<string> ReceiveAsync()

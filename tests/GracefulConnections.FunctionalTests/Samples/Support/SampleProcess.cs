@@ -39,6 +39,9 @@ internal sealed partial class SampleProcess : IAsyncDisposable
 
     public int Id => _process.Id;
 
+    /// <summary>Gets the only process that the process has started.</summary>
+    public int ChildId => int.Parse(File.ReadAllText(string.Create(CultureInfo.InvariantCulture, $"/proc/{Id}/task/{Id}/children")), NumberStyles.AllowTrailingWhite, CultureInfo.InvariantCulture);
+
     public bool HasExited => _process.HasExited;
 
     /// <summary>Starts a sample and does not wait for anything.</summary>

@@ -1,0 +1,144 @@
+using System.Buffers;
+using System.IO.Pipelines;
+
+namespace GracefulConnections.Transport;
+
+/// <summary>
+/// A writer to a stream, whose flush waits until the stream has taken everything. What a flush leaves that is given up
+/// goes on from a pipe, each byte once and in order: a writer straight onto the stream cannot know how much of it was
+/// sent, and sends it again, or never.
+/// </summary>
+/// <param name="stream">Where the bytes go. It is disposed behind the last one, which sends FIN.</param>
+/// <param name="pool">Where the memory comes from.</param>
+internal sealed class QueuedOutput(Stream stream, MemoryPool<byte> pool) : PipeWriter
+{
+    // Made when they are needed: an idle connection, or one whose output somebody else takes over, never needs them.
+    private Pipe? _pipe;
+    private Task? _sending;
+    private Task<FlushResult>? _flushing;
+    private long _writtenBytes;
+    private long _sentBytes;
+
+    public override bool CanGetUnflushedBytes => true;
+
+    /// <summary>Gets what the stream has not taken, flushed or not.</summary>
+    public override long UnflushedBytes => Volatile.Read(ref _writtenBytes) - Volatile.Read(ref _sentBytes);
+
+    /// <summary>Gets whether its user has completed it.</summary>
+    public bool IsCompleted { get; private set; }
+
+    // The first threshold has a flush wait for everything. Its bytes are sent on the thread that flushes, if possible.
+    private Pipe Pipe => _pipe ??= new Pipe(new PipeOptions(
+        pool,
+        readerScheduler: PipeScheduler.Inline,
+        pauseWriterThreshold: 1,
+        resumeWriterThreshold: 1,
+        useSynchronizationContext: false));
+
+    public override Memory<byte> GetMemory(int sizeHint = 0) => Pipe.Writer.GetMemory(sizeHint);
+
+    public override Span<byte> GetSpan(int sizeHint = 0) => Pipe.Writer.GetSpan(sizeHint);
+
+    public override void Advance(int bytes)
+    {
+        Pipe.Writer.Advance(bytes);
+        Volatile.Write(ref _writtenBytes, _writtenBytes + bytes);
+    }
+
+    public override ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default)
+    {
+        Begin();
+        var flush = Pipe.Writer.FlushAsync(cancellationToken);
+        if (flush.IsCompleted)
+        {
+            return flush;
+        }
+
+        _flushing = flush.AsTask();
+        return new ValueTask<FlushResult>(_flushing);
+    }
+
+    public override void CancelPendingFlush() => _pipe?.Writer.CancelPendingFlush();
+
+    /// <summary>Ends it behind everything that was written, and does not wait for that.</summary>
+    public override void Complete(Exception? exception = null)
+    {
+        IsCompleted = true;
+        Pipe.Writer.Complete(exception);
+        Begin();
+    }
+
+    /// <summary>
+    /// Sends everything that was written, and waits for that: also what a flush holds that its user does not await.
+    /// </summary>
+    /// <exception cref="IOException">The stream does not take it; or whatever else the stream throws.</exception>
+    public async Task SendAllAsync(CancellationToken cancellationToken)
+    {
+        while (UnflushedBytes > 0 && !IsCompleted && _sending is not { IsCompleted: true })
+        {
+            // A pipe allows one flush at a time. The user's own may be given up at any time, and says nothing.
+            var flushing = _flushing is { IsCompleted: false } others ? others : FlushAsync(cancellationToken).AsTask();
+            await ((Task)flushing).WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            cancellationToken.ThrowIfCancellationRequested();
+        }
+
+        if (IsCompleted || _sending is { IsCompleted: true })
+        {
+            await _sending!.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private void Begin()
+    {
+        if (_sending is null && (IsCompleted || UnflushedBytes > 0))
+        {
+            // Nobody's execution context, because it outlives the flush that begins it.
+            using (ExecutionContext.SuppressFlow())
+            {
+                _sending = SendAsync();
+            }
+
+            // Whoever flushes hears of its fault, if anybody does.
+            _sending.ContinueWith(static sending => sending.Exception, TaskScheduler.Default);
+        }
+    }
+
+    private async Task SendAsync()
+    {
+        var reader = Pipe.Reader;
+        try
+        {
+            while (await ReadAsync(reader).ConfigureAwait(false) is { } read)
+            {
+                foreach (var segment in read.Buffer)
+                {
+                    await stream.WriteAsync(segment).ConfigureAwait(false);
+                    Volatile.Write(ref _sentBytes, _sentBytes + segment.Length);
+                }
+
+                reader.AdvanceTo(read.Buffer.End);
+            }
+        }
+        catch (Exception exception)
+        {
+            await reader.CompleteAsync(exception).ConfigureAwait(false); // No FIN, because something is missing.
+            throw;
+        }
+
+        await stream.DisposeAsync().ConfigureAwait(false);
+        await reader.CompleteAsync().ConfigureAwait(false);
+    }
+
+    private async ValueTask<ReadResult?> ReadAsync(PipeReader reader)
+    {
+        try
+        {
+            var read = await reader.ReadAsync().ConfigureAwait(false);
+            return read is { IsCompleted: true, Buffer.IsEmpty: true } ? null : read;
+        }
+        catch (Exception) when (IsCompleted)
+        {
+            return null; // By an exception of its user's, which means the end of it, too.
+        }
+    }
+}
