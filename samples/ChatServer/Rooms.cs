@@ -1,22 +1,44 @@
-using System.Collections.Concurrent;
-
 namespace ChatServer;
 
 /// <summary>Who is in which room.</summary>
 internal sealed class Rooms
 {
-    private readonly ConcurrentDictionary<string, ConcurrentDictionary<Member, bool>> _rooms = [];
+    private readonly Dictionary<string, HashSet<Member>> _rooms = [];
 
-    public void Enter(string room, Member member) => _rooms.GetOrAdd(room, static _ => []).TryAdd(member, true);
+    public void Enter(string room, Member member)
+    {
+        lock (_rooms)
+        {
+            if (!_rooms.TryGetValue(room, out var members))
+            {
+                _rooms[room] = members = [];
+            }
 
-    public void Leave(string room, Member member) => _rooms.GetValueOrDefault(room)?.TryRemove(member, out _);
+            members.Add(member);
+        }
+    }
+
+    /// <summary>The last one takes the room along, because members may think of as many rooms as they like.</summary>
+    public void Leave(string room, Member member)
+    {
+        lock (_rooms)
+        {
+            if (_rooms.TryGetValue(room, out var members) && members.Remove(member) && members.Count == 0)
+            {
+                _rooms.Remove(room);
+            }
+        }
+    }
 
     /// <summary>Gives a line to everybody in a room but the one who says it.</summary>
     public void Say(string room, Member speaker, string line)
     {
-        foreach (var member in _rooms[room].Keys.Where(member => member != speaker))
+        lock (_rooms)
         {
-            member.Tell(line);
+            foreach (var member in _rooms.GetValueOrDefault(room, []).Where(member => member != speaker))
+            {
+                member.Tell(line); // Into its queue, and never waits.
+            }
         }
     }
 }
