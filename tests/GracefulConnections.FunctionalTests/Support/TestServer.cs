@@ -155,8 +155,8 @@ internal sealed class TestServer : IAsyncDisposable
         Action<WebApplicationBuilder>? build = null,
         NetworkNamespace? network = null)
     {
-        // The kernel's choice may be a port where connections of a server before it have not ended, and a capture or a
-        // look at the kernel's table would take them for this server's.
+        // The kernel's choice may be a port where a server before it was, to which somebody tries to come back: a capture
+        // or a look at the kernel's table would take that connection for this server's.
         if (endPoint is IPEndPoint { Port: 0 } anyPort && network is null)
         {
             endPoint = new IPEndPoint(anyPort.Address, FreePort.Find());
