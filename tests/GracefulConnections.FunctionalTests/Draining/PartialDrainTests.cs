@@ -35,7 +35,7 @@ public class PartialDrainTests
         time.Advance(TimeSpan.FromHours(1));
         await using var load = await EchoLoad.StartAsync(server.EndPoint, LoadCount);
 
-        await DrainUnderLoadAsync(server, load, chosen, static info => info.Age >= TimeSpan.FromHours(1));
+        await DrainUnderLoadAsync(server, load, chosen, static info => info.Age >= TimeSpan.FromHours(1), time);
     }
 
     [Fact]
@@ -90,11 +90,21 @@ public class PartialDrainTests
         return peers;
     }
 
-    private static async Task DrainUnderLoadAsync(TestServer server, EchoLoad load, List<ScriptedPeer> chosen, Func<TrackedConnectionInfo, bool> filter, bool stopLoad = true)
+    private static async Task DrainUnderLoadAsync(TestServer server, EchoLoad load, List<ScriptedPeer> chosen, Func<TrackedConnectionInfo, bool> filter, FakeTimeProvider? time = null, bool stopLoad = true)
     {
         await load.GoesOnAsync();
 
         var draining = server.DrainAsync(filter);
+
+        // How long a peer has been silent is the kernel's own time: until that is enough, the server looks again.
+        if (time is not null)
+        {
+            await Eventually.IsTrueAsync(() =>
+            {
+                time.Advance(TimeSpan.FromMilliseconds(10));
+                return server.Drain.GetConnections().All(info => load.Has(info) || info.State != CloseState.Open);
+            });
+        }
 
         foreach (var peer in chosen)
         {
