@@ -39,12 +39,17 @@ public sealed class ConnectionLimitTests : IDisposable
     public async Task HandlerEnded_PeerKeepsItsSideOpen_TheNextIsServed(Kind kind, char wish)
     {
         await using var server = await StartAsync(kind);
-        for (var i = 0; i < 3; i++)
-        {
-            var peer = await server.ConnectAsync(); // It stays, to the end of the test.
-            await peer.SendAsync(new[] { (byte)wish });
+        await using var first = await ServedAsync();
+        await using var second = await ServedAsync();
+        await using var third = await ServedAsync();
 
+        // It keeps its side open when it has its answer.
+        async Task<ScriptedPeer> ServedAsync()
+        {
+            var peer = await server.ConnectAsync();
+            await peer.SendAsync(new[] { (byte)wish });
             Assert.Equal((ReplyBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
+            return peer;
         }
     }
 
