@@ -56,31 +56,34 @@ internal sealed class DescriptorChannel : IDisposable
     /// <exception cref="OperationCanceledException">It was cancelled, and no message is there.</exception>
     public async Task<DescriptorMessage?> ReceiveAsync(CancellationToken cancellationToken)
     {
-        try
+        while (true)
         {
-            while (true)
+            var isBroken = false;
+            try
             {
-                try
-                {
-                    // Takes nothing: a managed receive would lose the descriptor that comes with a message.
-                    await _socket.ReceiveAsync(Memory<byte>.Empty, cancellationToken).ConfigureAwait(false);
-                }
-                catch (OperationCanceledException)
-                {
-                    // One last look.
-                }
-
-                if (DescriptorMessage.TryReceive(_socket) is { } message)
-                {
-                    return message.Text.Length > 0 ? message : null;
-                }
-
-                cancellationToken.ThrowIfCancellationRequested();
+                // Takes nothing: a managed receive would lose the descriptor that comes with a message.
+                await _socket.ReceiveAsync(Memory<byte>.Empty, cancellationToken).ConfigureAwait(false);
             }
-        }
-        catch (SocketException)
-        {
-            return null; // Ended without reading all, which the kernel reports as a reset.
+            catch (OperationCanceledException)
+            {
+                // One last look.
+            }
+            catch (SocketException)
+            {
+                isBroken = true; // It ended without reading all, which is told ahead of its last words.
+            }
+
+            if (DescriptorMessage.TryReceive(_socket) is { } message)
+            {
+                return message.Text.Length > 0 ? message : null;
+            }
+
+            if (isBroken)
+            {
+                return null;
+            }
+
+            cancellationToken.ThrowIfCancellationRequested();
         }
     }
 

@@ -91,7 +91,7 @@ internal readonly record struct DescriptorMessage(string Text, Descriptor? Descr
                 return Marshal.GetLastPInvokeError() switch
                 {
                     LibC.ErrorAgain => null,
-                    LibC.ErrorReset => new DescriptorMessage(string.Empty), // It ended without reading all.
+                    LibC.ErrorReset => TryReceive(socket), // It ended without reading all, told once and first.
                     _ => throw LastError(),
                 };
             }

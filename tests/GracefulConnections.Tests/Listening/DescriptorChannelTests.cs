@@ -56,6 +56,24 @@ public sealed class DescriptorChannelTests : IAsyncDisposable
         Assert.Equal("ready", message?.Text);
     }
 
+    // The kernel tells of the reset ahead of what was sent before it: a successor that hears nothing serves beside it.
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Receive_OtherSideSpokeAndEndedWithoutReadingAll_ReturnsWhatItSaid(bool isWaiting)
+    {
+        await ConnectAsync();
+        var receiving = isWaiting ? _other.ReceiveAsync(TestContext.Current.CancellationToken) : null;
+        _other.Send("ready");
+        _one.Send("late");
+        _one.Dispose();
+
+        var message = await (receiving ?? _other.ReceiveAsync(TestContext.Current.CancellationToken)).WithinLimit();
+
+        Assert.Equal("late", message?.Text);
+        Assert.Null(await _other.ReceiveAsync(TestContext.Current.CancellationToken).WithinLimit());
+    }
+
     [Fact]
     public async Task Receive_OtherSideEnds_IsNull()
     {
