@@ -62,7 +62,8 @@ public class GracefulCloseOptions
 
     /// <summary>
     /// Gets or sets the most connections of the endpoint that may linger at a time; beyond it the one that lingers
-    /// longest is closed. Defaults to <see langword="null"/>, no limit.
+    /// longest is closed. Defaults to <see langword="null"/>: as many as Kestrel's
+    /// <c>Limits.MaxConcurrentConnections</c>, or no limit where that has none.
     /// </summary>
     /// <value><see langword="null"/>, or one or more connections.</value>
     public int? MaxLingeringConnections { get; set; }

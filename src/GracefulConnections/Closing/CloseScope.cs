@@ -15,16 +15,24 @@ internal sealed class CloseScope
     private static readonly ConditionalWeakTable<object, LatestOptions<GracefulCloseOptions>> Latest = [];
     private static readonly Lazy<CloseScope> LazyDefault = new(static () => Create(null, static _ => { }));
 
+    private readonly Lazy<LingeringQueue?> _lingering;
     private CloseScope? _upstream; // Two of them at the same time do no harm.
 
-    public CloseScope(GracefulCloseOptions options, TimeProvider time, ILogger logger, GracefulMetrics metrics)
+    public CloseScope(
+        GracefulCloseOptions options,
+        TimeProvider time,
+        ILogger logger,
+        GracefulMetrics metrics,
+        IServiceProvider? services = null)
     {
         Options = options;
         Time = time;
         Wheel = TimerWheel.For(time);
         Logger = GuardedLogger.Around(logger);
         Metrics = metrics;
-        Lingering = options.MaxLingeringConnections is { } max ? new LingeringQueue(max) : null;
+        _lingering = new(() => (options.MaxLingeringConnections ?? ConnectionPlace.GetCount(services)) is { } max
+            ? new LingeringQueue(max)
+            : null);
     }
 
     /// <summary>Gets the scope of connections on endpoints that nobody configured.</summary>
@@ -44,7 +52,11 @@ internal sealed class CloseScope
 
     public GracefulMetrics Metrics { get; }
 
-    public LingeringQueue? Lingering { get; }
+    /// <summary>
+    /// Gets the connections that linger; <see langword="null"/> where their number has no limit. Without a limit of the
+    /// endpoint's it is that of the server's places, because one that lingers has left its place to another.
+    /// </summary>
+    public LingeringQueue? Lingering => _lingering.Value;
 
     /// <summary>
     /// Gets the scope of connections that are made for connections of this one, to relay between the two: the same
@@ -95,6 +107,7 @@ internal sealed class CloseScope
             options,
             services?.GetService<TimeProvider>() ?? TimeProvider.System,
             logger,
-            new GracefulMetrics(services?.GetService<IMeterFactory>(), logger, isServer: endpoint is not null));
+            new GracefulMetrics(services?.GetService<IMeterFactory>(), logger, isServer: endpoint is not null),
+            services);
     }
 }

@@ -9,6 +9,10 @@ internal sealed partial class Closer
 {
     private const CloseEffects AnyWatch = CloseEffects.Wake | CloseEffects.LookSoon | CloseEffects.LookLater;
 
+    // The limit of a server's places is nothing to the connections of another server.
+    private bool IsLingerLimited =>
+        scope.Options.MaxLingeringConnections is not null || ConnectionPlace.Has(connection);
+
     private BoundaryWatch? BoundaryNow =>
         Volatile.Read(ref _rare) is { } rare ? Volatile.Read(ref rare.Boundary) : null;
 
@@ -74,7 +78,7 @@ internal sealed partial class Closer
         {
             Finish(endHere);
         }
-        else if (effects.HasFlag(CloseEffects.Linger) && scope.Lingering is { } queue)
+        else if (effects.HasFlag(CloseEffects.Linger) && IsLingerLimited && scope.Lingering is { } queue)
         {
             EnterLinger(queue);
         }

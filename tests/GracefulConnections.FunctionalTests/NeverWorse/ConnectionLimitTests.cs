@@ -78,24 +78,56 @@ public sealed class ConnectionLimitTests : IDisposable
         Assert.Equal((ReplyBytes, PeerSaw.Eof), await served.ReadToEndAsync());
     }
 
-    private async Task<TestServer> StartAsync(Kind kind) => await TestServer.StartAsync(
+    // Those that linger hold a descriptor each. Where places are limited, there are no more of them than places.
+    [Theory]
+    [InlineData(Kind.Stock, null, 0)]
+    [InlineData(Kind.Endpoint, null, 1)]
+    [InlineData(Kind.EndpointWithDrain, null, 1)]
+    [InlineData(Kind.InsideOfTheHandler, null, 1)]
+    [InlineData(Kind.Endpoint, 2, 2)]
+    [InlineData(Kind.InsideOfTheHandler, 2, 2)]
+    public async Task PeersKeepTheirSidesOpen_NoMoreThanPlacesLinger(Kind kind, int? max, int expected)
+    {
+        await using var server = await StartAsync(kind, max);
+        await using var first = await ServedAsync();
+        await using var second = await ServedAsync();
+        await using var third = await ServedAsync();
+        await using var fourth = await ServedAsync();
+
+        await Eventually.IsTrueAsync(() => KernelSocket.OnPort(server.Port).Count(socket => socket is { RemotePort: > 0, HasDescriptor: true }) == expected);
+
+        async Task<ScriptedPeer> ServedAsync()
+        {
+            var peer = await server.ConnectAsync();
+            await peer.SendAsync("R"u8.ToArray());
+            Assert.Equal((ReplyBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
+            return peer;
+        }
+    }
+
+    private async Task<TestServer> StartAsync(Kind kind, int? maxLingering = null) => await TestServer.StartAsync(
         new IPEndPoint(IPAddress.Loopback, 0),
         (server, endpoint) =>
         {
             if (kind is Kind.Endpoint or Kind.EndpointWithDrain)
             {
-                endpoint.UseGracefulShutdown(static options => options.LingerIdleTimeout = 2 * TestServer.TestLimit);
+                endpoint.UseGracefulShutdown(Configure);
             }
 
             if (kind == Kind.InsideOfTheHandler)
             {
-                var options = new GracefulCloseOptions { LingerIdleTimeout = 2 * TestServer.TestLimit };
-                endpoint.Run(connection => connection.RunGracefullyAsync(ServeAsync, options));
+                var options = new GracefulCloseOptions();
+                Configure(options);
+                var services = endpoint.ApplicationServices;
+                endpoint.Run(connection => connection.RunGracefullyAsync(ServeAsync, options, services));
             }
             else
             {
                 endpoint.Run(connection => ServeAsync(connection, default));
             }
+
+            void Configure(GracefulCloseOptions options) =>
+                (options.LingerIdleTimeout, options.MaxLingeringConnections) = (2 * TestServer.TestLimit, maxLingering);
         },
         builder =>
         {
