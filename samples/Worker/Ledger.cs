@@ -27,7 +27,8 @@ internal sealed class Ledger(IDrainCoordinator drain, IConfiguration configurati
 
     public async Task StoppedAsync(CancellationToken cancellationToken)
     {
-        // Everything has stopped, and the drain has ended.
+        // Everything has stopped. Host services that were added before this one stop after it, so the drain may be about to write its report: this waits for that.
+        await drain.DrainAsync(cancellationToken);
         var line = $"{_subscribers} subscribers, {_ticks} ticks sent";
         if (configuration["Ledger:Path"] is { Length: > 0 } path)
         {

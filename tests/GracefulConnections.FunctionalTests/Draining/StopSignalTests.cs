@@ -161,7 +161,7 @@ public partial class StopSignalTests(ITestOutputHelper output)
     [Fact]
     public async Task Terminate_HandlersBlockAllThreads_AnnouncesAtOnceAndExitsByTheDeadline()
     {
-        await using var server = await StopServer.StartAsync(
+        await using var server = await StopServer.StartUrgentAsync(
             "--MinThreads", $"{BlockedCount - 10}", "--Drain:DrainTimeout", $"{DrainTimeout}");
         var peers = await Task.WhenAll(Enumerable.Range(0, BlockedCount).Select(_ => BlockAsync(server)));
         await peers[^1].AllAcknowledgedAsync();
