@@ -51,7 +51,7 @@ internal static class StopServer
     public static Task<SampleProcess> StartAsync(params IEnumerable<string> arguments) => StartAsync("dotnet", [], arguments);
 
     /// <summary>
-    /// Starts it for a test that takes its time. Where the test may say so, it runs before everything else on the machine, so that what else runs does not count.
+    /// Starts it for a test in which its own time counts. Where the test may say so, it runs before everything else on the machine, so that what else runs does not count.
     /// </summary>
     public static Task<SampleProcess> StartUrgentAsync(params IEnumerable<string> arguments) => StartAsync("nice", ["-n", "-15", "dotnet"], arguments);
 

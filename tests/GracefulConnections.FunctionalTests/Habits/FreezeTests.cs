@@ -40,7 +40,7 @@ public class FreezeTests
     {
         var drainTime = TimeSpan.FromSeconds(3);
         var workTime = (2 * drainTime) + Interval + Interval; // It ends a moment behind the freeze.
-        await using var server = await StopServer.StartAsync(
+        await using var server = await StopServer.StartUrgentAsync(
             "--Stock", $"{isStock}", "--Work", $"{workTime}", "--Drain:DrainTimeout", $"{drainTime}", "--Host:ShutdownTimeout", "00:01:00");
         var peers = await Task.WhenAll(Enumerable.Range(0, PeerCount).Select(_ => SampleProcess.ConnectAsync(server.Ports[0])));
         foreach (var peer in peers)
@@ -83,7 +83,7 @@ public class FreezeTests
 
     private static async Task PlayAsync(bool isStock)
     {
-        await using var server = await StopServer.StartAsync("--Stock", $"{isStock}", "--Idle", $"{IdleTimeout}");
+        await using var server = await StopServer.StartUrgentAsync("--Stock", $"{isStock}", "--Idle", $"{IdleTimeout}");
         var peers = await Task.WhenAll(Enumerable.Range(0, PeerCount).Select(_ => ConnectAsync(server.Ports[0])));
         using var enough = new CancellationTokenSource();
         var sending = Task.WhenAll(peers.Select(peer => SendAsync(peer, enough.Token)));

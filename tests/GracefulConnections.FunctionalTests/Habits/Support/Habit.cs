@@ -121,7 +121,11 @@ internal static class Habit
         $"{entry.Message} {entry.Exception?.GetType().Name}: {entry.Exception?.Message}";
 
     private static void UseLibrary(ListenOptions endpoint, HabitSetup setup) =>
-        endpoint.UseGracefulShutdown(options => setup.Options?.Invoke(options));
+        endpoint.UseGracefulShutdown(options =>
+        {
+            options.LingerIdleTimeout = 2 * TestServer.TestLimit; // A slow machine is no silent peer.
+            setup.Options?.Invoke(options);
+        });
 
     private static void Build(HabitPlay play, WebApplicationBuilder builder, HabitSetup setup, CapturedLog log)
     {
