@@ -49,15 +49,14 @@ internal sealed partial class GracefulConnection
         }
 
         _connection = connection;
-        _isInsideTls = connection.Features.Get<SslStream>() is not null;
-        IsTls = _isInsideTls || order.HasTls;
         _isAware = order.HasGraceful; // The one inside sees the messages, and passes a close request on.
         _originalTransport = connection.Transport;
         _originalNotification = connection.Features.Get<IConnectionLifetimeNotificationFeature>();
         var halfOpen = scope.Options.AllowHalfOpen ? Rare.HalfOpen = new HalfOpenToken(connection, scope) : null;
         Closer = new Closer(connection, scope, halfOpen is null ? null : halfOpen.Signal, outer?.Closer);
         var transport = ConnectionTransport.Create(connection, Closer, order.HasSomebodyBefore);
-        _leftAtStart = transport.ReasonAtStart;
+        (_leftAtStart, _isInsideTls) = (transport.ReasonAtStart, transport.IsInsideTls);
+        IsTls = _isInsideTls || order.HasTls;
         Closer.Attach(transport.Input, transport.Output);
 
         connection.Transport = this;
@@ -73,9 +72,12 @@ internal sealed partial class GracefulConnection
         {
             Closer.IsCounted = scope.Metrics.Opened(connection);
 
-            // A drain counts the outer connection only. One that the server made has brought its drain.
-            var isOutgoing = connection.Features.Get<DrainCoordinator>() is not null;
-            Member = drain is null ? null : new DrainMember(this, drain) { IsOutgoing = isOutgoing };
+            if (drain is not null)
+            {
+                // A drain counts the outer connection only. One that the server made has brought its drain.
+                var isOutgoing = connection.Features.Get<DrainCoordinator>() is not null;
+                Member = new DrainMember(this, drain) { IsOutgoing = isOutgoing };
+            }
         }
         else
         {

@@ -9,15 +9,16 @@ namespace GracefulConnections.Transport;
 
 /// <summary>The two directions of one connection, made of what its transport offers.</summary>
 internal readonly record struct ConnectionTransport(
-    ReadPump Input, TransportOutput Output, KernelQueue? Queue, LeftToServerReason ReasonAtStart)
+    ReadPump Input, TransportOutput Output, KernelQueue? Queue, LeftToServerReason ReasonAtStart, bool IsInsideTls)
 {
     private const int SegmentBytes = 4096; // What a pipe rents if nobody asks for more.
 
     // Kestrel's, and not public.
     private const string TlsTransport = "SslDuplexPipe";
-    private const string SocketTransport = "System.IO.Pipelines.DuplexPipe";
-    private const string SocketConnection =
-        "Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets.Internal.SocketConnection";
+    private const string Sockets = "Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets";
+
+    private static readonly Type? SocketConnection = Type.GetType($"{Sockets}.Internal.SocketConnection, {Sockets}");
+    private static readonly Type? SocketTransport = Type.GetType($"System.IO.Pipelines.DuplexPipe, {Sockets}");
 
     /// <summary>
     /// Returns why the connection's end is left to the server, which the first send may find out.
@@ -33,10 +34,11 @@ internal readonly record struct ConnectionTransport(
     {
         var transport = connection.Transport;
         var clock = events.Activity.Clock;
-        var socket = connection.Features.Get<IConnectionSocketFeature>()?.Socket;
-        var queue = socket is null ? connection.Features.Get<KernelQueue>() : new SocketQueue(socket);
+        var socket = connection.Features.Get<IConnectionSocketFeature>(); // Each question costs, so each once.
+        var queue = socket?.Socket is { } own ? new SocketQueue(own) : connection.Features.Get<KernelQueue>();
         var pool = connection.Features.Get<IMemoryPoolFeature>()?.MemoryPool ?? MemoryPool<byte>.Shared;
-        if (connection.Features.Get<SslStream>() is { } tls)
+        var tls = connection.Features.Get<SslStream>();
+        if (tls is not null)
         {
             var isInside = IsDirectlyInside(connection, transport);
             var inside = Read(isInside ? InputKind.Tls : InputKind.Foreign);
@@ -55,7 +57,7 @@ internal readonly record struct ConnectionTransport(
                 new PipeOutput(transport.Output, null, isLeftToServer: false, events));
         }
 
-        if (!OwnsSocket(connection, transport))
+        if (!OwnsSocket(connection, socket, transport))
         {
             return Left(
                 Read(InputKind.Foreign),
@@ -79,30 +81,28 @@ internal readonly record struct ConnectionTransport(
         ReadPump Read(InputKind kind) => new(transport.Input, queue, kind, events);
 
         ConnectionTransport Taken(ReadPump input, TransportOutput output) =>
-            new(input, output, queue, LeftToServerReason.None);
+            new(input, output, queue, LeftToServerReason.None, tls is not null);
 
         ConnectionTransport Left(ReadPump input, WrappedDelivery? delivery, LeftToServerReason reason) =>
             new(
                 input,
                 new PipeOutput(transport.Output, delivery, isLeftToServer: true, events),
                 queue,
-                reason);
+                reason,
+                tls is not null);
     }
 
     // The socket is ours to write to only where that is known: Kestrel's own connection, with the transport that came
     // with it. A byte of ours below TLS would be plaintext on the wire, and below another middleware not what the peer
     // expects. A TLS that shows itself by its handshake only is no exception.
-    private static bool OwnsSocket(ConnectionContext connection, IDuplexPipe transport) =>
+    private static bool OwnsSocket(
+        ConnectionContext connection, IConnectionSocketFeature? socket, IDuplexPipe transport) =>
         connection is ISocketOwner owner
             ? ReferenceEquals(transport, owner.OwnTransport)
-            : IsKestrelsOwn(connection, transport);
-
-    private static bool IsKestrelsOwn(ConnectionContext connection, IDuplexPipe transport) =>
-        connection.Features.Get<ITlsHandshakeFeature>() is null
-        && ReferenceEquals(connection.Features.Get<IConnectionSocketFeature>(), connection)
-        && connection.GetType().FullName == SocketConnection
-        && transport.GetType().FullName == SocketTransport
-        && transport.GetType().Assembly == connection.GetType().Assembly;
+            : ReferenceEquals(socket, connection)
+                && connection.GetType() == SocketConnection
+                && transport.GetType() == SocketTransport
+                && connection.Features.Get<ITlsHandshakeFeature>() is null;
 
     // A middleware between TLS and us may still hold what was written, which close_notify would overtake, and reads
     // when it likes, which close_notify must not meet. So the transport in use must be TLS's own. The same make is not

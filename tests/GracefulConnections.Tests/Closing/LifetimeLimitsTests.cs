@@ -305,7 +305,7 @@ public class LifetimeLimitsTests
             var input = new ReadPump(Peer.Transport.Input, probe, InputKind.Transport, events);
             Input = input;
             Output = new FakeOutput(events);
-            var transport = new ConnectionTransport(input, Output, probe, LeftToServerReason.None);
+            var transport = new ConnectionTransport(input, Output, probe, LeftToServerReason.None, IsInsideTls: false);
             new LifetimeLimits("id", endpoint.Scope, transport, _requested.SetResult, isOver: null).Start();
         }
 
