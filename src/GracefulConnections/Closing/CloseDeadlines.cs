@@ -100,7 +100,11 @@ internal readonly record struct CloseDeadlines(CloseEvent Due, TimeSpan Next)
             (silence, silentAt) = quietAt <= silentAt ? (CloseEvent.QuietAfterDelivery, quietAt) : (silence, silentAt);
         }
 
-        if (facts.GraceEnd is { } graceEnd)
+        if (seen.HasPeerFin)
+        {
+            silence = CloseEvent.PeerFin; // Not the peer is late, the reader is that would tell.
+        }
+        else if (facts.GraceEnd is { } graceEnd)
         {
             silentAt = Earlier(graceEnd, silentAt) == silentAt ? graceEnd : silentAt;
         }

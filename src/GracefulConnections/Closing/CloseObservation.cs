@@ -35,6 +35,9 @@ internal readonly record struct CloseObservation
     /// <summary>Gets whether something of the peer's waits in the kernel.</summary>
     public bool IsBehind { get; init; }
 
+    /// <summary>Gets whether the peer's FIN has arrived, and nothing before it is unread.</summary>
+    public bool HasPeerFin { get; init; }
+
     /// <summary>Gets whether the input has told of a reset.</summary>
     public bool IsInputReset { get; init; }
 

@@ -93,7 +93,8 @@ internal sealed partial class Closer
         var seen = See();
         if (facts.State == CloseState.Lingering)
         {
-            seen = seen with { IsBehind = Input.IsBehind };
+            var isBehind = Input.IsBehind;
+            seen = seen with { IsBehind = isBehind, HasPeerFin = isBehind && Input.HasPeerFin };
         }
         else if (facts.HandlerReturned || facts.EndsByReset || seen.IsWriteBlocked)
         {

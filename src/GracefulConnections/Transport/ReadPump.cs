@@ -41,6 +41,11 @@ internal sealed partial class ReadPump(PipeReader inner, KernelQueue? queue, Inp
     /// <summary>Gets whether something of the peer's, perhaps its FIN, waits in the kernel for us to read it.</summary>
     public bool IsBehind => queue?.IsBehind() == true;
 
+    /// <summary>
+    /// Gets whether nothing but the peer's FIN waits in the kernel. <see langword="false"/> where that cannot be seen.
+    /// </summary>
+    public bool HasPeerFin => queue?.IsClosedByFin(ReceivedBytes) == true;
+
     /// <inheritdoc cref="KernelQueue.HasUnnoticedReset"/>
     public bool HasUnnoticedReset => queue?.HasUnnoticedReset() == true;
 

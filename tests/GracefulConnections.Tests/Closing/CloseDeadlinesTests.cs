@@ -160,6 +160,19 @@ public class CloseDeadlinesTests
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
+    public void Lingering_PeersFinInTheKernel_IsThePeersEnd(bool hadGrace)
+    {
+        _seen = _seen with { IsBehind = true, HasPeerFin = true };
+
+        AssertDue(
+            Facts(CloseState.Lingering) with { GraceEnd = hadGrace ? Start + TimeSpan.FromSeconds(6) : null },
+            CloseEvent.PeerFin,
+            _options.LingerIdleTimeout);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
     public void Lingering_LookComesLate_GivesGraceFromASecondOn(bool atEdge)
     {
         var now = Start + TimeSpan.FromSeconds(100);

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using GracefulConnections.Closing;
 using GracefulConnections.Tests.Support;
 using GracefulConnections.Transport;
@@ -289,6 +290,25 @@ public sealed class CloserEndTests : IAsyncDisposable
         Assert.Equal(atEdge ? CloseState.Closed : CloseState.Lingering, sut.State);
         _endpoint.Time.Advance(TimerGrain);
         Assert.Equal(CloseOutcome.LingerTimedOut, (await closing.WithinLimit()).Outcome);
+    }
+
+    // The reader, which would tell, has not got its turn: the process is starved, and not the peer silent.
+    [Fact]
+    public async Task LingerIdleTimeout_PeersFinIsInTheKernel_IsGraceful()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Asks the kernel for the connection's state.");
+        using var sockets = await SocketPair.ConnectAsync();
+        var probe = new SocketQueue(sockets.Own);
+        var sut = Create(probe: probe);
+        sockets.Own.Shutdown(SocketShutdown.Send);
+        sockets.Peer.Shutdown(SocketShutdown.Send);
+        await TestLimit.UntilAsync(probe.IsBehind);
+        var closing = StartClose(sut);
+        Deliver();
+
+        Advance(_endpoint.Options.LingerIdleTimeout);
+
+        Assert.Equal(CloseOutcome.Graceful, (await closing.WithinLimit()).Outcome);
     }
 
     // A peer that has vanished never acknowledges our FIN.

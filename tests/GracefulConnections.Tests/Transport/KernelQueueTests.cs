@@ -94,6 +94,40 @@ public class KernelQueueTests
         Assert.False(sut.HasUnnoticedReset());
     }
 
+    [Theory]
+    [InlineData(0, true)]
+    [InlineData(3, true)]
+    [InlineData(3, false)]
+    public async Task IsClosedByFin_BothFins_TellsWhetherEveryByteWasSeen(int bytes, bool seesAll)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads TCP_INFO.");
+        using var pair = await SocketPair.ConnectAsync();
+        var sut = new SocketQueue(pair.Own);
+        Receive(pair, bytes);
+        pair.Own.Shutdown(SocketShutdown.Send);
+        Assert.False(sut.IsClosedByFin(bytes));
+
+        pair.Peer.Shutdown(SocketShutdown.Send);
+
+        await UntilClosedAsync(sut);
+        Assert.Equal(seesAll, sut.IsClosedByFin(seesAll ? bytes : bytes - 1));
+    }
+
+    [Fact]
+    public async Task IsClosedByFin_PeerResets_IsFalse()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads TCP_INFO.");
+        using var pair = await SocketPair.ConnectAsync();
+        var sut = new SocketQueue(pair.Own);
+        pair.Own.Shutdown(SocketShutdown.Send);
+
+        pair.Peer.LingerState = new LingerOption(true, 0);
+        pair.Peer.Dispose();
+
+        await UntilClosedAsync(sut);
+        Assert.False(sut.IsClosedByFin(0));
+    }
+
     [Fact]
     public async Task HasUnnoticedReset_SocketDisposed_IsFalse()
     {
