@@ -140,6 +140,9 @@ public class WireTests
 
         Assert.Equal(CloseOutcome.FlushTimedOut, (await server.NextResultAsync()).Outcome);
 
+        // A process that another test starts right now holds our descriptors until its program runs, and the RST back.
+        Assert.Equal(PeerSaw.Reset, (await peer.ReadToEndAsync()).End);
+
         // To data that another processor brings to it a moment later than our RST, the peer's kernel answers with its
         // own. Before ours there is none, and no FIN at all.
         var endings = Endings(await capture.StopAsync(), server);
