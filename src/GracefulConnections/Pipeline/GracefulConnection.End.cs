@@ -3,6 +3,7 @@ using GracefulConnections.Closing;
 using GracefulConnections.Diagnostics;
 using GracefulConnections.Transport;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.Logging;
 
 namespace GracefulConnections.Pipeline;
 
@@ -132,6 +133,15 @@ internal sealed partial class GracefulConnection
                 inner => inner is ConnectionResetException or ConnectionAbortedException
                     || ReferenceEquals(inner, Input.End.ResetException));
     }
+
+    /// <summary>
+    /// Returns whether the handler, which has completed, ended by nothing but the cancellation that a close request is.
+    /// A drain brings it to thousands, and to throw it once more, only to catch it, costs as much as a system call.
+    /// </summary>
+    public bool IsEndAsAsked(Task handler) => handler.IsCanceled
+        && IsCloseRequested
+        && EndKind(isFault: true) == LeftOver.Send
+        && !Scope.Logger.IsEnabled(LogLevel.Debug); // Who reads the log wants to know where the handler was.
 
     /// <summary>Closes after the handler was abandoned. What it wrote to stays out of the memory pool.</summary>
     public ValueTask CloseAbandonedAsync()

@@ -102,7 +102,10 @@ internal sealed class GracefulShutdownMiddleware(
                     return;
                 }
 
-                await new ValueTask(graceful.Member.Handler).ConfigureAwait(false);
+                if (!graceful.IsEndAsAsked(graceful.Member.Handler))
+                {
+                    await new ValueTask(graceful.Member.Handler).ConfigureAwait(false);
+                }
             }
         }
         catch (Exception exception) when (graceful.IsEndOfConnection(exception))
