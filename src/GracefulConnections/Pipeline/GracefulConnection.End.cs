@@ -27,6 +27,16 @@ internal sealed partial class GracefulConnection
     private Func<ConnectionContext, CloseReason, CancellationToken, ValueTask>? Goodbye =>
         _rare?.Goodbye ?? Scope.Options.Goodbye;
 
+    /// <summary>
+    /// Accepts no longer silence than this while lingering, from now on. With TLS between two of them, both wait for
+    /// the same silent peer.
+    /// </summary>
+    public void CapLinger(TimeSpan cap)
+    {
+        Closer.CapLinger(cap);
+        Inner?.Closer.CapLinger(cap);
+    }
+
     /// <summary>Adds the handler's own goodbye, said before the endpoint's.</summary>
     public void AddGoodbye(Func<ConnectionContext, CloseReason, CancellationToken, ValueTask> goodbye)
     {
