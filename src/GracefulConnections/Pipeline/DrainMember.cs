@@ -80,7 +80,7 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
     // On the thread pool, because the callbacks of the token are the application's and thousands wait for their turn.
     public override void Ask(CloseReason reason, TimeSpan lingerCap)
     {
-        connection.Closer.CapLinger(lingerCap);
+        connection.CapLinger(lingerCap);
         ThreadPool.UnsafeQueueUserWorkItem(
             static state => state.connection.RequestClose(state.reason), (connection, reason), preferLocal: false);
     }

@@ -3,6 +3,7 @@ using GracefulConnections.Closing;
 using GracefulConnections.Diagnostics;
 using GracefulConnections.Transport;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.Extensions.Logging;
 
 namespace GracefulConnections.Pipeline;
@@ -20,6 +21,11 @@ internal sealed partial class GracefulConnection
     private bool IsTlsDisposed =>
         _isInsideTls && _connection.Features.Get<SslStream>() is { IsAuthenticated: false };
 
+    // Inside of TLS nobody says close_notify behind a fault. Over HTTP, where connections have transfer formats, the
+    // server tells the peer, such as by a WebSocket's status 1011, unless its writer was completed before.
+    private bool IsFaultTheServersToTell => LeftToServer == LeftToServerReason.None
+        && (_isInsideTls || _connection.Features.Get<ITransferFormatFeature>() is not null);
+
     private Rarity Rare => LazyInitializer.EnsureInitialized(ref _rare);
 
     private TaskCompletionSource<Task> Disposal => LazyInitializer.EnsureInitialized(
@@ -27,6 +33,16 @@ internal sealed partial class GracefulConnection
 
     private Func<ConnectionContext, CloseReason, CancellationToken, ValueTask>? Goodbye =>
         _rare?.Goodbye ?? Scope.Options.Goodbye;
+
+    /// <summary>
+    /// Accepts no longer silence than this while lingering, from now on. With TLS between two of them, both wait for
+    /// the same silent peer.
+    /// </summary>
+    public void CapLinger(TimeSpan cap)
+    {
+        Closer.CapLinger(cap);
+        Inner?.Closer.CapLinger(cap);
+    }
 
     /// <summary>Adds the handler's own goodbye, said before the endpoint's.</summary>
     public void AddGoodbye(Func<ConnectionContext, CloseReason, CancellationToken, ValueTask> goodbye)
@@ -70,7 +86,7 @@ internal sealed partial class GracefulConnection
         if (end == LeftOver.Send && Inner is not { State: CloseState.Closed })
         {
             end = Scope.Options.AbortOnHandlerFault ? LeftOver.SendThenReset
-                : _isInsideTls && LeftToServer == LeftToServerReason.None ? LeftOver.SendThenClose
+                : IsFaultTheServersToTell ? LeftOver.SendThenClose
                 : end;
         }
 

@@ -82,6 +82,10 @@ internal sealed partial class GracefulConnection
         else
         {
             (_partner, outer._partner) = (outer, this);
+            if (outer.Closer.Facts.LingerCap is { } cap)
+            {
+                Closer.CapLinger(cap); // A drain had begun before there was a partner to tell.
+            }
         }
 
         halfOpen?.Attach(transport, Closer);

@@ -10,8 +10,8 @@ internal enum LeftOver
     SendThenReset,
 
     /// <summary>
-    /// As <see cref="SendThenReset"/>, but the server closes by FIN. Inside of TLS: a handler that threw says no
-    /// close_notify, which would tell the peer that its reply is complete.
+    /// As <see cref="SendThenReset"/>, but the server closes. Inside of TLS: a handler that threw says no close_notify,
+    /// which would tell the peer that its reply is complete. Over HTTP: only the server can tell of the fault.
     /// </summary>
     SendThenClose,
 

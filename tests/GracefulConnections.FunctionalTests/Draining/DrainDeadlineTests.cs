@@ -1,3 +1,4 @@
+using System.Net.Security;
 using System.Net.Sockets;
 using GracefulConnections.FunctionalTests.Support;
 using Microsoft.AspNetCore.Connections;
@@ -43,6 +44,58 @@ public class DrainDeadlineTests
 
         AssertOnly(CloseOutcome.LingerTimedOut, report);
         Assert.Equal(CloseReason.HandlerCompleted, (await server.NextResultAsync()).Reason);
+    }
+
+    // With both, the one inside of TLS waits for close_notify before the one around TLS waits for FIN.
+    [Theory]
+    [InlineData(TlsPlacement.Inside, false)]
+    [InlineData(TlsPlacement.Inside, true)]
+    [InlineData(TlsPlacement.Outside, false)]
+    [InlineData(TlsPlacement.Outside, true)]
+    [InlineData(TlsPlacement.Both, false)]
+    [InlineData(TlsPlacement.Both, true)]
+    public async Task LingerIdleTimeout_TlsPeerKeepsItsSideOpen_EndsLongBeforeTheEndpoints(
+        TlsPlacement placement, bool lingersAlready)
+    {
+        await using var server = await TestServer.StartTlsAsync(
+            placement,
+            lingersAlready ? static connection => connection.SendAsync(MessageBytes) : HandlerSteps.EchoAsync,
+            static options => options.LingerIdleTimeout = 2 * TestServer.TestLimit,
+            build: static builder => TestServer.AddPatientDrain(builder, static drain => drain.LingerIdleTimeout = Short));
+        await using var peer = await TlsPeer.ConnectAsync(server);
+        if (lingersAlready)
+        {
+            await Eventually.IsTrueAsync(() => server.Drain.GetConnections() is [{ State: CloseState.Lingering }]);
+        }
+
+        var report = await server.StopAndReportAsync().InTimeAsync();
+
+        AssertOnly(CloseOutcome.LingerTimedOut, report);
+        Assert.Empty(report.Aborted);
+        Assert.Equal(
+            (lingersAlready ? MessageBytes : 0, placement == TlsPlacement.Outside ? TlsPeerSaw.Eof : TlsPeerSaw.CloseNotify),
+            await peer.ReadToEndAsync());
+    }
+
+    // The one inside of TLS comes when the drain has asked already.
+    [Fact]
+    public async Task LingerIdleTimeout_HandshakeComesDuringTheStop_EndsLongBeforeTheEndpoints()
+    {
+        await using var server = await TestServer.StartTlsAsync(
+            TlsPlacement.Both,
+            HandlerSteps.EchoAsync,
+            static options => options.LingerIdleTimeout = 2 * TestServer.TestLimit,
+            build: static builder => TestServer.AddPatientDrain(builder, static drain => drain.LingerIdleTimeout = Short));
+        await using var peer = await server.ConnectTrackedAsync();
+        var stopping = server.StopAndReportAsync();
+        await Eventually.IsTrueAsync(() => server.Drain.GetConnections() is [{ IsCloseRequested: true }]);
+
+        await using var tls = new SslStream(new NetworkStream(peer.Socket));
+        await tls.AuthenticateAsClientAsync(TestCertificate.TrustingOptions, CancellationToken.None).InTimeAsync();
+        var report = await stopping.InTimeAsync();
+
+        AssertOnly(CloseOutcome.LingerTimedOut, report);
+        Assert.Equal(0, await tls.ReadAsync(new byte[1], CancellationToken.None).AsTask().InTimeAsync());
     }
 
     [Fact]
