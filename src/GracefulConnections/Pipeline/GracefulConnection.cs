@@ -71,7 +71,6 @@ internal sealed partial class GracefulConnection
         if (outer is null)
         {
             Closer.IsCounted = scope.Metrics.Opened(connection);
-
             if (drain is not null)
             {
                 // A drain counts the outer connection only. One that the server made has brought its drain.
