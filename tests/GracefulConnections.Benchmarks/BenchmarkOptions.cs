@@ -23,8 +23,11 @@ internal sealed record BenchmarkOptions(bool IsShort, string? Only, int Rounds, 
     /// <summary>Gets the pairs for which one pair of server processes is used. Each process has its own luck with its code and memory layout, so that one alone would be a bias.</summary>
     public int RoundsPerProcess { get; } = 6;
 
-    /// <summary>Gets how long one server is loaded before the first window: until its hot code is compiled to the last tier.</summary>
+    /// <summary>Gets how long one server is loaded before the first window, at least.</summary>
     public TimeSpan WarmUp { get; } = TimeSpan.FromSeconds(IsShort ? 0.3 : 4);
+
+    /// <summary>Gets how many windows more at most, until the runtime has nothing left to compile in one.</summary>
+    public int MaxExtraWarmUps { get; } = IsShort ? 0 : 20;
 
     /// <summary>Gets how long one server is measured at a time: short, so that what disturbs a machine disturbs both of a pair.</summary>
     public TimeSpan Window { get; } = TimeSpan.FromSeconds(IsShort ? 0.3 : 1);
@@ -106,6 +109,6 @@ internal sealed record BenchmarkOptions(bool IsShort, string? Only, int Rounds, 
         && (Only is null || benchmark.Name.StartsWith(Only, StringComparison.OrdinalIgnoreCase));
 
     public override string ToString() =>
-        $"{Rounds} pairs of {Window.TotalSeconds:0.0} s after {WarmUp.TotalSeconds:0.0} s of warm-up, " +
+        $"{Rounds} pairs of {Window.TotalSeconds:0.0} s after {WarmUp.TotalSeconds:0.0} s of warm-up and more until nothing is compiled, " +
         $"new processes every {RoundsPerProcess} pairs";
 }

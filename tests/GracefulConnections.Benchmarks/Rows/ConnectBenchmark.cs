@@ -17,11 +17,9 @@ internal sealed class ConnectBenchmark(bool usesTls) : LoadBenchmark
 
     public override string Name => UsesTls ? "tls-connect" : "connect";
 
-    public override string Description => $"connect, {(UsesTls ? "TLS handshake, " : "")}{MessageBytes} bytes of request, {MessageBytes} bytes of reply, closed by the server{(UsesTls ? $", after {WarmUps} times the warm-up" : "")}";
+    public override string Description => $"connect, {(UsesTls ? "TLS handshake, " : "")}{MessageBytes} bytes of request, {MessageBytes} bytes of reply, closed by the server";
 
     protected override bool UsesTls => usesTls;
-
-    protected override int WarmUps => UsesTls ? 4 : 1;
 
     protected override string Unit => "connection";
 

@@ -13,15 +13,14 @@ namespace GracefulConnections.Benchmarks.Rows;
 /// <summary>Loads two servers in turn, a pair of windows at a time, and swaps the order from pair to pair.</summary>
 internal abstract class LoadBenchmark : IBenchmark
 {
+    private static readonly TimeSpan QuietCompilation = TimeSpan.FromMilliseconds(2);
+
     public abstract string Name { get; }
 
     public abstract string Description { get; }
 
     /// <summary>Gets whether the connections are encrypted.</summary>
     protected virtual bool UsesTls => false;
-
-    /// <summary>Gets how many times the usual warm-up this takes: slow work calls its code less often, and it is compiled to its last tier later.</summary>
-    protected virtual int WarmUps => 1;
 
     /// <summary>Gets what one unit of work is called.</summary>
     protected abstract string Unit { get; }
@@ -49,8 +48,8 @@ internal abstract class LoadBenchmark : IBenchmark
             await using var graceful = await ServerProcess.StartAsync(this, Variant.Graceful);
             using var stockLoad = await CreateLoadAsync(stock);
             using var gracefulLoad = await CreateLoadAsync(graceful);
-            stockLoad.Run(WarmUps * options.WarmUp);
-            gracefulLoad.Run(WarmUps * options.WarmUp);
+            await WarmUpAsync(stock, stockLoad, options);
+            await WarmUpAsync(graceful, gracefulLoad, options);
             for (var i = 0; i < options.RoundsPerProcess && round < options.Rounds; i++, round++)
             {
                 if (round % 2 == 0)
@@ -63,6 +62,23 @@ internal abstract class LoadBenchmark : IBenchmark
                     await MeasureAsync(Variant.Graceful, graceful, gracefulLoad, options, figures);
                     await MeasureAsync(Variant.Stock, stock, stockLoad, options, figures);
                 }
+            }
+        }
+    }
+
+    // The runtime compiles code to its last tier when it was called often enough, which slow work does later; and what it compiles in a window counts as the server's
+    // processor time there.
+    private static async Task WarmUpAsync(ServerProcess server, ILoad load, BenchmarkOptions options)
+    {
+        load.Run(options.WarmUp);
+        for (var i = 0; i < options.MaxExtraWarmUps; i++)
+        {
+            var before = await server.GetStatisticsAsync();
+            load.Run(options.Window);
+            var after = await server.GetStatisticsAsync();
+            if (after.Compilation - before.Compilation < QuietCompilation)
+            {
+                return;
             }
         }
     }

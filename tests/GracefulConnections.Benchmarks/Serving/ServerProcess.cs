@@ -61,7 +61,7 @@ internal sealed class ServerProcess : IAsyncDisposable
     public async Task<Statistics> GetStatisticsAsync()
     {
         var answer = (await AskAsync(ServerRole.StatisticsCommand)).Split(' ');
-        return new Statistics(TimeSpan.FromTicks(long.Parse(answer[0], CultureInfo.InvariantCulture)), long.Parse(answer[1], CultureInfo.InvariantCulture));
+        return new Statistics(TimeSpan.FromTicks(long.Parse(answer[0], CultureInfo.InvariantCulture)), long.Parse(answer[1], CultureInfo.InvariantCulture), TimeSpan.FromTicks(long.Parse(answer[2], CultureInfo.InvariantCulture)));
     }
 
     /// <summary>Drains, and returns how many connections ended gracefully and what processor time it took.</summary>

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
+using System.Runtime;
 using System.Security.Cryptography.X509Certificates;
 using GracefulConnections.Benchmarks.Rows;
 using GracefulConnections.FunctionalTests.Support;
@@ -56,7 +57,7 @@ internal static class ServerRole
     }
 
     private static string GetStatistics() =>
-        string.Create(CultureInfo.InvariantCulture, $"{Environment.CpuUsage.TotalTime.Ticks} {GC.GetTotalAllocatedBytes(precise: true)}");
+        string.Create(CultureInfo.InvariantCulture, $"{Environment.CpuUsage.TotalTime.Ticks} {GC.GetTotalAllocatedBytes(precise: true)} {JitInfo.GetCompilationTime().Ticks}");
 
     private static async Task<string> DrainAsync(IDrainCoordinator coordinator)
     {

@@ -1,4 +1,4 @@
 namespace GracefulConnections.Benchmarks.Serving;
 
 /// <summary>What a server process has used since it started.</summary>
-internal readonly record struct Statistics(TimeSpan Processor, long AllocatedBytes);
+internal readonly record struct Statistics(TimeSpan Processor, long AllocatedBytes, TimeSpan Compilation);
