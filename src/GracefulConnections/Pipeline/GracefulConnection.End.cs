@@ -114,6 +114,11 @@ internal sealed partial class GracefulConnection
         }
     }
 
+    /// <summary>Closes after the handler's end.</summary>
+    /// <param name="end">The exception by which it ended, if so.</param>
+    /// <param name="isFault">Whether that was a fault of the handler's.</param>
+    public ValueTask CloseAsync(Exception? end, bool isFault) => isFault ? CloseFaultedAsync(end!) : CloseAsync(end);
+
     /// <summary>
     /// Notices the peer's reset where no read and no send is under way that would be told. Then the connection ends.
     /// </summary>

@@ -235,34 +235,6 @@ internal sealed partial class GracefulConnection
         }
     }
 
-    public void Dispose()
-    {
-        var result = Closer.Result
-            ?? new CloseResult { Reason = CloseReason.HandlerFaulted, Outcome = CloseOutcome.Aborted };
-        if (Outer is null)
-        {
-            // The outcome goes with what the server itself reports of the connection.
-            _connection.Features.Get<IConnectionMetricsTagsFeature>()?.Tags.Add(
-                new KeyValuePair<string, object?>(GracefulTelemetry.OutcomeTag, GracefulMetrics.Tag(result.Outcome)));
-        }
-        else
-        {
-            _connection.Features.Set<IGracefulCloseFeature>(Outer);
-        }
-
-        _rare?.Limits?.Stop();
-        _serverRequest.Dispose();
-        _connection.Transport = _originalTransport;
-        _rare?.HalfOpen?.Restore();
-        _connection.Features.Set(_originalNotification);
-        if (_originalHeartbeat is not null)
-        {
-            _connection.Features.Set(_originalHeartbeat);
-        }
-
-        Member?.Leave(result);
-    }
-
     private void TellRequest(CloseReason reason)
     {
         if (Outer is not { IsCloseRequested: true })

@@ -4,6 +4,7 @@ using GracefulConnections.Diagnostics;
 using GracefulConnections.Draining;
 using GracefulConnections.Transport;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -117,8 +118,7 @@ internal sealed class GracefulShutdownMiddleware(
         }
         catch (Exception exception)
         {
-            ConnectionPlace.Free(connection);
-            await graceful.CloseFaultedAsync(exception).ConfigureAwait(false);
+            await CloseAsync(graceful, connection, exception, isFault: true).ConfigureAwait(false);
             throw; // To the server's log.
         }
 
@@ -127,9 +127,37 @@ internal sealed class GracefulShutdownMiddleware(
             LogPosition(Log.TlsIsInside);
         }
 
-        ConnectionPlace.Free(connection);
-        await graceful.CloseAsync(end).ConfigureAwait(false);
+        await CloseAsync(graceful, connection, end, isFault: false).ConfigureAwait(false);
         LogIfLeftToServer(graceful); // The first send may have found somebody who had written before.
+    }
+
+    private ValueTask CloseAsync(
+        GracefulConnection graceful, ConnectionContext connection, Exception? end, bool isFault)
+    {
+        ConnectionPlace.Free(connection);
+        return order.HasSomebodyBefore && connection.Features.Get<IConnectionCompleteFeature>() is { } completion
+            ? CloseLaterAsync(graceful, completion, end, isFault)
+            : graceful.CloseAsync(end, isFault);
+    }
+
+    // The server calls back when all middlewares have returned.
+    private async ValueTask CloseLaterAsync(
+        GracefulConnection graceful, IConnectionCompleteFeature completion, Exception? end, bool isFault)
+    {
+        if (!await graceful.TryLeaveOpenAsync().ConfigureAwait(false))
+        {
+            await graceful.CloseAsync(end, isFault).ConfigureAwait(false);
+            return;
+        }
+
+        completion.OnCompleted(
+            async state =>
+            {
+                using var left = (GracefulConnection)state;
+                await left.CloseLeftAsync(end, isFault).ConfigureAwait(false);
+                LogIfLeftToServer(left);
+            },
+            graceful);
     }
 
     private void LogIfLeftToServer(GracefulConnection graceful)

@@ -47,6 +47,158 @@ public class MiddlewareTests
         Assert.Equal([($"{Banner}{Line}", PeerSaw.Eof)], seen.Distinct());
     }
 
+    // What stands before goes on when the handler has returned. The connection is still open then, as on stock.
+    [Theory]
+    [InlineData(false, 10)]
+    [InlineData(true, 10)]
+    [InlineData(false, ReplyBytes)]
+    [InlineData(true, ReplyBytes)]
+    public async Task Trailer_WhenTheHandlerHasReturned_Arrives(bool keepsTheWriter, int replyBytes)
+    {
+        var played = await Habit.CompareAsync(
+            (connection, _) => connection.SendAsync(replyBytes),
+            static async play =>
+            {
+                await Pace.PauseAsync(TimeSpan.FromMilliseconds(100)); // A large reply is not sent by then.
+                play.Peer.StartReading();
+                await play.Peer.EndedAsync();
+                play.Peer.HalfClose();
+            },
+            new HabitSetup
+            {
+                ReadsAtOnce = false,
+                Before = endpoint => endpoint.Use(next => async connection =>
+                {
+                    var output = connection.Transport.Output;
+                    await next(connection);
+                    output = keepsTheWriter ? output : connection.Transport.Output;
+                    await output.WriteAsync(Encoding.ASCII.GetBytes(Line));
+                }),
+            });
+
+        played.Print();
+        foreach (var result in (HabitResult[])[played.Stock, played.Ours])
+        {
+            Assert.Equal((replyBytes + Line.Length, PeerSaw.Eof), (result.Received.Length, result.End));
+            Assert.Equal(Line, Encoding.ASCII.GetString(result.Received[replyBytes..]));
+            Assert.Empty(result.Errors);
+        }
+
+        Assert.Equal((CloseOutcome.Graceful, 0L), (played.Ours.Close!.Value.Outcome, played.Ours.Close.Value.UnacknowledgedBytes));
+    }
+
+    [Fact]
+    public async Task Apology_WhenTheHandlerThrew_Arrives()
+    {
+        var played = await Habit.CompareAsync(
+            static async (connection, _) =>
+            {
+                await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(Line));
+                throw new FormatException("The handler's own.");
+            },
+            static play => play.Peer.EndedAsync(),
+            new HabitSetup
+            {
+                Before = static endpoint => endpoint.Use(next => async connection =>
+                {
+                    try
+                    {
+                        await next(connection);
+                    }
+                    catch (FormatException)
+                    {
+                        await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes("sorry\r\n"));
+                    }
+                }),
+            });
+
+        played.AssertCarriedAlike([], $"{Line}sorry\r\n");
+        Assert.Equal((PeerSaw.Eof, PeerSaw.Eof), (played.Stock.End, played.Ours.End));
+    }
+
+    [Fact]
+    public async Task Rest_WhenTheHandlerHasReturned_IsRead()
+    {
+        var played = await Habit.CompareAsync(
+            static async (connection, play) =>
+            {
+                await connection.ReadExactlyAsync(1);
+                play.Note("handler");
+            },
+            static async play =>
+            {
+                await play.Peer.SendAsync("x"u8.ToArray());
+                await play.Handled.InTimeAsync();
+                await play.Peer.SendAsync("the rest"u8.ToArray());
+                play.Peer.HalfClose();
+                await play.Peer.EndedAsync();
+            },
+            new HabitSetup
+            {
+                Before = static endpoint => endpoint.Use(next => async connection =>
+                {
+                    await next(connection);
+                    await connection.Transport.Input.CopyToAsync(connection.Transport.Output);
+                }),
+            });
+
+        played.AssertCarriedAlike(["handler"], "the rest");
+        Assert.Equal((PeerSaw.Eof, PeerSaw.Eof), (played.Stock.End, played.Ours.End));
+    }
+
+    [Fact]
+    public async Task Abort_WhenTheHandlerHasReturned_Resets()
+    {
+        var played = await Habit.CompareAsync(
+            static (connection, _) => connection.ReadExactlyAsync(1),
+            static async play =>
+            {
+                await play.Peer.SendAsync("x"u8.ToArray());
+                await play.Peer.EndedAsync();
+            },
+            new HabitSetup
+            {
+                Before = static endpoint => endpoint.Use(next => async connection =>
+                {
+                    await next(connection);
+                    connection.Abort(new ConnectionAbortedException("The middleware's own."));
+                }),
+            });
+
+        played.Print();
+        Assert.Equal((PeerSaw.Reset, PeerSaw.Reset), (played.Stock.End, played.Ours.End));
+        Assert.Equal(CloseOutcome.Aborted, played.Ours.Close!.Value.Outcome);
+    }
+
+    [Fact]
+    public async Task Stop_WhileTheMiddlewareGoesOn_ItFinishes()
+    {
+        var goesOn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var played = await Habit.CompareAsync(
+            static (connection, _) => connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(Line)).AsTask(),
+            async play =>
+            {
+                await play.Handled.InTimeAsync();
+                await play.StopAsync();
+                await Pace.PauseAsync(TimeSpan.FromMilliseconds(200));
+                goesOn.TrySetResult();
+                await play.Peer.EndedAsync();
+                play.Peer.HalfClose();
+            },
+            new HabitSetup
+            {
+                Before = endpoint => endpoint.Use(next => async connection =>
+                {
+                    await next(connection);
+                    await goesOn.Task;
+                    await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(Line));
+                }),
+            });
+
+        played.AssertCarriedAlike([], $"{Line}{Line}");
+        Assert.Equal((PeerSaw.Eof, PeerSaw.Eof), (played.Stock.End, played.Ours.End));
+    }
+
     // The middleware writes behind our start, and most of it waits in the server's pipe when the handler writes.
     [Theory]
     [InlineData(true)]
