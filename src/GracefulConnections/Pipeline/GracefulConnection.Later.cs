@@ -8,9 +8,6 @@ namespace GracefulConnections.Pipeline;
 /// <content>How the connection is given back to who stands before, and when.</content>
 internal sealed partial class GracefulConnection
 {
-    // How often it is looked whether everything was sent, where that is waited for.
-    private static readonly TimeSpan SentPoll = TimeSpan.FromMilliseconds(10);
-
     private bool _closesLater;
 
     /// <summary>
@@ -33,15 +30,15 @@ internal sealed partial class GracefulConnection
         }
 
         var (sent, sentAt) = (Output.SentBytes, Scope.Wheel.Now);
-        while (Output.HasUnsent && IsOpen())
+        for (var poll = CloseDeadlines.ShortestPoll; Output.HasUnsent && IsOpen(); poll += poll)
         {
-            await Task.Delay(SentPoll, Scope.Time).ConfigureAwait(false);
+            poll = poll < CloseDeadlines.LongestPoll ? poll : CloseDeadlines.LongestPoll;
+            await Task.Delay(poll, Scope.Time).ConfigureAwait(false); // Nothing tells when everything was sent.
             var (before, now) = (sent, Scope.Wheel.Now);
             sent = Output.SentBytes;
-            if (sent == before && now - sentAt >= Scope.Options.FlushStallTimeout
-                && Scope.Options.FlushStallTimeout != Timeout.InfiniteTimeSpan)
+            if (sent == before && now - sentAt >= CloseDeadlines.Grace)
             {
-                return false;
+                return false; // The close has a limit for a peer that takes nothing.
             }
 
             sentAt = sent == before ? sentAt : now;

@@ -177,7 +177,7 @@ public class VanishedPeerTests
             {
                 Network = network,
                 Options = options,
-                Before = endpoint => endpoint.Use(next => connection =>
+                Behind = endpoint => endpoint.Use(next => connection =>
                 {
                     configure?.Invoke(connection.Features.Get<IConnectionSocketFeature>()!.Socket);
                     return next(connection);
