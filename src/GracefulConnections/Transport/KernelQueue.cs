@@ -107,11 +107,14 @@ internal abstract class KernelQueue : ISendSink
         TryGetTcpInfo(out var info) && info.State == TcpInfo.Closed && info.ReceivedBytes == seenBytes;
 
     /// <summary>
-    /// Gets whether both sides have said their end by FIN, and every byte before the peer's was seen.
-    /// <see langword="false"/> where that cannot be seen, and where somebody else has read.
+    /// Gets whether both sides have said their end by FIN, which Linux counts as one more received byte, and every byte
+    /// before the peer's was seen. <see langword="false"/> where that cannot be seen, and where somebody else has read.
     /// </summary>
-    public bool IsClosedByFin(long seenBytes) =>
-        TryGetTcpInfo(out var info) && info.State == TcpInfo.Closed && info.ReceivedBytes == seenBytes + 1;
+    public bool IsClosedByFin(long seenBytes) => TryGetTcpInfo(out var info)
+        && info.State == TcpInfo.Closed
+        && info.ReceivedBytes == seenBytes + 1
+        && GetUnreadLength() == 0
+        && !HasError(); // A reset, behind one byte that nobody has read.
 
     /// <summary>
     /// Gets whether the kernel holds an error, such as the peer's reset, that no operation has fetched: where nothing

@@ -113,13 +113,16 @@ public class KernelQueueTests
         Assert.Equal(seesAll, sut.IsClosedByFin(seesAll ? bytes : bytes - 1));
     }
 
-    [Fact]
-    public async Task IsClosedByFin_PeerResets_IsFalse()
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)] // As many as a FIN counts.
+    public async Task IsClosedByFin_PeerResets_IsFalse(int unreadBytes)
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Reads TCP_INFO.");
         using var pair = await SocketPair.ConnectAsync();
         var sut = new SocketQueue(pair.Own);
         pair.Own.Shutdown(SocketShutdown.Send);
+        pair.Peer.Send(new byte[unreadBytes]);
 
         pair.Peer.LingerState = new LingerOption(true, 0);
         pair.Peer.Dispose();
