@@ -9,62 +9,108 @@ namespace GracefulConnections.Pipeline;
 internal sealed partial class GracefulConnection
 {
     private bool _closesLater;
+    private volatile bool _isHandlerBack; // It has returned, and the close may still be to come.
+
+    /// <summary>
+    /// Gets whether the close may wait for the middlewares before this one. Inside of TLS it may not, because TLS ends
+    /// itself when we return.
+    /// </summary>
+    public bool MayCloseLater =>
+        !_isInsideTls && Output is SendLoop && LeftToServer == LeftToServerReason.None && IsOpen;
+
+    private bool IsOpen => State is CloseState.Open or CloseState.HalfClosed;
 
     /// <summary>
     /// Leaves the connection open for the middlewares before this one, which go on now: they may read, write or abort
     /// as on stock. What the handler wrote is sent before, because they may write past us.
     /// </summary>
-    /// <returns>Whether the close is to come later; if not, it is to come now.</returns>
-    public async ValueTask<bool> TryLeaveOpenAsync()
+    /// <param name="completion">Where the server tells that all of them have returned.</param>
+    /// <param name="close">The close that is to come then.</param>
+    /// <returns><see langword="false"/> if the close is to come now.</returns>
+    public async ValueTask<bool> TryCloseLaterAsync(IConnectionCompleteFeature completion, Func<Task> close)
     {
-        if (_isInsideTls || Output is not SendLoop || LeftToServer != LeftToServerReason.None || !IsOpen())
+        _isHandlerBack = true;
+        ((SendLoop)Output).Push();
+        if (!await WaitAsync(() => !Output.HasUnsent || !IsOpen, CloseDeadlines.Grace).ConfigureAwait(false) || !IsOpen)
         {
-            return false; // Inside of TLS, which ends itself when we return.
+            return false; // The close has a limit for a peer that takes nothing.
         }
 
         _isAware = true; // Nobody cancels their reads.
         Closer.KeepInput();
-        if (Output.UnflushedBytes > 0 && !Output.IsWriteBlocked)
+        _closesLater = true; // First: whoever stands before may not have waited for us, and the callback come at once.
+        try
         {
-            _ = Output.FlushAsync().AsTask().ContinueWith(static flush => flush.Exception, TaskScheduler.Default);
+            completion.OnCompleted(static close => ((Func<Task>)close)(), close);
+        }
+        catch (InvalidOperationException)
+        {
+            _closesLater = false; // It has come already.
         }
 
-        var (sent, sentAt) = (Output.SentBytes, Scope.Wheel.Now);
-        for (var poll = CloseDeadlines.ShortestPoll; Output.HasUnsent && IsOpen(); poll += poll)
-        {
-            poll = poll < CloseDeadlines.LongestPoll ? poll : CloseDeadlines.LongestPoll;
-            await Task.Delay(poll, Scope.Time).ConfigureAwait(false); // Nothing tells when everything was sent.
-            var (before, now) = (sent, Scope.Wheel.Now);
-            sent = Output.SentBytes;
-            if (sent == before && now - sentAt >= CloseDeadlines.Grace)
-            {
-                return false; // The close has a limit for a peer that takes nothing.
-            }
-
-            sentAt = sent == before ? sentAt : now;
-        }
-
-        return _closesLater = IsOpen();
-
-        bool IsOpen() => State is CloseState.Open or CloseState.HalfClosed;
+        return _closesLater;
     }
 
-    /// <summary>Closes what was left open.</summary>
+    /// <summary>Closes what was left open, and takes everything out again.</summary>
     public async Task CloseLeftAsync(Exception? end, bool isFault)
     {
-        _closesLater = false;
-        await SendEarlierAsync().ConfigureAwait(false);
-        await CloseAsync(end, isFault).ConfigureAwait(false);
+        try
+        {
+            var earlier = SendEarlierAsync().AsTask();
+            if (await WaitAsync(() => earlier.IsCompleted, Scope.Options.FlushStallTimeout).ConfigureAwait(false))
+            {
+                await earlier.ConfigureAwait(false);
+            }
+            else
+            {
+                Closer.Abort(); // What somebody wrote past us is missing, so that no FIN may follow.
+            }
+
+            await CloseAsync(end, isFault).ConfigureAwait(false);
+        }
+        finally
+        {
+            Restore();
+        }
     }
 
     /// <summary>Takes everything out again, unless the close is left for later.</summary>
     public void Dispose()
     {
-        if (_closesLater)
+        if (!_closesLater)
         {
-            return;
+            Restore();
+        }
+    }
+
+    /// <summary>Waits for something that nothing tells of, while bytes go on to the peer.</summary>
+    /// <returns><see langword="false"/> if they did not for so long.</returns>
+    private async ValueTask<bool> WaitAsync(Func<bool> isDone, TimeSpan patience)
+    {
+        if (isDone())
+        {
+            return true; // As mostly, and a look at the kernel costs a system call.
         }
 
+        var (progress, since) = (Output.GetDelivery().Progress, Scope.Wheel.Now);
+        for (var poll = CloseDeadlines.ShortestPoll; !isDone(); poll += poll)
+        {
+            poll = poll < CloseDeadlines.LongestPoll ? poll : CloseDeadlines.LongestPoll;
+            await Task.Delay(poll, Scope.Time).ConfigureAwait(false);
+            var (before, now) = (progress, Scope.Wheel.Now);
+            progress = Output.GetDelivery().Progress;
+            since = progress == before ? since : now;
+            if (now >= TimerWheel.Add(since, patience))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    private void Restore()
+    {
         var result = Closer.Result
             ?? new CloseResult { Reason = CloseReason.HandlerFaulted, Outcome = CloseOutcome.Aborted };
         if (Outer is null)

@@ -194,7 +194,7 @@ internal sealed partial class GracefulConnection
         _originalHeartbeat!.OnHeartbeat(
             beat =>
             {
-                if (!_isHandlerOver)
+                if (!_isHandlerOver && !_isHandlerBack)
                 {
                     action(beat);
                 }

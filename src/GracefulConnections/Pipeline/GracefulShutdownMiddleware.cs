@@ -135,29 +135,26 @@ internal sealed class GracefulShutdownMiddleware(
         GracefulConnection graceful, ConnectionContext connection, Exception? end, bool isFault)
     {
         ConnectionPlace.Free(connection);
-        return order.HasSomebodyBefore && connection.Features.Get<IConnectionCompleteFeature>() is { } completion
-            ? CloseLaterAsync(graceful, completion, end, isFault)
-            : graceful.CloseAsync(end, isFault);
+        return order.HasSomebodyBefore
+            && graceful.MayCloseLater
+            && connection.Features.Get<IConnectionCompleteFeature>() is { } completion
+                ? CloseLaterAsync(graceful, completion, end, isFault)
+                : graceful.CloseAsync(end, isFault);
     }
 
-    // The server calls back when all middlewares have returned.
     private async ValueTask CloseLaterAsync(
         GracefulConnection graceful, IConnectionCompleteFeature completion, Exception? end, bool isFault)
     {
-        if (!await graceful.TryLeaveOpenAsync().ConfigureAwait(false))
+        if (!await graceful.TryCloseLaterAsync(completion, CloseLeftAsync).ConfigureAwait(false))
         {
             await graceful.CloseAsync(end, isFault).ConfigureAwait(false);
-            return;
         }
 
-        completion.OnCompleted(
-            async state =>
-            {
-                using var left = (GracefulConnection)state;
-                await left.CloseLeftAsync(end, isFault).ConfigureAwait(false);
-                LogIfLeftToServer(left);
-            },
-            graceful);
+        async Task CloseLeftAsync()
+        {
+            await graceful.CloseLeftAsync(end, isFault).ConfigureAwait(false);
+            LogIfLeftToServer(graceful);
+        }
     }
 
     private void LogIfLeftToServer(GracefulConnection graceful)

@@ -76,6 +76,13 @@ internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEven
         return true;
     }
 
+    /// <summary>Sends what was written and not flushed, without waiting. The writer may go on.</summary>
+    public void Push()
+    {
+        Flush();
+        Signal();
+    }
+
     protected override ValueTask<FlushResult> FlushCore(CancellationToken cancellationToken) =>
         Send(Writer.FlushAsync(cancellationToken));
 
@@ -94,11 +101,9 @@ internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEven
     protected override void End(LeftOver leftOver, bool flushedOnly)
     {
         _state.Set(ToFlags(leftOver) | (IsMemoryOut ? SendFlags.KeepsMemory : SendFlags.None));
-        if (!flushedOnly && Writer.UnflushedBytes > 0)
+        if (!flushedOnly)
         {
-            // Nobody waits for it: what it made readable is sent, and the pipe's state is the same for every flush.
-            var flush = Writer.FlushAsync(CancellationToken.None);
-            Debug.Assert(!flush.IsFaulted, "A pipe of ours failed.");
+            Flush();
         }
 
         _state.Set(SendFlags.Ending);
@@ -122,6 +127,16 @@ internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEven
         leftOver == LeftOver.SendThenReset ? SendFlags.EndsByReset
         : leftOver == LeftOver.Abandon ? SendFlags.KeepsMemory
         : SendFlags.None;
+
+    // Nobody waits for it: what it made readable is sent, and the pipe's state is the same for every flush.
+    private void Flush()
+    {
+        if (Writer.UnflushedBytes > 0)
+        {
+            var flush = Writer.FlushAsync(CancellationToken.None);
+            Debug.Assert(!flush.IsFaulted, "A pipe of ours failed.");
+        }
+    }
 
     private void Signal()
     {
