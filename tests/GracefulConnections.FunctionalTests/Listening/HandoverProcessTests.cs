@@ -169,7 +169,7 @@ public sealed partial class HandoverProcessTests : IDisposable
         await using var graceful = await ContainerAsync("--Signal", "SIGHUP");
         Signal.HangUp(graceful.ChildId);
         await graceful.LogContainsAsync("SIGHUP: ");
-        await using var second = SampleProcess.Start(HandoverServer.Command(RequiredProgram.Find("nsenter", "util-linux"), Arguments(), $"--target={graceful.ChildId}", "--pid", "--mount"));
+        await using var second = SampleProcess.Start(HandoverServer.Command(RequiredProgram.Find("nsenter", "util-linux"), Arguments(), $"--target={graceful.ChildId}", "--pid", "--mount", "--wd"));
         var exitCode = await second.WaitForExitAsync();
 
         // The kernel ends all processes of a container with process 1, so a successor would end as well.
