@@ -14,6 +14,7 @@ import glob
 import hashlib
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -50,9 +51,14 @@ def need(module, package):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    # Below those that the kernel gives to whoever connects (from 32768 on): nobody gets it before the program has it.
+    while True:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", random.randrange(16000, 20000)))
+                return probe.getsockname()[1]
+            except OSError:
+                pass  # Somebody has it.
 
 
 def wait_for_port(port, process):
@@ -467,7 +473,10 @@ def start_relay(kind, program, upstream, configuration):
         arguments = ["dotnet", str(assembly), "relay", f"127.0.0.1:{port}", f"127.0.0.1:{upstream}"]
     log = open(directory / f"{kind}.log", "ab")
     process = subprocess.Popen(arguments, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=directory)
-    wait_for_port(port, process)
+    try:
+        wait_for_port(port, process)
+    except RuntimeError as error:
+        raise RuntimeError(f"{error} It said: {(directory / log.name).read_text()[-2000:]}") from None
     return process, port
 
 
