@@ -24,18 +24,29 @@ internal sealed class HandoverServer : IDisposable
     /// <summary>
     /// Listens under another name and with nobody else's access, so that no successor finds the socket half-made.
     /// </summary>
-    /// <exception cref="SocketException">It cannot listen there.</exception>
-    /// <exception cref="IOException">The file cannot be made.</exception>
+    /// <exception cref="IOException">The file cannot be made, as on a file system that is read-only.</exception>
     [UnsupportedOSPlatform("windows")]
     public HandoverServer(
         string path, TimeSpan readyTimeout, TimeProvider time, ListeningSockets sockets, ILogger logger)
     {
         (_path, _readyTimeout, _time, _sockets, _logger) = (path, readyTimeout, time, sockets, logger);
         var temporary = HandoverPath.TemporaryOf(path);
-        File.Delete(temporary);
-        _socket.Bind(new UnixDomainSocketEndPoint(temporary));
-        File.SetUnixFileMode(temporary, OwnerOnly);
-        _socket.Listen(Backlog);
+        try
+        {
+            File.Delete(temporary);
+            _socket.Bind(new UnixDomainSocketEndPoint(temporary));
+            File.SetUnixFileMode(temporary, OwnerOnly);
+            _socket.Listen(Backlog);
+        }
+        catch (Exception exception)
+            when (exception is SocketException or IOException or UnauthorizedAccessException)
+        {
+            _socket.Dispose();
+            throw new IOException(
+                "ListenerHandoverOptions: SocketPath must be in a directory in which this process may make files, "
+                + $"but was {path}, and {temporary} could not be made. The file system may be read-only.",
+                exception);
+        }
     }
 
     /// <summary>From now on successors find this process. Replaces the predecessor's file, or a stale one.</summary>

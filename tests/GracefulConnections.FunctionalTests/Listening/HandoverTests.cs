@@ -280,6 +280,18 @@ public sealed class HandoverTests : IDisposable
     }
 
     [Fact]
+    public async Task Start_NoFilesCanBeMadeThere_SaysSo()
+    {
+        const string Path = "/proc/handover.sock";
+
+        var exception = await Assert.ThrowsAsync<IOException>(() => HandoverHost.StartAsync('a', Path, _port));
+
+        Assert.Contains($"SocketPath must be in a directory in which this process may make files, but was {Path}", exception.Message);
+        Assert.NotNull(exception.InnerException);
+        await using var next = await HandoverHost.StartAsync('b', SocketPath, _port); // The port is free again.
+    }
+
+    [Fact]
     public async Task Start_PortZero_IsNotHandedOverAndSaysSo()
     {
         await using var host = await HandoverHost.StartAsync('a', SocketPath, 0);
