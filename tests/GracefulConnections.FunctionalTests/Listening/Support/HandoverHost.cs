@@ -33,6 +33,8 @@ internal sealed class HandoverHost : IAsyncDisposable
             options.SocketPath = path;
             configure?.Invoke(options);
         });
+        builder.Services.Configure<GracefulCloseOptions>(static options => options.LingerIdleTimeout = 2 * TestServer.TestLimit); // A slow machine is no silent peer.
+        builder.Services.Configure<ServerDrainOptions>(static options => options.LingerIdleTimeout = 2 * TestServer.TestLimit);
         build?.Invoke(builder);
         _app = builder.Build();
     }
