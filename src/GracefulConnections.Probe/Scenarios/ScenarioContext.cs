@@ -144,6 +144,11 @@ internal sealed class ScenarioContext(
             {
                 return Finding.Fail(Fault.Died, $"{seen}, a new peer was refused: nobody listens");
             }
+            catch (SocketException exception) when (exception.SocketErrorCode == SocketError.ConnectionReset)
+            {
+                // It was in the queue of a listening socket that was closed, or aborted, before connect had returned.
+                return Finding.Fail(Fault.Died, $"{seen}, a new peer was reset before it had sent anything");
+            }
         }
 
         return Finding.Pass($"{seen}, new peers were served");
