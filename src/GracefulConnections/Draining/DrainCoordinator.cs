@@ -16,13 +16,14 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
     private readonly DrainSteps? _steps;
     private readonly DrainSignal _announced;
     private readonly DrainSignal _started;
-    private readonly CancellationTokenSource _hurry = new();
+    private readonly CancellationTokenSource _hurry = new(); // Not disposed, as those of the signals.
     private readonly TaskCompletionSource _delayEnded = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Task? _delay;
     private Task? _live;
     private StopThread? _thread;
     private bool _isPreparing;
+    private volatile bool _isDisposed;
 
     public DrainCoordinator(
         IOptions<ServerDrainOptions> options,
@@ -112,7 +113,7 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
     /// <returns>As <see cref="AnnounceAsync"/>.</returns>
     public Task BeginStop()
     {
-        if (Context.BeginStop() && Context.Time == TimeProvider.System)
+        if (Context.BeginStop() && Context.Time == TimeProvider.System && !_isDisposed)
         {
             _thread = StopThread.TryStart(Drive, Context.Logger);
         }
@@ -127,7 +128,8 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
     /// <returns>A task that completes when the announcement's delay is over.</returns>
     public Task AnnounceAsync()
     {
-        var delay = Context.IsHandedOver ? TimeSpan.Zero : Context.Options.AnnounceDelay;
+        var isDelayed = !Context.IsHandedOver && !_delayEnded.Task.IsCompleted;
+        var delay = isDelayed ? Context.Options.AnnounceDelay : TimeSpan.Zero;
         Interleaving.Point();
         lock (Context.Lock)
         {
@@ -210,12 +212,15 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
         return Registry.WhenEnded();
     }
 
+    /// <summary>
+    /// The server is gone. A program may stop a host that it has disposed, or whose start failed, so all of this goes
+    /// on to work, and waits for nothing.
+    /// </summary>
     public void Dispose()
     {
+        _isDisposed = true;
+        EndDelay();
         _thread?.Dispose();
-        _announced.Dispose();
-        _started.Dispose();
-        _hurry.Dispose();
     }
 
     private async Task WaitForDelayAsync(TimeSpan delay) => await _delayEnded.Task

@@ -14,6 +14,7 @@ namespace GracefulConnections.Draining;
 internal sealed class DrainHostedService(DrainCoordinator coordinator, IServiceProvider services)
     : IHostedLifecycleService, IDisposable
 {
+    private readonly IHostApplicationLifetime? _lifetime = services.GetService<IHostApplicationLifetime>();
     private readonly StopSignals _signals = new(coordinator, coordinator.Context);
     private readonly ConcurrentQueue<CancellationTokenRegistration> _timeouts = new(); // Two threads may stop one host.
     private ReloadNotice? _reload;
@@ -37,14 +38,13 @@ internal sealed class DrainHostedService(DrainCoordinator coordinator, IServiceP
 
     public Task StartAsync(CancellationToken cancellationToken)
     {
-        var lifetime = services.GetService<IHostApplicationLifetime>();
-        if (lifetime is AnnouncingLifetime announcing)
+        if (_lifetime is AnnouncingLifetime announcing)
         {
             announcing.Coordinator = coordinator;
         }
         else
         {
-            Log.LifetimeNotReplaced(Logger, lifetime?.GetType().FullName ?? "missing");
+            Log.LifetimeNotReplaced(Logger, _lifetime?.GetType().FullName ?? "missing");
         }
 
         return Task.CompletedTask;
@@ -66,6 +66,11 @@ internal sealed class DrainHostedService(DrainCoordinator coordinator, IServiceP
     {
         _timeouts.Enqueue(cancellationToken.UnsafeRegister(
             static state => ((DrainCoordinator)state!).AbortNow(), coordinator));
+        if (_lifetime?.ApplicationStarted.IsCancellationRequested == false)
+        {
+            coordinator.EndDelay(); // Of a host whose start failed: it serves nobody.
+        }
+
         await coordinator.BeginStop().ConfigureAwait(false);
         await coordinator.PrepareAsync(CloseReason.HostStopping).ConfigureAwait(false);
         coordinator.Registry.OnServerStopping();

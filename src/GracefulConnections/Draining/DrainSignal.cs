@@ -5,19 +5,21 @@ namespace GracefulConnections.Draining;
 /// <summary>A token of the drain, whose callbacks are the application's.</summary>
 /// <param name="name">What the application calls it.</param>
 /// <param name="context">Where it is told when a callback is late or throws.</param>
-internal sealed class DrainSignal(string name, DrainContext context) : IDisposable
+internal sealed class DrainSignal(string name, DrainContext context)
 {
     private static readonly TimeSpan CallbackTimeout = TimeSpan.FromSeconds(1);
 
-    private readonly CancellationTokenSource _source = new();
     private Task? _callbacks;
 
-    public CancellationToken Token => _source.Token;
+    public CancellationToken Token => Source.Token;
+
+    // Not disposed: it holds nothing to free, and a host that was disposed may be stopped, which fires it.
+    private CancellationTokenSource Source { get; } = new();
 
     /// <summary>Cancels the token, once. The callbacks run on the thread pool, because they may block.</summary>
     public void Fire()
     {
-        lock (_source)
+        lock (Source)
         {
             if (_callbacks is not null)
             {
@@ -26,7 +28,7 @@ internal sealed class DrainSignal(string name, DrainContext context) : IDisposab
 
             using (ExecutionContext.SuppressFlow())
             {
-                _callbacks = _source.CancelAsync();
+                _callbacks = Source.CancelAsync();
             }
         }
 
@@ -44,6 +46,4 @@ internal sealed class DrainSignal(string name, DrainContext context) : IDisposab
             Log.DrainCallbackLate(context.Logger, name, CallbackTimeout.TotalSeconds);
         }
     }
-
-    public void Dispose() => _source.Dispose();
 }

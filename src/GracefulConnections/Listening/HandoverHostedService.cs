@@ -18,6 +18,7 @@ internal sealed class HandoverHostedService(
     IHostApplicationLifetime lifetime)
     : IHostedLifecycleService, IDisposable
 {
+    // Not disposed: it holds nothing to free, and a host that was disposed may be stopped, which cancels it.
     private readonly CancellationTokenSource _stopping = new();
     private readonly string? _path = HandoverPath.Of(options.Value);
     private ServiceManager? _manager;
@@ -100,7 +101,6 @@ internal sealed class HandoverHostedService(
         _restarter?.Dispose();
         _server?.Dispose();
         _predecessor?.Dispose();
-        _stopping.Dispose();
     }
 
     private void OnStarted()

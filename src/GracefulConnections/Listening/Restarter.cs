@@ -17,7 +17,7 @@ internal sealed class Restarter : IDisposable
     private readonly TimeSpan _readyTimeout;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
-    private readonly CancellationTokenSource _stopped = new();
+    private readonly CancellationTokenSource _stopped = new(); // Not disposed: what is being started outlives this.
     private readonly PosixSignalRegistration _registration;
     private readonly Lock _lock = new();
     private Task _running = Task.CompletedTask;
@@ -79,11 +79,7 @@ internal sealed class Restarter : IDisposable
         await running.ConfigureAwait(false);
     }
 
-    public void Dispose()
-    {
-        _registration.Dispose();
-        _stopped.Dispose();
-    }
+    public void Dispose() => _registration.Dispose();
 
     private void OnSignal(PosixSignalContext context)
     {
