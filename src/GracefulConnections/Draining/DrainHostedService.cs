@@ -18,6 +18,7 @@ internal sealed class DrainHostedService(DrainCoordinator coordinator, IServiceP
     private readonly StopSignals _signals = new(coordinator, coordinator.Context);
     private readonly ConcurrentQueue<CancellationTokenRegistration> _timeouts = new(); // Two threads may stop one host.
     private ReloadNotice? _reload;
+    private bool _isStopping;
 
     private ILogger Logger => coordinator.Context.Logger;
 
@@ -64,8 +65,13 @@ internal sealed class DrainHostedService(DrainCoordinator coordinator, IServiceP
 
     public async Task StoppingAsync(CancellationToken cancellationToken)
     {
-        _timeouts.Enqueue(cancellationToken.UnsafeRegister(
-            static state => ((DrainCoordinator)state!).AbortNow(), coordinator));
+        if (!Interlocked.Exchange(ref _isStopping, true))
+        {
+            // The first stop's token. Like stock Kestrel, the drain takes no notice of that of another one.
+            _timeouts.Enqueue(cancellationToken.UnsafeRegister(
+                static state => ((DrainCoordinator)state!).AbortNow(), coordinator));
+        }
+
         if (_lifetime?.ApplicationStarted.IsCancellationRequested == false)
         {
             coordinator.EndDelay(); // Of a host whose start failed: it serves nobody.

@@ -21,6 +21,9 @@ internal sealed class SlowAnswer
     /// <summary>Gets a time after which Kestrel has aborted the connections of an endpoint that a reload removes.</summary>
     public static TimeSpan LongerThanAReload { get; } = TimeSpan.FromSeconds(8);
 
+    /// <summary>Gets the task that ends when the connection is asked to close.</summary>
+    public Task StopSeen => _stopSeen.Task.InTimeAsync();
+
     public static void AddDrain(IServiceCollection services, FakeTimeProvider time, bool isStock)
     {
         services.AddSingleton<TimeProvider>(time);
@@ -69,6 +72,8 @@ internal sealed class SlowAnswer
         await _asked.Task.InTimeAsync();
         return peer;
     }
+
+    public void Answer() => _mayAnswer.SetResult();
 
     /// <summary>The server stops, time goes by, and only then comes the answer.</summary>
     public async Task AnswerAfterAsync(TimeSpan time, FakeTimeProvider clock)
