@@ -139,11 +139,7 @@ internal static class Habit
         {
             // The drain's own limit is the one that ends, so the host's must be longer.
             builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = 2 * TestServer.TestLimit);
-            builder.Services.AddGracefulShutdown(options =>
-            {
-                options.DrainTimeout = setup.Patience;
-                options.LingerIdleTimeout = 2 * TestServer.TestLimit;
-            });
+            builder.Services.AddGracefulShutdown(options => options.DrainTimeout = setup.Patience);
         }
 
         if (setup.Network is { } network)
