@@ -52,13 +52,14 @@ def need(module, package):
 
 def free_port():
     # Below those that the kernel gives to whoever connects (from 32768 on): nobody gets it before the program has it.
-    while True:
+    for port in random.sample(range(16000, 20000), 4000):
         with socket.socket() as probe:
             try:
-                probe.bind(("127.0.0.1", random.randrange(16000, 20000)))
-                return probe.getsockname()[1]
+                probe.bind(("127.0.0.1", port))
+                return port
             except OSError:
                 pass  # Somebody has it.
+    raise RuntimeError("None of the ports 16000 to 19999 is free.")
 
 
 def wait_for_port(port, process):
