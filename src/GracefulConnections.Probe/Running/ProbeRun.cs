@@ -66,13 +66,16 @@ internal sealed class ProbeRun(RunOptions options, IRunObserver observer, TimePr
         }
     }
 
-    // Some systems refuse a connect when the listening socket's queue is full, so one is no proof.
+    // Some systems refuse a connect when the listening socket's queue is full, so one is no proof. A reset is what a
+    // connect gets that was in the queue of a socket that was closed: whether it was, the next one tells.
     private static async Task<bool> IsGoneAsync(
         ScenarioContext context, Exception exception, CancellationToken cancellationToken)
     {
         for (var tries = 0; tries < RefusalsThatProve; tries++)
         {
-            if (exception is not SocketException { SocketErrorCode: SocketError.ConnectionRefused })
+            var mayBeGone = exception is SocketException { SocketErrorCode: SocketError.ConnectionRefused }
+                || (tries == 0 && exception is SocketException { SocketErrorCode: SocketError.ConnectionReset });
+            if (!mayBeGone)
             {
                 return false;
             }

@@ -151,6 +151,11 @@ internal sealed partial class Closer(
             scope.Wheel.Watch(this, Now + CloseDeadlines.LongestPoll); // The call that follows may hang.
         }
 
+        if (!Output.CanHalfClose)
+        {
+            Input.Share(); // With the middleware to whose writer the output was left.
+        }
+
         Guard(static (_, input) => input.Close(), Input);
     }
 

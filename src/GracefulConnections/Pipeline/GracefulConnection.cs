@@ -54,7 +54,8 @@ internal sealed partial class GracefulConnection
         _originalNotification = connection.Features.Get<IConnectionLifetimeNotificationFeature>();
         var halfOpen = scope.Options.AllowHalfOpen ? Rare.HalfOpen = new HalfOpenToken(connection, scope) : null;
         Closer = new Closer(connection, scope, halfOpen is null ? null : halfOpen.Signal, outer?.Closer);
-        var transport = ConnectionTransport.Create(connection, Closer, order.HasSomebodyBefore);
+        var transport = ConnectionTransport.Create(
+            connection, Closer, order.HasSomebodyBefore, order.HasSomebodyBehindTls);
         (_leftAtStart, _isInsideTls) = (transport.ReasonAtStart, transport.IsInsideTls);
         IsTls = _isInsideTls || order.HasTls;
         Closer.Attach(transport.Input, transport.Output);

@@ -30,7 +30,7 @@ internal sealed class GracefulShutdownMiddleware(
             drain.HasConnections = true;
         }
 
-        var before = MiddlewaresBefore.Look(builder);
+        var (hasAny, hasBehindTls) = MiddlewaresBefore.Look(builder);
         builder.Use(next =>
         {
             if (MiddlewaresBefore.IsLooking)
@@ -38,7 +38,11 @@ internal sealed class GracefulShutdownMiddleware(
                 return next; // Another one of us, behind this one, asks who stands before it.
             }
 
-            var order = MiddlewareOrder.Read(next) with { HasSomebodyBefore = before };
+            var order = MiddlewareOrder.Read(next) with
+            {
+                HasSomebodyBefore = hasAny,
+                HasSomebodyBehindTls = hasBehindTls,
+            };
             if (order is { HasGraceful: true, HasTls: false })
             {
                 throw new InvalidOperationException(

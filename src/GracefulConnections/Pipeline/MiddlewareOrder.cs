@@ -24,8 +24,16 @@ internal readonly record struct MiddlewareOrder(bool HasTls, bool HasGraceful)
     /// </summary>
     public bool HasSomebodyBefore { get; init; }
 
+    /// <summary>
+    /// Gets whether one of them stands behind TLS. It goes on when this one has returned, and close_notify must not
+    /// come before what it writes then.
+    /// </summary>
+    public bool HasSomebodyBehindTls { get; init; }
+
     /// <summary>Gets whether Kestrel's HTTP follows. It tells its end by itself, so it needs no close_notify.</summary>
     public bool HasHttp { get; init; }
+
+    public static bool IsTls(object middleware) => middleware.GetType().FullName == TlsMiddleware;
 
     public static MiddlewareOrder Read(ConnectionDelegate next)
     {
@@ -40,7 +48,7 @@ internal readonly record struct MiddlewareOrder(bool HasTls, bool HasGraceful)
             var name = middleware.GetType().FullName;
             order = order with
             {
-                HasTls = order.HasTls || name == TlsMiddleware,
+                HasTls = order.HasTls || IsTls(middleware),
                 HasHttp = order.HasHttp || name?.StartsWith(HttpMiddleware, StringComparison.Ordinal) == true,
             };
 

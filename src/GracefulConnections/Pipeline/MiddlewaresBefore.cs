@@ -14,11 +14,11 @@ internal static class MiddlewaresBefore
     /// <summary>Gets whether a pipeline is being built on this thread only to be looked at.</summary>
     public static bool IsLooking => _looksFor is not null;
 
-    /// <returns>Whether there is any middleware.</returns>
+    /// <returns>Whether there is any middleware, and whether one stands behind TLS.</returns>
     /// <exception cref="InvalidOperationException">
     /// One of them ends the pipeline, so that nothing added later ever runs.
     /// </exception>
-    public static bool Look(IConnectionBuilder builder)
+    public static (bool HasAny, bool HasBehindTls) Look(IConnectionBuilder builder)
     {
         var here = new Here();
         ConnectionDelegate end = here.GoOnAsync;
@@ -32,20 +32,19 @@ internal static class MiddlewaresBefore
         }
         catch (Exception exception) when (exception is not OutOfMemoryException)
         {
-            return true; // A middleware that cannot be built. The server's own build of the pipeline tells why.
+            return (true, false); // One cannot be built. The server's own build of the pipeline tells why.
         }
         finally
         {
             _looksFor = outer;
         }
 
-        if (ReferenceEquals(first, end))
-        {
-            return false;
-        }
-
         ThrowIfTerminal(first);
-        return true;
+        var behindTls = MiddlewareChain.From(first)
+            .Select(static link => link.Middleware)
+            .SkipWhile(static middleware => !MiddlewareOrder.IsTls(middleware))
+            .Where(middleware => middleware != here && !MiddlewareOrder.IsTls(middleware));
+        return (!ReferenceEquals(first, end), behindTls.Any());
     }
 
     // Run() and UseConnectionHandler() never call what comes after them. Both keep what they run in a closure of

@@ -26,11 +26,16 @@ internal readonly record struct ConnectionTransport(
     public static LeftToServerReason GetReason(LeftToServerReason atStart, TransportOutput output) =>
         atStart == LeftToServerReason.None && !output.CanHalfClose ? LeftToServerReason.WrittenBefore : atStart;
 
-    /// <summary>Makes the two directions. A middleware that stands before us may have written.</summary>
+    /// <summary>Makes the two directions.</summary>
+    /// <param name="connection">The connection, with the transport in use.</param>
+    /// <param name="events">Who is told of them.</param>
+    /// <param name="somebodyBefore">Whether a middleware stands before us, and may have written.</param>
+    /// <param name="somebodyBehindTls">Whether one stands between TLS and us, and may write behind us.</param>
     public static ConnectionTransport Create(
         ConnectionContext connection,
         ITransportEvents events,
-        bool somebodyBefore = false)
+        bool somebodyBefore = false,
+        bool somebodyBehindTls = false)
     {
         var transport = connection.Transport;
         var clock = events.Activity.Clock;
@@ -40,7 +45,7 @@ internal readonly record struct ConnectionTransport(
         var tls = connection.Features.Get<SslStream>();
         if (tls is not null)
         {
-            var isInside = IsDirectlyInside(connection, transport);
+            var isInside = !somebodyBehindTls && IsDirectlyInside(connection, transport);
             var inside = Read(isInside ? InputKind.Tls : InputKind.Foreign);
             var wrappedByTls = queue is null ? null : new WrappedDelivery(queue, isTls: true, clock);
             return isInside

@@ -58,13 +58,9 @@ internal sealed class PipeOutput(
     public override void Abort(bool resets)
     {
         _aborted = true;
-        try
+        if (!_finSent) // Behind the end no flush is ours, and the next one of whoever stands before would be cancelled.
         {
-            Writer.CancelPendingFlush();
-        }
-        catch (ObjectDisposedException)
-        {
-            // The writer of a stream that was completed: there is no flush to cancel.
+            CancelFlush();
         }
 
         Interleaving.Point();
@@ -275,6 +271,18 @@ internal sealed class PipeOutput(
 
         _finSent = true;
         Events.OnFinSent();
+    }
+
+    private void CancelFlush()
+    {
+        try
+        {
+            Writer.CancelPendingFlush();
+        }
+        catch (ObjectDisposedException)
+        {
+            // The writer of a stream that was completed: there is no flush to cancel.
+        }
     }
 
     private async Task CompleteAbortedAsync()

@@ -41,7 +41,7 @@ internal enum ReadFlags
     /// <summary>It did so before the handler had answered what it had read last.</summary>
     CutOff = 1 << 9,
 
-    /// <summary>The reader is another middleware's: nothing is ever discarded. It never changes.</summary>
+    /// <summary>The reader is another middleware's, or turned out to be: nothing is discarded from then on.</summary>
     Foreign = 1 << 10,
 
     /// <summary>The reader is that of TLS: discarding begins late. It never changes.</summary>

@@ -216,6 +216,9 @@ internal sealed partial class ReadPump(PipeReader inner, KernelQueue? queue, Inp
         }
     }
 
+    /// <summary>Another middleware may go on reading: from now on nothing is discarded.</summary>
+    public void Share() => _word.Move(ReadTransitions.Share, out _, out _);
+
     public override void Complete(Exception? exception = null)
     {
         if (kind == InputKind.Foreign && State.User != InputUser.Closed)

@@ -222,6 +222,13 @@ internal static class ReadTransitions
         return ReadStep.Own;
     }
 
+    /// <summary>Another middleware may read on with the reader, which is foreign from now on.</summary>
+    public static ReadStep Share(ReadState state, out ReadState next)
+    {
+        next = state.With(ReadFlags.Foreign);
+        return ReadStep.None;
+    }
+
     /// <summary>What the peer sends may be discarded from now on.</summary>
     public static ReadStep Discard(ReadState state, out ReadState next)
     {

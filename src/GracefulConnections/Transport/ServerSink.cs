@@ -11,6 +11,8 @@ namespace GracefulConnections.Transport;
 /// </summary>
 internal sealed class ServerSink(PipeWriter writer, WrappedDelivery delivery) : ISendSink
 {
+    private volatile bool _isSending;
+
     public bool SeesAcknowledgements => delivery.SeesAcknowledgements;
 
     public bool IsKernel => false;
@@ -26,12 +28,20 @@ internal sealed class ServerSink(PipeWriter writer, WrappedDelivery delivery) : 
     public DeliveryStatus GetDelivery(long writtenBytes, long sentBytes, bool finSent, bool allSent) =>
         WrappedDelivery.Get(delivery, writtenBytes, sentBytes, finSent, allSent);
 
-    public void Abort(bool resets) => writer.CancelPendingFlush();
+    public void Abort(bool resets)
+    {
+        if (_isSending) // Else the next flush of whoever stands before would be cancelled.
+        {
+            writer.CancelPendingFlush();
+        }
+    }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<long> SendAsync(ReadOnlyMemory<byte> segment)
     {
+        _isSending = true;
         var result = await writer.WriteAsync(segment).ConfigureAwait(false);
+        _isSending = false;
         return result.IsCompleted // The server has closed, and threw away what was in the pipe.
             ? throw new ConnectionResetException("The server closed the connection before everything was sent.")
             : segment.Length;

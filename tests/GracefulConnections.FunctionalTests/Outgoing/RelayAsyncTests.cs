@@ -192,12 +192,14 @@ public sealed class RelayAsyncTests : IDisposable
     [Fact]
     public async Task SomebodyElseReadsAsWell_BothAreResetAndTheHandlerIsTold()
     {
-        await using var server = await StartAsync(use: static (connection, upstream) =>
+        var isConnected = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var server = await StartAsync(use: async (connection, upstream) =>
         {
-            connection.Transport.Input.ReadAsync(CancellationToken.None).AsTask();
-            return Task.CompletedTask;
+            await isConnected.Task.InTimeAsync(); // Else the reset may come before the peer's connect has returned.
+            _ = connection.Transport.Input.ReadAsync(CancellationToken.None).AsTask();
         });
         var (socket, accepted) = await ConnectAsync(server);
+        isConnected.SetResult();
         await using var peer = new ScriptedPeer(socket);
         await using var upstream = new ScriptedPeer(accepted);
 

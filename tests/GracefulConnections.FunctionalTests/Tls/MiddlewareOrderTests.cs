@@ -53,11 +53,8 @@ public class MiddlewareOrderTests
         var isInside = isHandlersGoodbye || order.LastIndexOf('G') > order.IndexOf('T');
 
         await EndAsync(server, Plaintext.Return, Plaintext.Greeting + Plaintext.LastWords);
-        await EndAsync(
-            server, Plaintext.RequestClose,
-            Plaintext.Greeting + Plaintext.LastWords + (isInside ? Plaintext.Goodbye : ""));
-        var served = Plaintext.Greeting + Plaintext.Greeting + Plaintext.LastWords;
-        await EndAsync(server, Plaintext.AwaitDrain, served + (isInside ? Plaintext.Goodbye : ""));
+        await EndAsync(server, Plaintext.RequestClose, Plaintext.Served + (isInside ? Plaintext.Goodbye : ""));
+        await EndAsync(server, Plaintext.AwaitDrain, Plaintext.Served + (isInside ? Plaintext.Goodbye : ""));
         await EndAsync(server, Plaintext.Abort, null);
         await EndAsync(server, Plaintext.Throw, null);
     }
@@ -123,7 +120,7 @@ public class MiddlewareOrderTests
         await using var server =
             await StartAsync(order, isHandlersGoodbye: false, builder => builder.Logging.AddProvider(log));
 
-        await EndAsync(server, Plaintext.RequestClose, Plaintext.Greeting + Plaintext.LastWords);
+        await EndAsync(server, Plaintext.RequestClose, Plaintext.Served);
 
         Assert.Equal([(TlsIsInside, LogLevel.Information), (GoodbyeOutsideTls, LogLevel.Warning)], Told(log));
     }
@@ -143,7 +140,7 @@ public class MiddlewareOrderTests
         await using var server =
             await StartAsync(order, isHandlersGoodbye, builder => builder.Logging.AddProvider(log));
 
-        await EndAsync(server, Plaintext.RequestClose, Plaintext.Greeting + Plaintext.LastWords + Plaintext.Goodbye);
+        await EndAsync(server, Plaintext.RequestClose, Plaintext.Served + Plaintext.Goodbye);
 
         Assert.Empty(Told(log));
     }

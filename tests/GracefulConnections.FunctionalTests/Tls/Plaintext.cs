@@ -10,6 +10,7 @@ internal static class Plaintext
     public const string Marker = "PLAINTEXT-MARKER";
     public const string Greeting = $"<{Marker} greeting>";
     public const string LastWords = $"<{Marker} last words>"; // Written and not flushed: the close does that.
+    public const string Served = $"{Greeting}{Greeting}{LastWords}"; // Where it answers before its last words.
     public const string Goodbye = $"<{Marker} goodbye>";
 
     public const byte Return = (byte)'r';
@@ -27,6 +28,7 @@ internal static class Plaintext
         switch (command)
         {
             case RequestClose:
+                await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(Greeting)); // As below.
                 connection.Graceful().RequestClose();
                 break;
             case AwaitDrain:

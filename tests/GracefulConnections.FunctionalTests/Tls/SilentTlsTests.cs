@@ -48,8 +48,10 @@ public class SilentTlsTests
 
         var plaintext = await peer.ReadToEndAsync();
 
-        var goodbye = command == Plaintext.RequestClose ? Plaintext.Goodbye : "";
-        Assert.Equal((Plaintext.Greeting + Plaintext.LastWords + goodbye, false), (plaintext, peer.WasCutOff));
+        var expected = command == Plaintext.RequestClose
+            ? Plaintext.Served + Plaintext.Goodbye
+            : Plaintext.Greeting + Plaintext.LastWords;
+        Assert.Equal((expected, false), (plaintext, peer.WasCutOff));
         TlsRecords.AssertNothingElse(peer.Received, wasCutOff: false);
         Assert.DoesNotContain(Plaintext.Marker, Encoding.Latin1.GetString(peer.Received), StringComparison.Ordinal);
     }

@@ -10,28 +10,28 @@ public class MiddlewaresBeforeTests
     private readonly ConnectionBuilder _builder = new(new FakeServices());
 
     [Fact]
-    public void Look_Nobody_IsFalse() => Assert.False(MiddlewaresBefore.Look(_builder));
+    public void Look_Nobody_IsFalse() => Assert.False(MiddlewaresBefore.Look(_builder).HasAny);
 
     [Fact]
-    public void Look_Middleware_IsTrue() => Assert.True(MiddlewaresBefore.Look(_builder.Use(static next => connection => next(connection))));
+    public void Look_Middleware_IsTrue() => Assert.True(MiddlewaresBefore.Look(_builder.Use(static next => connection => next(connection))).HasAny);
 
     [Fact]
-    public void Look_OneOfUsOnly_IsFalse() => Assert.False(MiddlewaresBefore.Look(_builder.UseGracefulShutdown())); // It writes nothing.
+    public void Look_OneOfUsOnly_IsFalse() => Assert.False(MiddlewaresBefore.Look(_builder.UseGracefulShutdown()).HasAny); // It writes nothing.
 
     [Fact]
-    public void Look_MiddlewareThatOnlyHandsOnTheNext_IsFalse() => Assert.False(MiddlewaresBefore.Look(_builder.Use(static next => next)));
+    public void Look_MiddlewareThatOnlyHandsOnTheNext_IsFalse() => Assert.False(MiddlewaresBefore.Look(_builder.Use(static next => next)).HasAny);
 
     [Fact]
     public void Look_MiddlewareThatCannotBeBuilt_IsTrueAndThrowsNothing() =>
-        Assert.True(MiddlewaresBefore.Look(_builder.Use(static ConnectionDelegate (next) => throw new InvalidTimeZoneException())));
+        Assert.True(MiddlewaresBefore.Look(_builder.Use(static ConnectionDelegate (next) => throw new InvalidTimeZoneException())).HasAny);
 
     [Fact]
     public void Look_Again_FindsTheSame()
     {
-        Assert.False(MiddlewaresBefore.Look(_builder));
-        Assert.False(MiddlewaresBefore.Look(_builder)); // What the first look added is no middleware.
+        Assert.False(MiddlewaresBefore.Look(_builder).HasAny);
+        Assert.False(MiddlewaresBefore.Look(_builder).HasAny); // What the first look added is no middleware.
         _builder.Use(static next => connection => next(connection));
-        Assert.True(MiddlewaresBefore.Look(_builder));
+        Assert.True(MiddlewaresBefore.Look(_builder).HasAny);
         Assert.False(MiddlewaresBefore.IsLooking);
     }
 

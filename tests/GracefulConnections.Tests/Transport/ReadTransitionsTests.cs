@@ -49,6 +49,7 @@ public class ReadTransitionsTests
         new(On.Stop, s => s.Inner == InnerUse.Pend, ReadStep.Cancel, s => s.With(ReadFlags.Stopped | ReadFlags.OurCancel)),
         new(On.Ask, _ => true, ReadStep.None, s => s.With(ReadFlags.Asked)),
         new(On.Keep, _ => true, ReadStep.None, s => s.Without(ReadFlags.Asked)),
+        new(On.Share, _ => true, ReadStep.None, s => s.With(ReadFlags.Foreign)),
 
         // What the owner does.
         new(On.Suspend, s => IsCall(s) && !IsLeftAtOnceOrPaused(s), ReadStep.None, s => s.With(InnerUse.Pend)),
@@ -116,7 +117,7 @@ public class ReadTransitionsTests
                 var isForward = state.User < InputUser.Refused || next.User >= state.User;
                 var isUnchanged = step != ReadStep.Fail || next == state;
                 var isCounted = next.Epoch == state.Epoch + (@event == On.ReadCompleted ? 1 : 0);
-                var isSameKind = ((next.Flags ^ state.Flags) & (ReadFlags.Foreign | ReadFlags.Late)) == 0;
+                var isSameKind = ((next.Flags ^ state.Flags) & (@event == On.Share ? ReadFlags.Late : ReadFlags.Foreign | ReadFlags.Late)) == 0;
                 var readsAlone = step is not (ReadStep.Read or ReadStep.Discard) || next.Inner == InnerUse.Call;
                 var isNotInPause = step != ReadStep.Pause || next.Has(ReadFlags.Paused);
                 if (!(isKept && isOwnedOnce && isForward && isUnchanged && isCounted && isSameKind && readsAlone && isNotInPause))
@@ -250,6 +251,7 @@ public class ReadTransitionsTests
         public static readonly Event Stop = Outside(ReadTransitions.Stop);
         public static readonly Event Ask = Outside(ReadTransitions.Ask);
         public static readonly Event Keep = Outside(ReadTransitions.Keep);
+        public static readonly Event Share = Outside(ReadTransitions.Share);
         public static readonly Event ReadCompleted = Outside(ReadTransitions.Complete);
         public static readonly Event Suspend = Owners(ReadTransitions.Suspend);
         public static readonly Event HandNews = Owners((s, out next) => ReadTransitions.Hand(s, false, true, out next));
