@@ -48,7 +48,13 @@ internal sealed partial class GracefulConnection
         set => _connection.RemoteEndPoint = value;
     }
 
-    public override void Abort() => _connection.Abort();
+    public override void Abort()
+    {
+        if (!TryEndHalfClosed())
+        {
+            _connection.Abort();
+        }
+    }
 
     // Abort(null) is the server's own close by FIN, and no abort.
     public override void Abort(ConnectionAbortedException abortReason)
@@ -57,8 +63,25 @@ internal sealed partial class GracefulConnection
         {
             Closer.OnClosingByServer();
         }
+        else if (TryEndHalfClosed())
+        {
+            return;
+        }
 
         _connection.Abort(abortReason!);
+    }
+
+    // The server closes its socket behind the handler's FIN, so that an abort does nothing any more, and the kernel
+    // delivers on. Frameworks complete both pipes and then abort; RST would take back what the peer has not read.
+    private bool TryEndHalfClosed()
+    {
+        if (State != CloseState.HalfClosed)
+        {
+            return false;
+        }
+
+        _ = DisposeAsync();
+        return true;
     }
 
     // A handler that disposes its connection ends it as one that returns. Any thread may do so, also when the handler

@@ -4,6 +4,7 @@ using System.Diagnostics;
 using System.IO.Pipelines;
 using GracefulConnections.FunctionalTests.Habits.Support;
 using GracefulConnections.FunctionalTests.Support;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
 
 namespace GracefulConnections.FunctionalTests.NeverWorse;
@@ -39,6 +40,33 @@ public class OwnWaysOutTests
                 await play.Peer.EndedAsync();
             },
             new HabitSetup { ReadsAtOnce = false, Socket = static socket => socket.ReceiveBufferSize = 16 * 1024 });
+
+        played.Print();
+        Assert.Equal((writtenBytes, PeerSaw.Eof), (played.Stock.Received.Length, played.Stock.End));
+        Assert.Equal((writtenBytes, PeerSaw.Eof), (played.Ours.Received.Length, played.Ours.End));
+        AssertWhole(played.Ours);
+    }
+
+    // Stock has closed its socket by then, so that an abort of it does nothing any more.
+    [Fact]
+    public async Task Abort_BehindTheCompletedOutput_TakesNothingBack()
+    {
+        const int writtenBytes = 60_000;
+        var played = await Habit.CompareAsync(
+            static async (connection, _) =>
+            {
+                await connection.Transport.Output.WriteAsync(new byte[writtenBytes]);
+                await connection.Transport.Output.CompleteAsync();
+                await Pace.PauseAsync(Pace.HalfMessage);
+                connection.Abort(new ConnectionAbortedException("The session is over."));
+            },
+            static async play =>
+            {
+                await Pace.PauseAsync(3 * Pace.HalfMessage);
+                play.Peer.StartReading();
+                await play.Peer.EndedAsync();
+            },
+            new HabitSetup { ReadsAtOnce = false, Socket = static socket => socket.ReceiveBufferSize = 4 * 1024 });
 
         played.Print();
         Assert.Equal((writtenBytes, PeerSaw.Eof), (played.Stock.Received.Length, played.Stock.End));
