@@ -61,7 +61,7 @@ internal sealed class RelayLeg(ConnectionContext connection, GracefulConnection 
     {
         if (graceful.State is not (CloseState.Closed or CloseState.Aborted))
         {
-            connection.Abort(new ConnectionAbortedException("The other connection of the relay was reset."));
+            graceful.Reset(new ConnectionAbortedException("The other connection of the relay was reset."));
         }
     }
 

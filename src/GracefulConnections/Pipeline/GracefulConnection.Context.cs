@@ -71,16 +71,19 @@ internal sealed partial class GracefulConnection
         _connection.Abort(abortReason!);
     }
 
-    // The server closes its socket behind the handler's FIN, so that an abort does nothing any more, and the kernel
-    // delivers on. Frameworks complete both pipes and then abort; RST would take back what the peer has not read.
+    /// <summary>Ends the connection with RST, also behind the handler's own FIN.</summary>
+    public void Reset(ConnectionAbortedException reason) => _connection.Abort(reason);
+
+    // The server closes its socket once the handler's FIN is in the kernel, so that an abort does nothing any more, and
+    // the kernel delivers on. Frameworks complete both pipes and then abort; RST would take back what the peer has not read.
     private bool TryEndHalfClosed()
     {
-        if (State != CloseState.HalfClosed)
+        if (State != CloseState.HalfClosed || Output.HasUnsent)
         {
             return false;
         }
 
-        _ = DisposeAsync();
+        _ = DisposeAsync().AsTask();
         return true;
     }
 
