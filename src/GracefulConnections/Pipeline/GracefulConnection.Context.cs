@@ -74,8 +74,9 @@ internal sealed partial class GracefulConnection
     /// <summary>Ends the connection with RST, also behind the handler's own FIN.</summary>
     public void Reset(ConnectionAbortedException reason) => _connection.Abort(reason);
 
-    // The server closes its socket once the handler's FIN is in the kernel, so that an abort does nothing any more, and
-    // the kernel delivers on. Frameworks complete both pipes and then abort; RST would take back what the peer has not read.
+    // The server closes its socket once the handler's FIN is in the kernel: an abort does nothing any more, and the
+    // kernel delivers on. Frameworks complete both pipes and then abort, and RST would take back what the peer has not
+    // read.
     private bool TryEndHalfClosed()
     {
         if (State != CloseState.HalfClosed || Output.HasUnsent)
