@@ -15,9 +15,25 @@ internal static class NoDescriptors
     /// <param name="kind">Stock Kestrel, or what is added to the services.</param>
     public static async Task RunAsync(string kind)
     {
+        FillPool();
         await RunOnceAsync(kind, takesAll: false);
         await RunOnceAsync(kind, takesAll: true);
         Console.WriteLine("Stopped twice.");
+    }
+
+    // The runtime ends a process whose thread pool wants one more thread and gets none. A server that has served has as
+    // many as it has cores; on a busy machine the pool would want more, whatever the server does.
+    private static void FillPool()
+    {
+        ThreadPool.GetMinThreads(out var count, out var completionPorts);
+        ThreadPool.SetMaxThreads(count, completionPorts);
+        var all = new Barrier(count + 1);
+        for (var i = 0; i < count; i++)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(static all => all.SignalAndWait(), all, preferLocal: false);
+        }
+
+        all.SignalAndWait();
     }
 
     private static async Task RunOnceAsync(string kind, bool takesAll)
