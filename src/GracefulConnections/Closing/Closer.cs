@@ -198,10 +198,11 @@ internal sealed partial class Closer(
     /// The server is about to close the socket by FIN itself. If the input had ended well and nothing of ours was
     /// unsent, that is the graceful end of the connection.
     /// </summary>
-    public void OnClosingByServer()
+    /// <param name="isAbort">Whether the handler wanted to abort it, behind its own FIN.</param>
+    public void OnClosingByServer(bool isAbort = false)
     {
         var isInputOver = Input.End.EndHanded || connection.ConnectionClosed.IsCancellationRequested;
-        var isWhole = isInputOver && !Input.End.ResetSeen && !Input.IsConnectionOver && !Output.HasUnsent;
+        var isWhole = !isAbort && isInputOver && !Input.End.ResetSeen && !Input.IsConnectionOver && !Output.HasUnsent;
         Raise(CloseEvent.ClosedByServer, SeeEnd() with { IsWhole = isWhole });
     }
 

@@ -1,5 +1,7 @@
 using System.IO.Pipelines;
 using System.Net;
+using GracefulConnections.Closing;
+using GracefulConnections.Transport;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http.Features;
 
@@ -50,7 +52,7 @@ internal sealed partial class GracefulConnection
 
     public override void Abort()
     {
-        if (!TryEndHalfClosed())
+        if (!TryLeaveToKernel())
         {
             _connection.Abort();
         }
@@ -61,30 +63,35 @@ internal sealed partial class GracefulConnection
     {
         if (abortReason is null)
         {
-            Closer.OnClosingByServer();
+            CloseByServer();
         }
-        else if (TryEndHalfClosed())
+        else if (!TryLeaveToKernel())
         {
-            return;
+            _connection.Abort(abortReason);
         }
-
-        _connection.Abort(abortReason!);
     }
 
     /// <summary>Ends the connection with RST, also behind the handler's own FIN.</summary>
     public void Reset(ConnectionAbortedException reason) => _connection.Abort(reason);
 
+    private void CloseByServer(bool isAbort = false)
+    {
+        Closer.OnClosingByServer(isAbort);
+        _connection.Abort(null!);
+    }
+
     // The server closes its socket once the handler's FIN is in the kernel: an abort does nothing any more, and the
     // kernel delivers on. Frameworks complete both pipes and then abort, and RST would take back what the peer has not
-    // read.
-    private bool TryEndHalfClosed()
+    // read. So this closes the socket as well. Only a server has such an end, and only without TLS.
+    private bool TryLeaveToKernel()
     {
-        if (State != CloseState.HalfClosed || Output.HasUnsent)
+        if (State != CloseState.HalfClosed || Output.HasUnsent || _isInsideTls || _connection is ISocketOwner
+            || Output is not SendLoop)
         {
             return false;
         }
 
-        _ = DisposeAsync().AsTask();
+        CloseByServer(isAbort: true);
         return true;
     }
 
