@@ -83,6 +83,7 @@ public class NetworkKindTests
                 if (play.Graceful is { } graceful)
                 {
                     await graceful.Closed.InTimeAsync();
+                    await play.Peer.ResetArrivesAsync();
                 }
 
                 play.Peer.StartReading();

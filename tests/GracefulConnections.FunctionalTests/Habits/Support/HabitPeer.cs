@@ -80,6 +80,9 @@ internal sealed class HabitPeer(ScriptedPeer peer) : IAsyncDisposable
     /// <summary>Waits until the input has ended.</summary>
     public Task EndedAsync() => peer.EndedAsync();
 
+    /// <summary>As <see cref="AbortedPeer.AbortArrivesAsync"/>, before <see cref="StartReading"/>.</summary>
+    public Task ResetArrivesAsync() => Eventually.IsTrueAsync(() => Socket.Poll(0, SelectMode.SelectError));
+
     public async ValueTask DisposeAsync()
     {
         await peer.DisposeAsync();
