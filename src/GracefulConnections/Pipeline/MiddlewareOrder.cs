@@ -13,8 +13,9 @@ internal readonly record struct MiddlewareOrder(bool HasTls, bool HasGraceful)
         + "UseGracefulShutdown(), UseHttps(), UseGracefulShutdown().";
 
     // Kestrel's, and not public.
-    private const string TlsMiddleware =
+    public const string TlsMiddleware =
         "Microsoft.AspNetCore.Server.Kestrel.Https.Internal.HttpsConnectionMiddleware";
+
     private const string HttpMiddleware =
         "Microsoft.AspNetCore.Server.Kestrel.Core.Internal.HttpConnectionMiddleware";
 

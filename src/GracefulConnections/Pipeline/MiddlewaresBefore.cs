@@ -14,7 +14,7 @@ internal static class MiddlewaresBefore
     /// <summary>Gets whether a pipeline is being built on this thread only to be looked at.</summary>
     public static bool IsLooking => _looksFor is not null;
 
-    /// <returns>Whether there is any middleware, and whether one stands behind TLS.</returns>
+    /// <returns>Whether there is any middleware, and whether one may stand behind TLS.</returns>
     /// <exception cref="InvalidOperationException">
     /// One of them ends the pipeline, so that nothing added later ever runs.
     /// </exception>
@@ -40,11 +40,12 @@ internal static class MiddlewaresBefore
         }
 
         ThrowIfTerminal(first);
-        var behindTls = MiddlewareChain.From(first)
-            .Select(static link => link.Middleware)
-            .SkipWhile(static middleware => !MiddlewareOrder.IsTls(middleware))
-            .Where(middleware => middleware != here && !MiddlewareOrder.IsTls(middleware));
-        return (!ReferenceEquals(first, end), behindTls.Any());
+        var chain = MiddlewareChain.From(first).Select(static link => link.Middleware).ToList();
+        var tls = chain.FindLastIndex(MiddlewareOrder.IsTls);
+
+        // A walk that ended early may have missed TLS and whoever stands behind it.
+        var isNobodyBehind = chain[^1] == here && (tls < 0 || tls == chain.Count - 2);
+        return (!ReferenceEquals(first, end), !isNobodyBehind);
     }
 
     // Run() and UseConnectionHandler() never call what comes after them. Both keep what they run in a closure of

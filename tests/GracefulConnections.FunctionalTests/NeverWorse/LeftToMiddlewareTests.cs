@@ -24,6 +24,9 @@ public class LeftToMiddlewareTests
         /// <summary>The middleware stands between TLS and the library.</summary>
         BehindTls,
 
+        /// <summary>As before, and in front of TLS another one keeps what follows where nobody sees it.</summary>
+        BehindHiddenTls,
+
         /// <summary>It stands on a transport made of streams.</summary>
         OnStream,
 
@@ -38,6 +41,7 @@ public class LeftToMiddlewareTests
     [InlineData(Shape.BehindTls, false, 10)]
     [InlineData(Shape.BehindTls, true, 10)]
     [InlineData(Shape.BehindTls, true, ReplyBytes)]
+    [InlineData(Shape.BehindHiddenTls, true, 10)]
     [InlineData(Shape.OnStream, true, 10)]
     [InlineData(Shape.OnStream, false, ReplyBytes)]
     [InlineData(Shape.OnPipes, false, 10)]
@@ -108,12 +112,15 @@ public class LeftToMiddlewareTests
 
     private static HabitSetup Setup(Shape shape, Func<ConnectionContext, ConnectionDelegate, Task> middleware) => new()
     {
-        Greet = shape == Shape.BehindTls ? HeldTls.GreetAsync : null,
-        ReadsAtOnce = shape != Shape.BehindTls,
+        Greet = IsTls(shape) ? HeldTls.GreetAsync : null,
+        ReadsAtOnce = !IsTls(shape),
         Before = endpoint =>
         {
             switch (shape)
             {
+                case Shape.BehindHiddenTls:
+                    endpoint.Use(Hide);
+                    goto case Shape.BehindTls;
                 case Shape.BehindTls:
                     endpoint.UseHttps(TestCertificate.Server);
                     break;
@@ -135,6 +142,14 @@ public class LeftToMiddlewareTests
             endpoint.Use(next => connection => middleware(connection, next));
         },
     };
+
+    private static bool IsTls(Shape shape) => shape is Shape.BehindTls or Shape.BehindHiddenTls;
+
+    private static ConnectionDelegate Hide(ConnectionDelegate next)
+    {
+        var hidden = Tuple.Create(next);
+        return connection => hidden.Item1(connection);
+    }
 
     private static async Task OnStreamAsync(ConnectionContext connection, ConnectionDelegate next)
     {
