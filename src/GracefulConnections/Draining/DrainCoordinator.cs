@@ -59,11 +59,8 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
     /// <summary>Gets or sets whether there may be connections to drain: an endpoint's, or outgoing ones.</summary>
     public bool HasConnections { get; set; }
 
-    public IReadOnlyList<TrackedConnectionInfo> GetConnections()
-    {
-        var now = Context.Time.GetTimestamp(); // Once, because it may be a system call.
-        return Array.ConvertAll(Registry.GetAll(), connection => connection.GetInfo(now));
-    }
+    public IReadOnlyList<TrackedConnectionInfo> GetConnections() =>
+        Snapshot.Take(Registry.GetAll(), Context.Time.GetTimestamp()); // Once, because it may be a system call.
 
     public bool Abort(string connectionId)
     {
