@@ -2,8 +2,8 @@ namespace GracefulConnections.Draining;
 
 /// <summary>
 /// What all connections are like at one moment. With thousands of them most of the time is spent waiting for memory
-/// that no cache has, and every core waits by itself. So threads of the pool help, as far as some are free: nobody waits
-/// for one that has not begun.
+/// that no cache has, and every core waits by itself. So threads of the pool help, as far as some are free: nobody
+/// waits for one that has not begun.
 /// </summary>
 internal sealed class Snapshot : IThreadPoolWorkItem
 {
