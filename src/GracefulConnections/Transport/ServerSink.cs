@@ -39,9 +39,17 @@ internal sealed class ServerSink(PipeWriter writer, WrappedDelivery delivery) : 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<long> SendAsync(ReadOnlyMemory<byte> segment)
     {
+        FlushResult result;
         _isSending = true;
-        var result = await writer.WriteAsync(segment).ConfigureAwait(false);
-        _isSending = false;
+        try
+        {
+            result = await writer.WriteAsync(segment).ConfigureAwait(false);
+        }
+        finally
+        {
+            _isSending = false;
+        }
+
         return result.IsCompleted // The server has closed, and threw away what was in the pipe.
             ? throw new ConnectionResetException("The server closed the connection before everything was sent.")
             : segment.Length;

@@ -53,7 +53,20 @@ internal sealed class TlsSink(Stream stream, Func<Task> sendCloseNotify, Wrapped
     {
         delivery?.Start();
         var segment = ISendSink.FirstOf(buffer);
-        return SendAsync(segment, isLast: segment.Length == buffer.Length);
+        var isLast = segment.Length == buffer.Length;
+        var write = stream.WriteAsync(segment, Cancellation.Token);
+        if (!write.IsCompletedSuccessfully)
+        {
+            return FinishAsync(write, segment.Length, isLast);
+        }
+
+        write.GetAwaiter().GetResult();
+        if (isLast && stream.FlushAsync(Cancellation.Token) is { IsCompletedSuccessfully: false } flush)
+        {
+            return FinishAsync(new ValueTask(flush), segment.Length, isLast: false);
+        }
+
+        return new ValueTask<long>(segment.Length);
     }
 
     public async ValueTask EndAsync(long writtenBytes, long sentBytes)
@@ -77,15 +90,16 @@ internal sealed class TlsSink(Stream stream, Func<Task> sendCloseNotify, Wrapped
         }
     }
 
+    // Mostly the stream takes everything at once, and nobody comes here.
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private async ValueTask<long> SendAsync(ReadOnlyMemory<byte> segment, bool isLast)
+    private async ValueTask<long> FinishAsync(ValueTask pending, int count, bool isLast)
     {
-        await stream.WriteAsync(segment, Cancellation.Token).ConfigureAwait(false);
+        await pending.ConfigureAwait(false);
         if (isLast)
         {
             await stream.FlushAsync(Cancellation.Token).ConfigureAwait(false);
         }
 
-        return segment.Length;
+        return count;
     }
 }
