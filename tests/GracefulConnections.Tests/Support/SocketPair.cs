@@ -24,7 +24,7 @@ internal sealed class SocketPair : IDisposable
     public static async Task<SocketPair?> TryConnectMptcpAsync()
     {
         const int InterNetwork = 2;
-        const int Stream = 1;
+        const int Stream = 1 | 0x80000; // SOCK_STREAM | SOCK_CLOEXEC.
         const int Mptcp = 262;
         if (!OperatingSystem.IsLinux() || CreateSocket(InterNetwork, Stream, Mptcp) is not (>= 0 and var first))
         {

@@ -9,7 +9,7 @@ namespace GracefulConnections.FunctionalTests.Habits.Support;
 internal static class MptcpSocket
 {
     private const int IPv4 = 2; // AF_INET
-    private const int Stream = 1; // SOCK_STREAM
+    private const int Stream = 1 | 0x80000; // SOCK_STREAM | SOCK_CLOEXEC: a program that another test starts must not hold it.
     private const int Protocol = 262; // IPPROTO_MPTCP in linux/in.h.
     private const int SocketLevel = 1; // SOL_SOCKET
     private const int ProtocolOption = 38; // SO_PROTOCOL

@@ -8,6 +8,7 @@ namespace GracefulConnections.FunctionalTests.Listening.Support;
 internal sealed class HeldSocket : IDisposable
 {
     private const byte Listening = 10;
+    private const int DuplicateDescriptor = 1030; // F_DUPFD_CLOEXEC: a program that another test starts must not hold it.
 
     private readonly Socket _view;
     private readonly int _descriptor;
@@ -17,7 +18,7 @@ internal sealed class HeldSocket : IDisposable
     private HeldSocket(int descriptor, long inode)
     {
         _inode = inode;
-        _descriptor = Duplicate(descriptor);
+        _descriptor = Control(descriptor, DuplicateDescriptor, 0);
         _view = new Socket(new SafeSocketHandle(_descriptor, ownsHandle: false));
     }
 
@@ -53,9 +54,9 @@ internal sealed class HeldSocket : IDisposable
         _ = Close(_descriptor);
     }
 
-    [DllImport("libc", EntryPoint = "dup")]
+    [DllImport("libc", EntryPoint = "fcntl")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
-    private static extern int Duplicate(int descriptor);
+    private static extern int Control(int descriptor, int command, int argument);
 
     [DllImport("libc", EntryPoint = "close")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
