@@ -35,6 +35,8 @@ internal static class WholeReply
 
         Assert.Equal((Bytes, PeerSaw.Eof), await peer.ReadToEndAsync());
 
+        // So that something comes which nobody reads: the sends before may have been few.
+        await peer.UploadPassesOrEndsAsync(peer.UploadedBytes + (2 * ScriptedPeer.UploadChunkBytes));
         await peer.StopUploadAsync();
         peer.HalfClose();
         await AssertClosedAsync(server);
@@ -75,9 +77,12 @@ internal static class WholeReply
     private static async Task UploadAsync(TlsPeer peer, CancellationToken enough)
     {
         var bytes = new byte[ScriptedPeer.UploadChunkBytes];
-        while (!enough.IsCancellationRequested)
+        bool isLast;
+        do
         {
+            isLast = enough.IsCancellationRequested; // And nobody reads what is sent behind it.
             await peer.SendAsync(bytes);
         }
+        while (!isLast);
     }
 }
