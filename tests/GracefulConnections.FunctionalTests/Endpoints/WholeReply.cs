@@ -53,7 +53,7 @@ internal static class WholeReply
         await using var peer = await TlsPeer.ConnectAsync(endPoint);
         await peer.SendAsync(request);
         using var enough = new CancellationTokenSource();
-        var uploading = UploadAsync(peer, enough.Token);
+        var uploading = peer.UploadAsync(enough.Token);
 
         var (bytes, seen) = await peer.ReadToEndAsync();
 
@@ -72,17 +72,5 @@ internal static class WholeReply
             (CloseReason.HandlerCompleted, CloseOutcome.Graceful, 0L),
             (result.Reason, result.Outcome, result.UnacknowledgedBytes));
         Assert.NotEqual(0, result.DiscardedBytes);
-    }
-
-    private static async Task UploadAsync(TlsPeer peer, CancellationToken enough)
-    {
-        var bytes = new byte[ScriptedPeer.UploadChunkBytes];
-        bool isLast;
-        do
-        {
-            isLast = enough.IsCancellationRequested; // And nobody reads what is sent behind it.
-            await peer.SendAsync(bytes);
-        }
-        while (!isLast);
     }
 }

@@ -40,6 +40,19 @@ internal sealed class TlsPeer : IAsyncDisposable
         return peer;
     }
 
+    /// <summary>Sends until it is enough, and once more: so that something comes behind whatever the caller has seen.</summary>
+    public async Task UploadAsync(CancellationToken enough)
+    {
+        var bytes = new byte[ScriptedPeer.UploadChunkBytes];
+        bool isLast;
+        do
+        {
+            isLast = enough.IsCancellationRequested;
+            await SendAsync(bytes);
+        }
+        while (!isLast);
+    }
+
     public async Task SendAsync(ReadOnlyMemory<byte> bytes)
     {
         using var limit = new CancellationTokenSource(TestServer.TestLimit);

@@ -61,7 +61,7 @@ public class TlsCloseTests
         await using var server = await StartAsync(placement, connection => connection.SendAsync(ReplyBytes));
         await using var peer = await TlsPeer.ConnectAsync(server, protocol);
         using var enough = new CancellationTokenSource();
-        var uploading = UploadAsync(peer, enough.Token);
+        var uploading = peer.UploadAsync(enough.Token);
 
         Assert.Equal((ReplyBytes, EndOf(placement)), await peer.ReadToEndAsync());
 
@@ -349,14 +349,5 @@ public class TlsCloseTests
     {
         var result = await server.NextResultAsync();
         Assert.Equal((reason, outcome, 0L), (result.Reason, result.Outcome, result.UnacknowledgedBytes));
-    }
-
-    private static async Task UploadAsync(TlsPeer peer, CancellationToken enough)
-    {
-        var bytes = new byte[ScriptedPeer.UploadChunkBytes];
-        while (!enough.IsCancellationRequested)
-        {
-            await peer.SendAsync(bytes);
-        }
     }
 }
