@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace GracefulConnections.Listening;
 
 /// <summary>What Linux tells of a file (struct statx in linux/stat.h).</summary>
@@ -20,6 +22,10 @@ internal readonly record struct FileFacts(uint UserId, int Mode, ulong Inode)
     public bool IsDirectory => (Mode & TypeMask) == DirectoryType;
 
     public bool IsWritableByOthers => (Mode & WritableByOthers) != 0;
+
+    /// <summary>Returns whether there is no such file; not where it cannot be looked at.</summary>
+    public static bool IsMissing(string path) =>
+        Of(path) is null && Marshal.GetLastPInvokeError() == LibC.ErrorNoFile;
 
     /// <returns><see langword="null"/> if there is no such file, or it cannot be looked at.</returns>
     public static unsafe FileFacts? Of(string path)

@@ -42,7 +42,8 @@ internal sealed class HandoverListenerFactory(
 
         var passed = endpoint is FileHandleEndPoint { FileHandle: var handle }
             ? sockets.TryTake(socket => socket.Descriptor.Value == (int)handle)
-            : sockets.TryTake(socket => socket.Address == ListenerAddress.Of(endpoint));
+            : sockets.TryTake(
+                socket => socket.Address == ListenerAddress.Of(endpoint) && !socket.HasLostItsFile);
         if (passed is null && endpoint is FileHandleEndPoint)
         {
             return await inner.BindAsync(endpoint, cancellationToken).ConfigureAwait(false); // The application's own.

@@ -34,6 +34,12 @@ internal sealed class ListeningSocket(Descriptor descriptor, string address) : I
     /// <summary>Gets the file of a Unix domain socket; <see langword="null"/> where there is none.</summary>
     public string? File => ListenerAddress.FileOf(Address);
 
+    /// <summary>
+    /// Gets a value indicating whether its file was removed, so that no peer finds it any more, as by a script that
+    /// makes room for the next process. The service manager may see other directories than this process.
+    /// </summary>
+    public bool HasLostItsFile => !IsKept && File is { } file && FileFacts.IsMissing(file);
+
     /// <exception cref="AddressInUseException">Another process has the address.</exception>
     /// <exception cref="SocketException">The address cannot be bound.</exception>
     public static ListeningSocket Bind(EndPoint endPoint)

@@ -5,6 +5,7 @@ using System.Runtime.Versioning;
 using GracefulConnections.FunctionalTests.Listening.Support;
 using GracefulConnections.FunctionalTests.Samples.Support;
 using GracefulConnections.FunctionalTests.Support;
+using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
@@ -177,6 +178,40 @@ public sealed class HandoverTests : IDisposable
 
         Assert.Equal('b', await HandoverHost.WhoServesAsync(_port));
         Assert.Equal('b', await HandoverHost.WhoServesAsync(new UnixDomainSocketEndPoint(unix)));
+    }
+
+    [Fact]
+    public async Task Start_FileOfTheUnixEndpointWasRemoved_BindsItAnewAsStock()
+    {
+        var unix = _directory["server.sock"];
+        await using var stock = await StartStockAsync(unix);
+        File.Delete(unix); // As a script does before it starts the next process, or whoever cleans up.
+        await using (await StartStockAsync(unix))
+        {
+            Assert.True(File.Exists(unix));
+        }
+
+        await using var predecessor = await StartAtBothAsync('a', unix);
+        File.Delete(unix);
+        await using var successor = await StartAtBothAsync('b', unix);
+        await predecessor.Stopped;
+
+        Assert.Equal('b', await HandoverHost.WhoServesAsync(_port));
+        Assert.Equal('b', await HandoverHost.WhoServesAsync(new UnixDomainSocketEndPoint(unix)));
+        Assert.Contains($"anew: unix:{unix}.", Assert.Single(successor.Messages(SocketsUnclaimed)));
+        successor.Stop();
+        await successor.Stopped;
+        Assert.False(File.Exists(unix));
+
+        static async Task<WebApplication> StartStockAsync(string unix)
+        {
+            var builder = WebApplication.CreateSlimBuilder();
+            builder.Logging.ClearProviders();
+            builder.WebHost.ConfigureKestrel(kestrel => kestrel.ListenUnixSocket(unix, static endpoint => endpoint.Run(static _ => Task.CompletedTask)));
+            var app = builder.Build();
+            await app.StartAsync().InTimeAsync();
+            return app;
+        }
     }
 
     [Fact]
