@@ -214,7 +214,8 @@ internal static partial class CloseMachine
         after = after with
         {
             Reason = First(facts.Reason, CloseReason.HandlerFaulted),
-            EndsByReset = true,
+            EndsByReset = seen.LeftOver != LeftOver.SendThenClose,
+            EndsByServer = seen.LeftOver == LeftOver.SendThenClose,
             ProgressAt = now,
             Poll = CloseDeadlines.ShortestPoll,
         };

@@ -15,7 +15,12 @@ internal sealed partial class Closer
     public bool OnOutputFaulted(Exception exception)
     {
         var isWhole = Input.End.EndHanded || (Input.IsRefused && !Input.IsCutOff);
-        var effects = Decide(CloseEvent.OutputFaulted, new CloseObservation { IsWhole = isWhole });
+
+        // Inside of TLS the peer misses close_notify, as on stock and as behind a handler that throws.
+        var end = _isInsideTls && !scope.Options.AbortOnHandlerFault && !HasOpenScope && !Input.IsCutOff
+            ? LeftOver.SendThenClose
+            : LeftOver.SendThenReset;
+        var effects = Decide(CloseEvent.OutputFaulted, new CloseObservation { IsWhole = isWhole, LeftOver = end });
         if (effects.HasFlag(CloseEffects.SendFin))
         {
             return true;

@@ -58,6 +58,25 @@ public class OwnTlsStreamTests
         AssertWhole(played.Close, CloseOutcome.Acknowledged);
     }
 
+    // As a handler does that completes its output by whatever ended its loop. A missing close_notify tells the peer.
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task OutputCompletedWithAnException_BehindAFlush_EverythingArrivesThenFin(bool isStock)
+    {
+        var played = await PlayAsync(isStock, static async connection =>
+        {
+            await SendPartsAsync(connection, static _ => ValueTask.CompletedTask);
+            await connection.Transport.Output.CompleteAsync(new InvalidOperationException("The handler fails."));
+        });
+
+        Assert.Equal((Parts * PartBytes, TlsPeerSaw.Eof), played.Peer);
+        if (played.Close is { } close)
+        {
+            Assert.Equal((CloseReason.HandlerFaulted, CloseOutcome.Acknowledged), (close.Reason, close.Outcome));
+        }
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
