@@ -220,7 +220,12 @@ public class MiddlewareOrderTests
         // An abort may take it from a middleware that has not passed it on.
         await peer.ReadUntilAsync(Plaintext.Greeting);
         await peer.SendAsync(new[] { command });
-        var draining = command == Plaintext.AwaitDrain ? server.DrainAsync(static _ => true) : Task.CompletedTask;
+        var draining = Task.CompletedTask;
+        if (command == Plaintext.AwaitDrain)
+        {
+            await peer.ReadUntilAsync(Plaintext.Greeting + Plaintext.Greeting); // Now it waits for the drain.
+            draining = server.DrainAsync(static _ => true);
+        }
 
         var plaintext = await peer.ReadToEndAsync();
         await draining;
