@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
+using System.Reflection;
 using GracefulConnections.FunctionalTests.Support;
 
 namespace GracefulConnections.FunctionalTests.Draining;
@@ -35,7 +36,7 @@ public class ManyStopsTests(ITestOutputHelper output)
 
             await Eventually.IsTrueAsync(() => CountAlive() == 0);
             await Eventually.IsTrueAsync(() => CountDescriptors() <= descriptors);
-            await Eventually.IsTrueAsync(() => Timer.ActiveCount <= timers + TimersOfAWait);
+            await EndTimersAsync(timers);
             Assert.Equal((StopCount + WarmUpCount) * (1 + BusyCount + IdleCount), _made.Count);
             Assert.Empty(unobserved);
         }
@@ -105,6 +106,42 @@ public class ManyStopsTests(ITestOutputHelper output)
                 serving.Signal();
             }
         }
+    }
+
+    private async Task EndTimersAsync(long before)
+    {
+        try
+        {
+            await Eventually.IsTrueAsync(() => Timer.ActiveCount <= before + TimersOfAWait);
+        }
+        catch (TimeoutException)
+        {
+            output.WriteLine($"{before} timers before, and now {Timer.ActiveCount}: {string.Join(", ", DescribeTimers())}.");
+            throw;
+        }
+    }
+
+    // What the runtime tells only its debugger: whose they are.
+    private static List<string> DescribeTimers()
+    {
+        const BindingFlags all = BindingFlags.Static | BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic;
+        var timers = new List<string>();
+        var queues = typeof(Timer).Assembly.GetType("System.Threading.TimerQueue")!;
+        foreach (var queue in (Array)queues.GetProperty("Instances", all)!.GetValue(null)!)
+        {
+            foreach (var list in (string[])["_shortTimers", "_longTimers"])
+            {
+                for (var timer = queues.GetField(list, all)!.GetValue(queue); timer is not null; timer = Get(timer, "_next"))
+                {
+                    var callback = ((TimerCallback)Get(timer, "_timerCallback")!).Method;
+                    timers.Add($"{callback.DeclaringType}.{callback.Name} of {Get(timer, "_state")} in {Get(timer, "_dueTime")} ms");
+                }
+            }
+        }
+
+        return timers;
+
+        static object? Get(object timer, string field) => timer.GetType().GetField(field, all)!.GetValue(timer);
     }
 
     // Sockets, pipes and what the kernel has no name for. Not files: the runtime loads assemblies at any time.
