@@ -1,5 +1,6 @@
 using GracefulConnections.Diagnostics;
 using GracefulConnections.Transport;
+using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.Extensions.Logging;
 
 namespace GracefulConnections.Closing;
@@ -12,24 +13,27 @@ internal sealed partial class Closer
 
     public void OnOutputCompleted() => Raise(CloseEvent.OutputCompleted, default);
 
-    public bool OnOutputFaulted(Exception exception)
+    public LeftOver OnOutputFaulted(Exception exception)
     {
         var isWhole = Input.End.EndHanded || (Input.IsRefused && !Input.IsCutOff);
 
-        // Inside of TLS the peer misses close_notify, as on stock and as behind a handler that throws.
-        var end = _isInsideTls && !scope.Options.AbortOnHandlerFault && !HasOpenScope && !Input.IsCutOff
+        // As on stock, and as behind a handler that throws: inside of TLS the peer misses close_notify, and over HTTP
+        // the server tells it.
+        var isServersToTell = _isInsideTls
+            || (Output.CanHalfClose && connection.Features.Get<ITransferFormatFeature>() is not null);
+        var end = isServersToTell && !scope.Options.AbortOnHandlerFault && !HasOpenScope && !Input.IsCutOff
             ? LeftOver.SendThenClose
             : LeftOver.SendThenReset;
         var effects = Decide(CloseEvent.OutputFaulted, new CloseObservation { IsWhole = isWhole, LeftOver = end });
         if (effects.HasFlag(CloseEffects.SendFin))
         {
-            return true;
+            return LeftOver.Send;
         }
 
         NoteFault(exception);
         Log.OutputFaulted(scope.Logger, connection.ConnectionId, exception);
         Carry(effects);
-        return false;
+        return end;
     }
 
     // Not when it was sent: a peer answers at once, and what it sent would count as sent before.

@@ -13,9 +13,9 @@ internal interface ITransportEvents
 
     /// <summary>The handler completed its output with an error. What it flushed is still sent.</summary>
     /// <returns>
-    /// Whether our FIN follows, because nothing is known to be missing. Otherwise <see cref="OnAllSent"/> is told.
+    /// What follows: our FIN where nothing is known to be missing. Otherwise <see cref="OnAllSent"/> is told.
     /// </returns>
-    bool OnOutputFaulted(Exception exception);
+    LeftOver OnOutputFaulted(Exception exception);
 
     /// <summary>Our FIN is about to leave: what the peer answers to it comes after this.</summary>
     void OnFinSending()

@@ -5,15 +5,12 @@ using Microsoft.AspNetCore.Connections;
 namespace GracefulConnections.Transport;
 
 /// <summary>
-/// The output of a transport that has no socket: the completion of the transport's own writer stands for our FIN. Or
-/// the output of a connection that is left to the server, because another middleware wraps its transport or has written
-/// to it: there the writer is never completed, and the end reaches the peer when the server closes.
+/// The output of a transport without a socket: the end of the transport's own writer stands for our FIN. Or that of a
+/// connection which is left to the server, because another middleware wraps its transport or has written to it: that
+/// writer is never completed, and the end reaches the peer when the server closes.
 /// </summary>
 internal sealed class PipeOutput(
-    PipeWriter writer,
-    WrappedDelivery? wrapped,
-    bool isLeftToServer,
-    ITransportEvents events)
+    PipeWriter writer, WrappedDelivery? wrapped, bool isLeftToServer, ITransportEvents events)
     : TransportOutput(writer, events)
 {
     private const string StreamWriter = "System.IO.Pipelines.StreamPipeWriter"; // What PipeWriter.Create makes.
@@ -138,7 +135,8 @@ internal sealed class PipeOutput(
         }
     }
 
-    protected override void End(LeftOver leftOver, bool flushedOnly) => _ended = EndAsync(leftOver, flushedOnly);
+    protected override void End(LeftOver leftOver, bool flushedOnly, Exception? fault) =>
+        _ended = EndAsync(leftOver, flushedOnly, fault);
 
     private ValueTask<FlushResult> Accept(ValueTask<FlushResult> flush) => flush.IsCompletedSuccessfully
         ? new ValueTask<FlushResult>(Accept(flush.GetAwaiter().GetResult(), WrittenBytes))
@@ -201,7 +199,7 @@ internal sealed class PipeOutput(
         return result;
     }
 
-    private async Task EndAsync(LeftOver leftOver, bool flushedOnly)
+    private async Task EndAsync(LeftOver leftOver, bool flushedOnly, Exception? fault)
     {
         Interleaving.Point();
         await Turn.WaitAsync().ConfigureAwait(false); // The handler may have returned without awaiting its flush.
@@ -220,7 +218,7 @@ internal sealed class PipeOutput(
                 while (result.IsCanceled && !_aborted); // The handler's cancellation is not for this flush.
             }
 
-            await CompleteAsync(leftOver).ConfigureAwait(false);
+            await CompleteAsync(leftOver, fault).ConfigureAwait(false);
         }
         catch (Exception exception)
         {
@@ -232,12 +230,16 @@ internal sealed class PipeOutput(
         }
     }
 
-    private async ValueTask CompleteAsync(LeftOver leftOver)
+    private async ValueTask CompleteAsync(LeftOver leftOver, Exception? fault)
     {
-        if (leftOver == LeftOver.SendThenReset)
+        if (leftOver is LeftOver.SendThenReset or LeftOver.SendThenClose)
         {
             _allSent = true;
-            if (!isLeftToServer)
+            if (leftOver == LeftOver.SendThenClose && !_aborted)
+            {
+                await Writer.CompleteAsync(fault).ConfigureAwait(false); // Whoever reads there tells the peer.
+            }
+            else if (!isLeftToServer)
             {
                 Interleaving.Point();
                 Interlocked.Exchange(ref _awaitsAbort, 1);
@@ -250,8 +252,7 @@ internal sealed class PipeOutput(
             }
         }
 
-        var aborted = _aborted;
-        if (!aborted)
+        if (_aborted is var aborted && !aborted)
         {
             Events.OnFinSending();
         }

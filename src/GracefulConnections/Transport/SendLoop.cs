@@ -98,7 +98,7 @@ internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEven
         return Send(write);
     }
 
-    protected override void End(LeftOver leftOver, bool flushedOnly)
+    protected override void End(LeftOver leftOver, bool flushedOnly, Exception? fault)
     {
         _state.Set(ToFlags(leftOver) | (IsMemoryOut ? SendFlags.KeepsMemory : SendFlags.None));
         if (!flushedOnly)
@@ -124,7 +124,7 @@ internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEven
     }
 
     private static SendFlags ToFlags(LeftOver leftOver) =>
-        leftOver == LeftOver.SendThenReset ? SendFlags.EndsByReset
+        leftOver is LeftOver.SendThenReset or LeftOver.SendThenClose ? SendFlags.EndsByReset
         : leftOver == LeftOver.Abandon ? SendFlags.KeepsMemory
         : SendFlags.None;
 

@@ -191,12 +191,12 @@ internal abstract partial class TransportOutput(PipeWriter writer, ITransportEve
 
         _completed = true;
         Interlocked.MemoryBarrier(); // Before the look at the memory that is out.
-        var sendsFin = exception is null;
+        var leftOver = exception is null ? LeftOver.Send : LeftOver.SendThenReset;
         try
         {
             if (exception is not null)
             {
-                sendsFin = Events.OnOutputFaulted(exception);
+                leftOver = Events.OnOutputFaulted(exception);
             }
             else
             {
@@ -206,7 +206,7 @@ internal abstract partial class TransportOutput(PipeWriter writer, ITransportEve
         finally
         {
             // A writer that failed did so in the middle of something: what it had not flushed is left out.
-            End(sendsFin ? LeftOver.Send : LeftOver.SendThenReset, flushedOnly: exception is not null);
+            End(leftOver, flushedOnly: exception is not null, exception);
         }
     }
 
@@ -237,7 +237,8 @@ internal abstract partial class TransportOutput(PipeWriter writer, ITransportEve
     /// <summary>Nothing will be written any more. Called once.</summary>
     /// <param name="leftOver">How it ends.</param>
     /// <param name="flushedOnly">Whether what was written and not flushed is left out.</param>
-    protected abstract void End(LeftOver leftOver, bool flushedOnly);
+    /// <param name="fault">By what the handler completed it.</param>
+    protected abstract void End(LeftOver leftOver, bool flushedOnly, Exception? fault = null);
 
     /// <summary>The handler has returned, after it completed the output itself.</summary>
     protected virtual void EndAgain(LeftOver leftOver)

@@ -13,7 +13,7 @@ internal sealed class NoEvents : ITransportEvents
     {
     }
 
-    public bool OnOutputFaulted(Exception exception) => false;
+    public LeftOver OnOutputFaulted(Exception exception) => LeftOver.SendThenReset;
 
     public void OnFinSent()
     {

@@ -36,6 +36,22 @@ public class MappedConnectionTests
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
+    public async Task WebSocket_OutputCompletedWithAnException_PeerReadsAllAndThatItFailed(bool isStock)
+    {
+        var (bytes, status) = await PlayAsync(
+            isStock,
+            static async connection =>
+            {
+                await connection.SendAsync(ReplyBytes);
+                await connection.Transport.Output.CompleteAsync(new InvalidOperationException("The rest of the reply is missing."));
+            });
+
+        Assert.Equal((ReplyBytes, WebSocketCloseStatus.InternalServerError), (bytes, status));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
     public async Task WebSocket_HandlerReturns_PeerReadsAllAndTheEnd(bool isStock)
     {
         var (bytes, status) = await PlayAsync(isStock, static connection => connection.SendAsync(ReplyBytes));

@@ -77,5 +77,5 @@ internal sealed class FakeOutput(ITransportEvents events) : TransportOutput(new 
         return Writer.WriteAsync(source, cancellationToken);
     }
 
-    protected override void End(LeftOver leftOver, bool flushedOnly) => EndedWith = leftOver;
+    protected override void End(LeftOver leftOver, bool flushedOnly, Exception? fault) => EndedWith = leftOver;
 }

@@ -20,10 +20,10 @@ internal sealed class RecordingEvents(TimeProvider? clock = null) : ITransportEv
     /// <summary>Gets or sets whether our FIN follows an output that was completed with an error.</summary>
     public bool SendsFinBehindFault { get; set; }
 
-    public bool OnOutputFaulted(Exception exception)
+    public LeftOver OnOutputFaulted(Exception exception)
     {
         _told.Enqueue(nameof(OnOutputFaulted));
-        return SendsFinBehindFault;
+        return SendsFinBehindFault ? LeftOver.Send : LeftOver.SendThenReset;
     }
 
     public void OnWaiting() => _told.Enqueue(nameof(OnWaiting));

@@ -475,7 +475,7 @@ public sealed class SendLoopTests : IAsyncLifetime
 
         public void OnOutputCompleted() => throw new InvalidTimeZoneException();
 
-        public bool OnOutputFaulted(Exception exception) => throw new InvalidTimeZoneException();
+        public LeftOver OnOutputFaulted(Exception exception) => throw new InvalidTimeZoneException();
 
         public void OnFinSent() => throw new InvalidTimeZoneException();
 

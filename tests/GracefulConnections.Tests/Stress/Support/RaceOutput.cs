@@ -75,7 +75,7 @@ internal sealed class RaceOutput(ITransportEvents events, bool canHalfClose)
         return default;
     }
 
-    protected override void End(LeftOver leftOver, bool flushedOnly)
+    protected override void End(LeftOver leftOver, bool flushedOnly, Exception? fault)
     {
         _sendsFin = leftOver == LeftOver.Send;
         _isEnding = true;

@@ -92,7 +92,7 @@ internal sealed class SteppedOutput : TransportOutput
         return Writer.WriteAsync(source, cancellationToken);
     }
 
-    protected override void End(LeftOver leftOver, bool flushedOnly)
+    protected override void End(LeftOver leftOver, bool flushedOnly, Exception? fault)
     {
         Writer.Complete();
         _ending = true;
