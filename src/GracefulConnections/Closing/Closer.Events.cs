@@ -11,17 +11,22 @@ internal sealed partial class Closer
     /// <summary>Gets whether code below may block that nobody knows.</summary>
     private bool IsForeign => Input.Kind != InputKind.Transport || !Output.SeesAcknowledgements;
 
+    /// <summary>
+    /// Gets whether the peer learns of a fault by the server, as on stock. Inside of TLS nobody says close_notify behind
+    /// a fault. Over HTTP, where connections have transfer formats, the server tells the peer, such as by the status
+    /// 1011 of a WebSocket, unless its writer was completed before.
+    /// </summary>
+    public bool IsFaultTheServersToTell => Output.CanHalfClose
+        && (_isInsideTls || connection.Features.Get<ITransferFormatFeature>() is not null);
+
     public void OnOutputCompleted() => Raise(CloseEvent.OutputCompleted, default);
 
     public LeftOver OnOutputFaulted(Exception exception)
     {
         var isWhole = Input.End.EndHanded || (Input.IsRefused && !Input.IsCutOff);
 
-        // As on stock, and as behind a handler that throws: inside of TLS the peer misses close_notify, and over HTTP
-        // the server tells it.
-        var isServersToTell = _isInsideTls
-            || (Output.CanHalfClose && connection.Features.Get<ITransferFormatFeature>() is not null);
-        var end = isServersToTell && !scope.Options.AbortOnHandlerFault && !HasOpenScope && !Input.IsCutOff
+        // As behind a handler that throws.
+        var end = IsFaultTheServersToTell && !scope.Options.AbortOnHandlerFault && !HasOpenScope && !Input.IsCutOff
             ? LeftOver.SendThenClose
             : LeftOver.SendThenReset;
         var effects = Decide(CloseEvent.OutputFaulted, new CloseObservation { IsWhole = isWhole, LeftOver = end });

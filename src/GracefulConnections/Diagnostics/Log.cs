@@ -136,7 +136,7 @@ internal static partial class Log
         25,
         LogLevel.Debug,
         @"Connection id ""{ConnectionId}"": the output was completed with an exception. What was flushed is sent, "
-        + "then RST, or inside of TLS FIN without close_notify.",
+        + "then RST; inside of TLS and over HTTP the server ends the connection.",
         EventName = nameof(OutputFaulted))]
     public static partial void OutputFaulted(ILogger logger, string connectionId, Exception exception);
 

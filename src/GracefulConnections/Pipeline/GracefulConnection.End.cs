@@ -3,7 +3,6 @@ using GracefulConnections.Closing;
 using GracefulConnections.Diagnostics;
 using GracefulConnections.Transport;
 using Microsoft.AspNetCore.Connections;
-using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.Extensions.Logging;
 
 namespace GracefulConnections.Pipeline;
@@ -20,11 +19,6 @@ internal sealed partial class GracefulConnection
     // By the handler: nobody can say close_notify any more.
     private bool IsTlsDisposed =>
         _isInsideTls && _connection.Features.Get<SslStream>() is { IsAuthenticated: false };
-
-    // Inside of TLS nobody says close_notify behind a fault. Over HTTP, where connections have transfer formats, the
-    // server tells the peer, such as by a WebSocket's status 1011, unless its writer was completed before.
-    private bool IsFaultTheServersToTell => LeftToServer == LeftToServerReason.None
-        && (_isInsideTls || _connection.Features.Get<ITransferFormatFeature>() is not null);
 
     private Rarity Rare => LazyInitializer.EnsureInitialized(ref _rare);
 
@@ -86,7 +80,7 @@ internal sealed partial class GracefulConnection
         if (end == LeftOver.Send && Inner is not { State: CloseState.Closed })
         {
             end = Scope.Options.AbortOnHandlerFault ? LeftOver.SendThenReset
-                : IsFaultTheServersToTell ? LeftOver.SendThenClose
+                : Closer.IsFaultTheServersToTell ? LeftOver.SendThenClose
                 : end;
         }
 
