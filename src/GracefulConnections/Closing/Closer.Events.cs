@@ -12,9 +12,9 @@ internal sealed partial class Closer
     private bool IsForeign => Input.Kind != InputKind.Transport || !Output.SeesAcknowledgements;
 
     /// <summary>
-    /// Gets whether the peer learns of a fault by the server, as on stock. Inside of TLS nobody says close_notify behind
-    /// a fault. Over HTTP, where connections have transfer formats, the server tells the peer, such as by the status
-    /// 1011 of a WebSocket, unless its writer was completed before.
+    /// Gets whether the server tells the peer of a fault, as on stock. Inside of TLS nobody says close_notify behind
+    /// one. Over HTTP, where connections have transfer formats, the peer reads it, such as by the status 1011 of a
+    /// WebSocket, unless the server's writer was completed before.
     /// </summary>
     public bool IsFaultTheServersToTell => Output.CanHalfClose
         && (_isInsideTls || connection.Features.Get<ITransferFormatFeature>() is not null);
