@@ -44,12 +44,9 @@ internal sealed class PipeOutput(
     public override DeliveryStatus GetDelivery()
     {
         var (finSent, allSent) = (_finSent, _allSent);
-        if (_cutOff)
-        {
-            return new DeliveryStatus(SentBytes, IsDelivered: false, IsReset: true, null);
-        }
-
-        return WrappedDelivery.Get(wrapped, WrittenBytes, SentBytes, finSent, allSent);
+        return _cutOff
+            ? new DeliveryStatus(SentBytes, IsDelivered: false, IsReset: true, null)
+            : WrappedDelivery.Get(wrapped, WrittenBytes, SentBytes, finSent, allSent);
     }
 
     public override void Abort(bool resets)
@@ -252,7 +249,8 @@ internal sealed class PipeOutput(
             }
         }
 
-        if (_aborted is var aborted && !aborted)
+        var aborted = _aborted; // Once: the end told below is the one decided here.
+        if (!aborted)
         {
             Events.OnFinSending();
         }
