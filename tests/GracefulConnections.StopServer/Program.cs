@@ -106,7 +106,7 @@ static void Block() => new ManualResetEventSlim().Wait();
 // Each byte is a request: 'p' is answered at once with one byte, 'w' after the work with 100,000, and 'f' with more than
 // the kernels hold, by two flushes that are awaited at once. 'r' is answered with 1,500,000 bytes and 's' with more than
 // the kernels hold, and both by a return. 'b' blocks its thread for ever. 'q' stops the host, 'd' drains it while it goes
-// on, and both are answered as 'p'.
+// on, 'g' asks for all connections while every other thread of the pool is blocked, and all three are answered as 'p'.
 async Task ServeAsync(ConnectionContext connection)
 {
     var (input, output) = (connection.Transport.Input, connection.Transport.Output);
@@ -152,6 +152,11 @@ async Task ServeAsync(ConnectionContext connection)
         if (read.Buffer.FirstSpan[0] == (byte)'d')
         {
             _ = drain?.DrainAsync();
+        }
+
+        if (read.Buffer.FirstSpan[0] == (byte)'g')
+        {
+            BusyPool.Run(() => drain?.GetConnections());
         }
 
         var isWork = read.Buffer.FirstSpan[0] == (byte)'w';

@@ -45,6 +45,9 @@ internal static class StopServer
     /// <summary>Gets the request that begins a drain while the server goes on, and is answered with one byte.</summary>
     public static ReadOnlyMemory<byte> Drain { get; } = "d"u8.ToArray();
 
+    /// <summary>Gets the request that asks for all connections while every other thread of the pool is blocked, and is answered with one byte.</summary>
+    public static ReadOnlyMemory<byte> GetConnections { get; } = "g"u8.ToArray();
+
     /// <summary>Gets the request that keeps the server busy, and is answered with <see cref="ReplyBytes"/>.</summary>
     public static ReadOnlyMemory<byte> Work { get; } = "w"u8.ToArray();
 

@@ -10,6 +10,7 @@ namespace GracefulConnections.FunctionalTests.Draining;
 public partial class StopSignalTests(ITestOutputHelper output)
 {
     private const int BlockedCount = 200;
+    private const int ManyCount = 1_100;
     private const string AbortRequested = "Asked again to stop";
     private static readonly TimeSpan DrainTimeout = TimeSpan.FromSeconds(2);
 
@@ -176,6 +177,24 @@ public partial class StopSignalTests(ITestOutputHelper output)
         output.WriteLine($"Announced after {announced.TotalSeconds:0.000} s, exit after {exited.TotalSeconds:0.00} s.");
         Assert.True(announced < DrainTimeout / 2, $"announced after {announced}");
         Assert.True(exited < DrainTimeout + ExitTime, $"exited after {exited}: {server.Log}");
+        await Task.WhenAll(peers.Select(static peer => peer.DisposeAsync().AsTask()));
+    }
+
+    // So many that threads of the pool would help, if one were free.
+    [Fact]
+    public async Task GetConnections_HandlersBlockAllOtherThreads_Answers()
+    {
+        await using var server = await StopServer.StartAsync();
+        var peers = await Task.WhenAll(Enumerable.Range(0, ManyCount).Select(_ => SampleProcess.ConnectAsync(server.Ports[0])));
+        foreach (var peer in peers)
+        {
+            await peer.SendAsync(StopServer.Ping);
+            await peer.ReadExactlyAsync(1); // It is served, and so it is among all connections.
+        }
+
+        await peers[0].SendAsync(StopServer.GetConnections);
+
+        await peers[0].ReadExactlyAsync(1);
         await Task.WhenAll(peers.Select(static peer => peer.DisposeAsync().AsTask()));
     }
 
