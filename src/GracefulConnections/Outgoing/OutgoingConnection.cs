@@ -4,6 +4,7 @@ using System.Globalization;
 using System.IO.Pipelines;
 using System.Net;
 using System.Net.Sockets;
+using System.Runtime.CompilerServices;
 using GracefulConnections.Closing;
 using GracefulConnections.Pipeline;
 using GracefulConnections.Transport;
@@ -47,8 +48,8 @@ internal sealed class OutgoingConnection
             leaveOpen: true,
             useZeroByteReads: options.WaitForDataBeforeAllocatingBuffer);
         OwnTransport = new SocketTransport(
-            PipeReader.Create(new SocketStream(this, socket, isOutput: false), reading),
-            new QueuedOutput(new SocketStream(this, socket, isOutput: true), MemoryPool));
+            PipeReader.Create(new SocketStream(this, socket), reading),
+            new QueuedOutput(SendAsync, EndOutput, MemoryPool));
         Transport = OwnTransport;
         Features.Set<IConnectionSocketFeature>(this);
         Features.Set<IMemoryPoolFeature>(this);
@@ -128,6 +129,32 @@ internal sealed class OutgoingConnection
         };
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<long> SendAsync(ReadOnlySequence<byte> buffer)
+    {
+        try
+        {
+            return await SendOperation.Rent().SendAsync(Socket, buffer).ConfigureAwait(false);
+        }
+        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+        {
+            throw Explain(exception);
+        }
+    }
+
+    // The writer was completed: FIN, behind everything that was written.
+    private void EndOutput()
+    {
+        try
+        {
+            Socket.Shutdown(SocketShutdown.Send);
+        }
+        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+        {
+            // The connection is gone already, and with it the direction.
+        }
+    }
+
     private async Task EndAsync()
     {
         switch (Features.Get<IGracefulCloseFeature>())
@@ -161,7 +188,7 @@ internal sealed class OutgoingConnection
 
         // A reader of its own, because the one that the user had may be in the middle of a read.
         OwnTransport.Input.CancelPendingRead();
-        ((SocketTransport)OwnTransport).Input = PipeReader.Create(new SocketStream(this, Socket, isOutput: false));
+        ((SocketTransport)OwnTransport).Input = PipeReader.Create(new SocketStream(this, Socket));
         Transport = OwnTransport;
         await GracefulShutdownMiddleware.RunAsync(this, _scope, static (_, _) => Task.CompletedTask)
             .ConfigureAwait(false);

@@ -4,14 +4,14 @@ using System.Runtime.CompilerServices;
 namespace GracefulConnections.Outgoing;
 
 /// <summary>
-/// One direction of a socket. What goes wrong is told by the exceptions of Kestrel's transport, so that code for one
-/// kind of connection holds for the other.
+/// The input of a socket. What goes wrong is told by the exceptions of Kestrel's transport, so that code for one kind
+/// of connection holds for the other.
 /// </summary>
-internal sealed class SocketStream(OutgoingConnection connection, Socket socket, bool isOutput) : Stream
+internal sealed class SocketStream(OutgoingConnection connection, Socket socket) : Stream
 {
-    public override bool CanRead => !isOutput;
+    public override bool CanRead => true;
 
-    public override bool CanWrite => isOutput;
+    public override bool CanWrite => false;
 
     public override bool CanSeek => false;
 
@@ -43,23 +43,6 @@ internal sealed class SocketStream(OutgoingConnection connection, Socket socket,
         }
     }
 
-    public override async ValueTask WriteAsync(
-        ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
-    {
-        try
-        {
-            while (!buffer.IsEmpty)
-            {
-                var sent = await socket.SendAsync(buffer, SocketFlags.None, cancellationToken).ConfigureAwait(false);
-                buffer = buffer[sent..];
-            }
-        }
-        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
-        {
-            throw connection.Explain(exception);
-        }
-    }
-
     public override void Flush()
     {
     }
@@ -73,22 +56,4 @@ internal sealed class SocketStream(OutgoingConnection connection, Socket socket,
     public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
 
     public override void SetLength(long value) => throw new NotSupportedException();
-
-    // The writer was completed: FIN, behind everything that was written.
-    protected override void Dispose(bool disposing)
-    {
-        if (isOutput)
-        {
-            try
-            {
-                socket.Shutdown(SocketShutdown.Send);
-            }
-            catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
-            {
-                // The connection is gone already, and with it the direction.
-            }
-        }
-
-        base.Dispose(disposing);
-    }
 }

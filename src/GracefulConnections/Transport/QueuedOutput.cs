@@ -4,13 +4,15 @@ using System.IO.Pipelines;
 namespace GracefulConnections.Transport;
 
 /// <summary>
-/// A writer to a stream, whose flush waits until the stream has taken everything. What a flush leaves that is given up
-/// goes on from a pipe, each byte once and in order: a writer straight onto the stream cannot know how much of it was
+/// A writer to a socket, whose flush waits until the socket has taken everything. What a flush leaves that is given up
+/// goes on from a pipe, each byte once and in order: a writer straight onto the socket cannot know how much of it was
 /// sent, and sends it again, or never.
 /// </summary>
-/// <param name="stream">Where the bytes go. It is disposed behind the last one, which sends FIN.</param>
+/// <param name="send">Sends from the front of a buffer, and says how much.</param>
+/// <param name="end">Sends FIN, behind the last byte.</param>
 /// <param name="pool">Where the memory comes from.</param>
-internal sealed class QueuedOutput(Stream stream, MemoryPool<byte> pool) : PipeWriter
+internal sealed class QueuedOutput(
+    Func<ReadOnlySequence<byte>, ValueTask<long>> send, Action end, MemoryPool<byte> pool) : PipeWriter
 {
     // Made when they are needed: an idle connection, or one whose output somebody else takes over, never needs them.
     private Pipe? _pipe;
@@ -21,7 +23,7 @@ internal sealed class QueuedOutput(Stream stream, MemoryPool<byte> pool) : PipeW
 
     public override bool CanGetUnflushedBytes => true;
 
-    /// <summary>Gets what the stream has not taken, flushed or not.</summary>
+    /// <summary>Gets what the socket has not taken, flushed or not.</summary>
     public override long UnflushedBytes => Volatile.Read(ref _writtenBytes) - Volatile.Read(ref _sentBytes);
 
     /// <summary>Gets whether its user has completed it.</summary>
@@ -71,7 +73,7 @@ internal sealed class QueuedOutput(Stream stream, MemoryPool<byte> pool) : PipeW
     /// <summary>
     /// Sends everything that was written, and waits for that: also what a flush holds that its user does not await.
     /// </summary>
-    /// <exception cref="IOException">The stream does not take it; or whatever else the stream throws.</exception>
+    /// <exception cref="IOException">The socket does not take it; or whatever else the send throws.</exception>
     public async Task SendAllAsync(CancellationToken cancellationToken)
     {
         while (UnflushedBytes > 0 && !IsCompleted && _sending is not { IsCompleted: true })
@@ -110,10 +112,12 @@ internal sealed class QueuedOutput(Stream stream, MemoryPool<byte> pool) : PipeW
         {
             while (await ReadAsync(reader).ConfigureAwait(false) is { } read)
             {
-                foreach (var segment in read.Buffer)
+                var unsent = read.Buffer;
+                while (!unsent.IsEmpty)
                 {
-                    await stream.WriteAsync(segment).ConfigureAwait(false);
-                    Volatile.Write(ref _sentBytes, _sentBytes + segment.Length);
+                    var sent = await send(unsent).ConfigureAwait(false);
+                    Volatile.Write(ref _sentBytes, _sentBytes + sent);
+                    unsent = unsent.Slice(sent);
                 }
 
                 reader.AdvanceTo(read.Buffer.End);
@@ -125,7 +129,7 @@ internal sealed class QueuedOutput(Stream stream, MemoryPool<byte> pool) : PipeW
             throw;
         }
 
-        await stream.DisposeAsync().ConfigureAwait(false);
+        end();
         await reader.CompleteAsync().ConfigureAwait(false);
     }
 

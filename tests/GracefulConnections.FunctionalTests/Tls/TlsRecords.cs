@@ -33,4 +33,17 @@ internal static class TlsRecords
             Assert.True(position <= bytes.Length || wasCutOff, $"The last of {bytes.Length} bytes are a part of a record only.");
         }
     }
+
+    /// <summary>Counts the records of application data, those of the handshake that are encrypted with them.</summary>
+    public static int CountData(ReadOnlySpan<byte> bytes)
+    {
+        var count = 0;
+        while (bytes.Length > HeaderBytes)
+        {
+            count += bytes[0] == ApplicationData ? 1 : 0;
+            bytes = bytes[(HeaderBytes + BinaryPrimitives.ReadUInt16BigEndian(bytes[3..]))..];
+        }
+
+        return count;
+    }
 }

@@ -53,6 +53,7 @@ public sealed class TlsSinkTests : IDisposable
         Assert.False((await write.WithinLimit()).IsCompleted);
         Assert.False(_sut.IsWriteBlocked);
         await TestLimit.UntilAsync(() => _stream.Written == MoreThanThePipeTakes && _stream.Unflushed == 0);
+        Assert.Equal(7, _stream.Writes); // As many records of 16 KiB.
     }
 
     [Fact]
@@ -140,6 +141,9 @@ public sealed class TlsSinkTests : IDisposable
         private long _written;
         private long _unflushed;
 
+        /// <summary>Gets how often bytes came.</summary>
+        public int Writes { get; private set; }
+
         public bool IsOpen { get; set; }
 
         public bool IgnoresToken { get; set; }
@@ -182,6 +186,7 @@ public sealed class TlsSinkTests : IDisposable
                 await _opened.Task.WaitAsync(IgnoresToken ? CancellationToken.None : cancellationToken);
             }
 
+            Writes++;
             Interlocked.Add(ref _written, buffer.Length);
             Interlocked.Add(ref _unflushed, buffer.Length);
         }
