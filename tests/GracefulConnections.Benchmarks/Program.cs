@@ -14,6 +14,7 @@ IBenchmark[] benchmarks =
 [
     EchoBenchmark.Small,
     EchoBenchmark.Large,
+    new FeedBenchmark(),
     new ConnectBenchmark(usesTls: false),
     EchoBenchmark.SmallOverTls,
     EchoBenchmark.LargeOverTls,

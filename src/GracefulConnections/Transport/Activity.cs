@@ -10,6 +10,7 @@ internal struct Activity(TimeProvider clock)
     private long _flushedAt;
     private volatile bool _wasHandedBytes;
     private volatile bool _isUnanswered;
+    private volatile bool _isAnswer;
     private volatile bool _isDuplex;
     private volatile bool _isReadPending;
 
@@ -33,6 +34,9 @@ internal struct Activity(TimeProvider clock)
 
     /// <summary>Gets whether a read handed the handler bytes after its last flush.</summary>
     public bool IsUnanswered => _isUnanswered;
+
+    /// <summary>Gets whether a read had handed the handler bytes between its last flush and the one before.</summary>
+    public bool IsAnswer => _isAnswer;
 
     /// <summary>Sets whether a read of the handler's is pending.</summary>
     public bool IsReadPending
@@ -67,6 +71,7 @@ internal struct Activity(TimeProvider clock)
     public void OnFlushed()
     {
         _isDuplex |= _isReadPending;
+        _isAnswer = _isUnanswered;
         _isUnanswered = false;
         Volatile.Write(ref _flushedAt, clock.GetTimestamp());
     }

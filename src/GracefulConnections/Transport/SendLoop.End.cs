@@ -6,6 +6,11 @@ namespace GracefulConnections.Transport;
 /// <content>How the output ends, and when its memory goes back.</content>
 internal sealed partial class SendLoop
 {
+    private static SendFlags ToFlags(LeftOver leftOver) =>
+        leftOver is LeftOver.SendThenReset or LeftOver.SendThenClose ? SendFlags.EndsByReset
+        : leftOver == LeftOver.Abandon ? SendFlags.KeepsMemory
+        : SendFlags.None;
+
     private async Task SendEndAsync()
     {
         try

@@ -8,10 +8,10 @@ namespace GracefulConnections.Transport;
 /// <summary>
 /// The output whose pipe is ours, and with it both completions and every block of memory from rent to return. A block
 /// goes back to the pool when it was sent, and when nobody sends it and nobody can write to it any more. Whoever
-/// flushes sends: there is no reader to wake up and no task for each connection.
+/// flushes an answer sends it: there is no reader to wake up and no task for each connection.
 /// </summary>
 internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents events)
-    : TransportOutput(pipe.Writer, events)
+    : TransportOutput(pipe.Writer, events), IThreadPoolWorkItem
 {
     // Nobody waits for the kernel, and most connections end there.
     private readonly TaskCompletionSource? _ended =
@@ -20,6 +20,7 @@ internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEven
     private PipeReader? _reader = pipe.Reader; // Until nothing is sent or written any more.
     private SendWork? _work;
     private SendState _state;
+    private Feed _feed;
     private long _sentBytes;
 
     public override bool SeesAcknowledgements => sink.SeesAcknowledgements;
@@ -49,6 +50,8 @@ internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEven
         var (finSent, allSent) = (_state.Has(SendFlags.FinSent), _state.Has(SendFlags.AllSent));
         return sink.GetDelivery(WrittenBytes, SentBytes, finSent, allSent);
     }
+
+    void IThreadPoolWorkItem.Execute() => Run();
 
     public override void Abort(bool resets)
     {
@@ -123,11 +126,6 @@ internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEven
         ReleaseMemory();
     }
 
-    private static SendFlags ToFlags(LeftOver leftOver) =>
-        leftOver is LeftOver.SendThenReset or LeftOver.SendThenClose ? SendFlags.EndsByReset
-        : leftOver == LeftOver.Abandon ? SendFlags.KeepsMemory
-        : SendFlags.None;
-
     // Nobody waits for it: what it made readable is sent, and the pipe's state is the same for every flush.
     private void Flush()
     {
@@ -148,13 +146,15 @@ internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEven
 
     private ValueTask<FlushResult> Send(ValueTask<FlushResult> flush)
     {
-        if (!sink.HoldsSmallSends(hasSent: SentBytes > 0))
+        var isFeed = _feed.OnFlush(WrittenBytes, Events.Activity.IsAnswer) && sink.IsKernel;
+        var begins = _state.Signal(); // Else whoever sends sees it.
+        if (begins && (isFeed || sink.HoldsSmallSends(hasSent: SentBytes > 0)))
         {
-            Signal();
+            ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
         }
-        else if (_state.Signal())
+        else if (begins)
         {
-            ThreadPool.UnsafeQueueUserWorkItem(static loop => loop.Run(), this, preferLocal: false);
+            Run();
         }
 
         if (flush.IsCompletedSuccessfully)

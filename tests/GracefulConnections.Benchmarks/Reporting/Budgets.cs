@@ -20,6 +20,12 @@ internal static class Budgets
         new("echo-64KiB", "allocated B/message", Comparison.DifferenceAtMost, Must: 0, Aim: LessThanStock),
         new("echo-64KiB", "load generator CPU us/message", Comparison.RatioAtMost),
 
+        new("feed-64B", "messages/s", Comparison.RatioAtLeast),
+        new("feed-64B", "server CPU us/message", Comparison.RatioAtMost),
+        new("feed-64B", "p99 latency us", Comparison.RatioAtMost),
+        new("feed-64B", "allocated B/message", Comparison.DifferenceAtMost, Must: 0, Aim: LessThanStock),
+        new("feed-64B", "load generator CPU us/message", Comparison.RatioAtMost),
+
         new("connect", "connections/s", Comparison.RatioAtLeast, Must: 0.90, Aim: 1.00),
         new("connect", "server CPU us/connection", Comparison.RatioAtMost, Must: 1.25, Aim: 1.00),
         new("connect", "p99 latency us", Comparison.RatioAtMost),

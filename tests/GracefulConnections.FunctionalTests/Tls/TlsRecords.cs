@@ -7,6 +7,7 @@ internal static class TlsRecords
 {
     private const int HeaderBytes = 5;
     private const int MaxContentBytes = (1 << 14) + 2048; // As TLS 1.2 allows; 1.3 allows less.
+    private const int LargestOfHandshake = 2048; // The certificate's has half of it.
     private const byte ChangeCipherSpec = 20;
     private const byte ApplicationData = 23;
 
@@ -34,14 +35,15 @@ internal static class TlsRecords
         }
     }
 
-    /// <summary>Counts the records of application data, those of the handshake that are encrypted with them.</summary>
-    public static int CountData(ReadOnlySpan<byte> bytes)
+    /// <summary>Counts the records that hold more than any of the handshake does.</summary>
+    public static int CountLarge(ReadOnlySpan<byte> bytes)
     {
         var count = 0;
         while (bytes.Length > HeaderBytes)
         {
-            count += bytes[0] == ApplicationData ? 1 : 0;
-            bytes = bytes[(HeaderBytes + BinaryPrimitives.ReadUInt16BigEndian(bytes[3..]))..];
+            var contentBytes = BinaryPrimitives.ReadUInt16BigEndian(bytes[3..]);
+            count += contentBytes > LargestOfHandshake ? 1 : 0;
+            bytes = bytes[(HeaderBytes + contentBytes)..];
         }
 
         return count;

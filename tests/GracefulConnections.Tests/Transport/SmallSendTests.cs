@@ -8,8 +8,8 @@ using GracefulConnections.Transport;
 namespace GracefulConnections.Tests.Transport;
 
 /// <summary>
-/// With <c>NoDelay</c> off the kernel holds a small send back until the one before was acknowledged, which the peer may
-/// delay by 40 ms. Flushes that follow each other at once are sent together, as on stock.
+/// Flushes that follow each other at once are sent together, as on stock. With <c>NoDelay</c> off the kernel holds a
+/// small send back until the one before was acknowledged, which the peer may delay by 40 ms.
 /// </summary>
 public class SmallSendTests
 {
@@ -27,6 +27,36 @@ public class SmallSendTests
 
         Assert.False((await flush.AsTask().WithinLimit()).IsCompleted);
         Assert.Equal(!areHeld, await sink.SentInside.WithinLimit());
+    }
+
+    // The kernel sends each at once, but a system call for each would be most of the work of a feed.
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task WriteAsync_BehindOthers_IsSentInsideOfTheCallIfItAnswers(bool answers)
+    {
+        var sink = new WatchingSink(holdsSmallSends: false);
+        var events = new RecordingEvents();
+        var sut = new SendLoop(new Pipe(), sink, events);
+        for (var i = 0; i < Feed.ShortRow; i++)
+        {
+            sink.Forget();
+            await sut.WriteAsync(new byte[3], CancellationToken.None);
+            await sink.SentInside.WithinLimit();
+        }
+
+        sink.Forget();
+        if (answers)
+        {
+            events.Activity.OnHanded();
+        }
+
+        sink.Writer = Environment.CurrentManagedThreadId;
+        var flush = sut.WriteAsync(new byte[3], CancellationToken.None);
+        sink.Writer = 0;
+
+        Assert.False((await flush.AsTask().WithinLimit()).IsCompleted);
+        Assert.Equal(answers, await sink.SentInside.WithinLimit());
     }
 
     [Fact]
@@ -73,7 +103,7 @@ public class SmallSendTests
 
     private sealed class WatchingSink(bool holdsSmallSends) : ISendSink
     {
-        private readonly TaskCompletionSource<bool> _sentInside = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private TaskCompletionSource<bool> _sentInside = new(TaskCreationOptions.RunContinuationsAsynchronously);
         private volatile int _writer;
 
         /// <summary>Gets whether it was sent on the thread of the writer, inside of its call.</summary>
@@ -91,6 +121,9 @@ public class SmallSendTests
         public bool IsKernel => true;
 
         public bool CanHalfClose => true;
+
+        /// <summary>The next send is the first.</summary>
+        public void Forget() => _sentInside = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
 
         public bool HoldsSmallSends(bool hasSent) => holdsSmallSends;
 
