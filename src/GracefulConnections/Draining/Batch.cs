@@ -46,6 +46,8 @@ internal sealed partial class Batch
 
     public string? Description { get; init; }
 
+    public CloseReason Reason => _reason;
+
     /// <summary>Gets whether it is that of the whole server, whose phases it goes through.</summary>
     public bool IsWhole { get; init; }
 

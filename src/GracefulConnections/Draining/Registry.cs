@@ -103,9 +103,16 @@ internal sealed class Registry(DrainContext context)
         Interleaving.Point();
         lock (context.Lock)
         {
-            if (_serverStopsAt is not null || _whole is not null || connection.Place_NeedsLock < 0)
+            if (_serverStopsAt is not null || connection.Place_NeedsLock < 0)
             {
                 return _serverStopsAt is not null && _whole is not { IsStarted_NeedsLock: true };
+            }
+
+            // What the old WebHost asks at its stop, which says nothing before. In any other drain of the whole server
+            // the connection's turn may come too late.
+            if (_whole is { IsOver_NeedsLock: true } or { IsStarted_NeedsLock: true, Reason: not CloseReason.Drain })
+            {
+                return false;
             }
 
             if (_reload is null or { IsStarted_NeedsLock: true })
@@ -113,7 +120,10 @@ internal sealed class Registry(DrainContext context)
                 var isReload = context.IsReloading;
                 var timeout = context.Options.DrainTimeout;
                 timeout = isReload ? BatchPlan.Min(timeout, ReloadTimeout) : timeout;
-                var window = BatchPlan.Min(context.Options.SpreadWindow, timeout / 2);
+
+                // A reload that only Kestrel knows of, as of a certificate's file, looks like a server that the
+                // application stops.
+                var window = BatchPlan.Min(context.Options.SpreadWindow, BatchPlan.Min(timeout, ReloadTimeout) / 2);
                 _reload = Add_NeedsLock(new Batch(context, CloseReason.Drain, timeout + GatherDelay, GatherDelay)
                 {
                     Window = window,

@@ -3,6 +3,7 @@ using System.Text.RegularExpressions;
 using GracefulConnections.FunctionalTests.Support;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -103,9 +104,84 @@ public partial class ConfigurationReloadTests
         }
     }
 
+    // Kestrel asks them at once, and aborts them after 5 s. It also watches the files of its certificates, of which no configuration tells.
+    [Theory]
+    [InlineData(Moment.Serving, false)]
+    [InlineData(Moment.Serving, true)]
+    [InlineData(Moment.DrainSteps, true)]
+    [InlineData(Moment.LiveDrain, true)]
+    public async Task Reload_RequestsAreSpread_ConnectionIsAskedBeforeKestrelAborts(Moment moment, bool isOfHost)
+    {
+        var (stock, graceful) = (await ReloadAsync(null, isOfHost), await ReloadAsync(moment, isOfHost));
+
+        Assert.Equal((PeerSaw.Eof, PeerSaw.Eof), (stock, graceful));
+    }
+
     // A busy machine may be late, and have less time left.
     [GeneratedRegex(@"What is left after [0-4](\.\d)? s will be aborted")]
     private static partial Regex LessThanFive();
+
+    // Stock Kestrel without a moment.
+    private static async Task<PeerSaw> ReloadAsync(Moment? moment, bool isOfHost)
+    {
+        var configuration = new ReloadableConfiguration();
+        configuration.Set(RemovedKey, "http://127.0.0.1:0");
+        configuration.Set(KeptKey, "http://127.0.0.1:0");
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        IConfigurationBuilder kestrels = isOfHost ? builder.Configuration : new ConfigurationBuilder();
+        kestrels.Add(configuration);
+        var (stepBegan, stepMayEnd) = (new TaskCompletionSource(), new TaskCompletionSource());
+        if (moment is not null)
+        {
+            builder.Services.AddGracefulShutdown(drain => (drain.DrainTimeout, drain.SpreadWindow) = (2 * TestServer.TestLimit, TestServer.TestLimit));
+        }
+
+        if (moment == Moment.DrainSteps)
+        {
+            builder.Services.AddDrainStep("step", (_, _) =>
+            {
+                stepBegan.SetResult();
+                return stepMayEnd.Task;
+            });
+        }
+
+        ListenOptions? removed = null;
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Configure(kestrels.Build().GetSection("Kestrel"), reloadOnChange: true).Endpoint("Removed", endpoint =>
+        {
+            removed ??= endpoint.ListenOptions;
+            (moment is null ? endpoint.ListenOptions : endpoint.ListenOptions.UseGracefulShutdown()).Run(async connection =>
+            {
+                await connection.SendAsync(1);
+                await Task.Delay(Timeout.InfiniteTimeSpan, connection.Features.Get<IConnectionLifetimeNotificationFeature>()!.ConnectionClosedRequested)
+                    .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            });
+        }));
+        await using var app = builder.Build();
+        await app.StartAsync().InTimeAsync();
+        var peer = await ScriptedPeer.ConnectAsync(removed!.EndPoint);
+        await peer.ReadExactlyAsync(1);
+        var drain = app.Services.GetService<IDrainCoordinator>();
+        var stopping = Task.CompletedTask;
+        if (moment == Moment.DrainSteps)
+        {
+            stopping = app.StopAsync();
+            await stepBegan.Task.InTimeAsync();
+        }
+        else if (moment == Moment.LiveDrain)
+        {
+            stopping = drain!.DrainAsync();
+            await Eventually.IsTrueAsync(() => drain.DrainStarted.IsCancellationRequested);
+        }
+
+        configuration.Remove(RemovedKey);
+
+        var (_, saw) = await peer.ReadToEndAsync();
+        await peer.DisposeAsync();
+        stepMayEnd.SetResult();
+        await stopping.InTimeAsync();
+        return saw;
+    }
 
     private Task<TestServer> StartAsync(Action<ServerDrainOptions>? drain = null, Action<WebApplicationBuilder>? build = null)
     {
@@ -133,5 +209,17 @@ public partial class ConfigurationReloadTests
     {
         bound ??= endpoint.ListenOptions;
         endpoint.ListenOptions.UseGracefulShutdown().Use(server.ObserveResults).Run(connection => handler(connection));
+    }
+
+    /// <summary>When the configuration is reloaded.</summary>
+    public enum Moment
+    {
+        Serving,
+
+        /// <summary>While the steps of a stop run.</summary>
+        DrainSteps,
+
+        /// <summary>While the whole server drains without a stop.</summary>
+        LiveDrain,
     }
 }
