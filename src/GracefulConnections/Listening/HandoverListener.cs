@@ -31,6 +31,14 @@ internal sealed class HandoverListener(
             return;
         }
 
+        if (sockets.IsHeldByOthers(socket))
+        {
+            socket.LeaveEventQueues(ListeningSocket.FindEventQueues());
+            await UnbindInnerAsync(cancellationToken).ConfigureAwait(false);
+            sockets.TakeBack(this);
+            return;
+        }
+
         if (sockets.Opened.IsCompleted)
         {
             var queues = ListeningSocket.FindEventQueues(); // Before the sweep, behind which every moment counts.
@@ -75,10 +83,15 @@ internal sealed class HandoverListener(
 
     private async ValueTask CloseAsync(CancellationToken cancellationToken)
     {
-        await inner.UnbindAsync(cancellationToken).ConfigureAwait(false);
-        _unbinding.TrySetResult();
+        await UnbindInnerAsync(cancellationToken).ConfigureAwait(false);
         sockets.Remove(this);
         socket.Dispose();
+    }
+
+    private async ValueTask UnbindInnerAsync(CancellationToken cancellationToken)
+    {
+        await inner.UnbindAsync(cancellationToken).ConfigureAwait(false);
+        _unbinding.TrySetResult();
     }
 
     private async ValueTask<ConnectionContext?> AcceptOnceOpenedAsync(CancellationToken cancellationToken)

@@ -22,6 +22,11 @@ internal sealed class HandoverListenerFactory(
 {
     private static readonly FileHandleEndPoint AnyHandle = new(0, FileHandleType.Tcp);
 
+    // How long the service manager may take to forget a socket, and how often to look.
+    private static readonly TimeSpan ForgetLimit = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan ForgetInterval = TimeSpan.FromMilliseconds(10);
+
+    private readonly TimeProvider _time = time ?? TimeProvider.System;
     private readonly ILogger _logger = GuardedLogger.Around(loggers.CreateLogger(Log.Category));
 
     public bool CanBind(EndPoint endpoint) =>
@@ -54,13 +59,13 @@ internal sealed class HandoverListenerFactory(
             Log.PortNotFixed(_logger);
         }
 
-        var socket = passed ?? Bind(endpoint);
+        var socket = passed ?? await BindAnewAsync(endpoint, cancellationToken).ConfigureAwait(false);
         try
         {
             var borrowed = new FileHandleEndPoint((ulong)socket.Descriptor.Value, FileHandleType.Tcp);
             var listener = await inner.BindAsync(borrowed, cancellationToken).ConfigureAwait(false);
             var owner = new HandoverListener(
-                sockets, socket, listener, wasPassed: passed is not null, time ?? TimeProvider.System);
+                sockets, socket, listener, wasPassed: passed is not null, _time);
             sockets.Add(owner);
             return owner;
         }
@@ -90,6 +95,24 @@ internal sealed class HandoverListenerFactory(
     private IConnectionListenerFactory? Find(EndPoint endPoint) =>
         services.GetServices<IConnectionListenerFactory>().LastOrDefault(
             factory => factory != this && CanBind(factory, endPoint));
+
+    // A reload of the configuration may close an endpoint and bind it anew in the same moment.
+    private async Task<ListeningSocket> BindAnewAsync(EndPoint endPoint, CancellationToken cancellationToken)
+    {
+        var started = _time.GetTimestamp();
+        while (true)
+        {
+            try
+            {
+                return Bind(endPoint);
+            }
+            catch (AddressInUseException) when (sockets.WasForgotten(ListenerAddress.Of(endPoint))
+                && _time.GetElapsedTime(started) < ForgetLimit)
+            {
+                await Task.Delay(ForgetInterval, _time, cancellationToken).ConfigureAwait(false);
+            }
+        }
+    }
 
     private ListeningSocket Bind(EndPoint endPoint)
     {

@@ -128,6 +128,7 @@ internal sealed class HandoverServer : IDisposable
         using var timeout = new CancellationTokenSource(_readyTimeout, _time);
         using var end = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellationToken);
         var isOffered = false;
+        _sockets.BeginOffer();
         try
         {
             await SendSocketsAsync(successor, end.Token).ConfigureAwait(false);
@@ -149,6 +150,10 @@ internal sealed class HandoverServer : IDisposable
         {
             Log.SuccessorLate(_logger, successor.ProcessId, _readyTimeout.TotalSeconds);
             successor.Send(HandoverProtocol.Late);
+        }
+        finally
+        {
+            _sockets.EndOffer();
         }
 
         return null;

@@ -31,6 +31,12 @@ internal sealed class ListeningSocket(Descriptor descriptor, string address) : I
     /// </summary>
     public bool IsOfUnit { get; init; }
 
+    /// <summary>
+    /// Gets a value indicating whether the service manager keeps it because a process has left it there. So it can be
+    /// asked to forget it, unlike one of the unit's. Of a socket that the predecessor passed this is not known.
+    /// </summary>
+    public bool IsStored { get; init; }
+
     /// <summary>Gets the file of a Unix domain socket; <see langword="null"/> where there is none.</summary>
     public string? File => ListenerAddress.FileOf(Address);
 

@@ -13,10 +13,12 @@ internal sealed class ListeningSockets(ILoggerFactory loggers)
     private readonly Lock _lock = new();
     private readonly List<ListeningSocket> _passed = [];
     private readonly List<HandoverListener> _active = [];
+    private readonly HashSet<string> _forgotten = []; // Addresses.
     private readonly TaskCompletionSource _opened = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private ServiceManager? _manager;
     private volatile bool _isStopping;
     private volatile bool _areLeftToSuccessor;
+    private volatile bool _areOffered;
 
     /// <summary>Gets a task that completes when connections may be accepted.</summary>
     public Task Opened => _opened.Task;
@@ -93,16 +95,63 @@ internal sealed class ListeningSockets(ILoggerFactory loggers)
 
     public void Remove(HandoverListener listener)
     {
+        var isGone = !_isStopping && _manager is not null;
         lock (_lock)
         {
             _active.Remove(listener);
+            if (isGone)
+            {
+                _forgotten.Add(listener.Socket.Address);
+            }
         }
 
         // The configuration was reloaded, and has the endpoint no longer. A server that stops may come again.
-        if (!_isStopping)
+        if (isGone)
         {
-            _manager?.Forget(listener.Socket.Address);
+            _manager!.Forget(listener.Socket.Address);
         }
+    }
+
+    /// <summary>
+    /// Returns whether a reload of the configuration must not close a socket: the endpoint may come again at once, as
+    /// with another certificate, and whoever else holds the socket keeps the address from being bound anew.
+    /// </summary>
+    public bool IsHeldByOthers(ListeningSocket socket) => !_isStopping && (_areOffered || IsHeldForGood(socket));
+
+    /// <summary>Takes back the socket of an endpoint that may come again.</summary>
+    public void TakeBack(HandoverListener listener)
+    {
+        lock (_lock)
+        {
+            _active.Remove(listener);
+            _passed.Add(listener.Socket);
+        }
+    }
+
+    /// <summary>Returns whether the service manager was asked to forget an address. It may still hold it.</summary>
+    public bool WasForgotten(string address)
+    {
+        lock (_lock)
+        {
+            return _forgotten.Contains(address);
+        }
+    }
+
+    /// <summary>From now on a successor that is starting holds the sockets, too.</summary>
+    public void BeginOffer() => _areOffered = true;
+
+    /// <summary>The successor has started or ended. Closes what no endpoint asked for again.</summary>
+    public void EndOffer()
+    {
+        _areOffered = false;
+        ListeningSocket[] gone;
+        lock (_lock)
+        {
+            gone = [.. _passed.Where(static socket => !IsHeldForGood(socket))];
+            _passed.RemoveAll(static socket => !IsHeldForGood(socket));
+        }
+
+        Array.ForEach(gone, static socket => socket.Dispose());
     }
 
     /// <summary>
@@ -145,6 +194,8 @@ internal sealed class ListeningSockets(ILoggerFactory loggers)
 
     /// <summary>The host stops: what endpoints release from now on, the next process needs again.</summary>
     public void OnStopping() => _isStopping = true;
+
+    private static bool IsHeldForGood(ListeningSocket socket) => socket is { IsKept: true, IsStored: false };
 
     private static string List(IEnumerable<ListeningSocket> sockets)
     {

@@ -36,10 +36,12 @@ internal sealed class ServiceManager(ILogger logger)
             var descriptor = FirstDescriptor + i;
             if (LibC.TrySetCloseOnExec(descriptor) && ListeningSocket.AddressOf(descriptor) is { } address)
             {
+                var isStored = names.ElementAtOrDefault(i) == ListenerAddress.ToName(address);
                 yield return new ListeningSocket(new Descriptor(descriptor), address)
                 {
                     IsKept = true,
-                    IsOfUnit = names.ElementAtOrDefault(i) != ListenerAddress.ToName(address), // Or it was stored.
+                    IsStored = isStored,
+                    IsOfUnit = !isStored,
                 };
             }
         }

@@ -12,6 +12,7 @@ using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace GracefulConnections.FunctionalTests.Listening;
@@ -106,6 +107,15 @@ public sealed class ListenerTests : IDisposable
         Assert.Equal([$"127.0.0.1:{added}"], await successor.TakeAsync());
     }
 
+    // Kestrel stops the endpoint and binds it anew, as for another certificate. The address is taken while the successor holds its socket.
+    [Fact]
+    public async Task Reload_SuccessorIsStarting_EndpointServesOnAsOnStock()
+    {
+        var (stock, handover) = (await ReloadWhileASuccessorStartsAsync(isStock: true), await ReloadWhileASuccessorStartsAsync(isStock: false));
+
+        Assert.Equal((1, 1), (stock, handover));
+    }
+
     [Fact]
     public async Task Stop_DirectoryOfTheFilesIsGone_StopsAsStock()
     {
@@ -164,6 +174,33 @@ public sealed class ListenerTests : IDisposable
             await app.StopAsync().InTimeAsync();
             await app.DisposeAsync();
         });
+    }
+
+    private async Task<int> ReloadWhileASuccessorStartsAsync(bool isStock)
+    {
+        var configuration = new ReloadableConfiguration();
+        configuration.Set("Endpoints:One:Url", $"http://127.0.0.1:{_port}");
+        using var log = new CapturedLog();
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders().AddProvider(log);
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Configure(new ConfigurationBuilder().Add(configuration).Build(), reloadOnChange: true).Endpoint("One", endpoint =>
+            (isStock ? endpoint.ListenOptions : endpoint.ListenOptions.UseGracefulShutdown()).Run(static connection => connection.SendAsync(1))));
+        if (!isStock)
+        {
+            builder.Services.AddListenerHandover(options => options.SocketPath = SocketPath);
+        }
+
+        await using var app = builder.Build();
+        await app.StartAsync().InTimeAsync();
+        using var successor = isStock ? null : await FakeSuccessor.ConnectAsync(SocketPath);
+        await (successor?.TakeAsync() ?? Task.FromResult<List<string>>([]));
+        using (isStock ? null : HeldSocket.OnPort(_port)) // The successor's.
+        {
+            configuration.Change("Endpoints:One:Protocols", "Http1");
+            await Eventually.IsTrueAsync(() => log.Entries.Any(static entry => entry.Message.StartsWith("Config changed. Starting", StringComparison.Ordinal)) && KernelSocket.OnPort(_port).Any(static socket => socket.State == KernelSocket.Listen));
+            await using var peer = await ScriptedPeer.ConnectAsync(EndPoint);
+            return (await peer.ReadExactlyAsync(1)).Length;
+        }
     }
 
     private static async Task<(long Bytes, PeerSaw End)> ReadAndCloseAsync(ScriptedPeer peer)
