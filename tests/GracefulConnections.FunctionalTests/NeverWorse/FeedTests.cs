@@ -10,6 +10,7 @@ public class FeedTests(ITestOutputHelper output)
 {
     private const int MessageCount = 20_000;
     private const int MessageBytes = 64;
+    private const uint MostSegments = MessageCount / 20; // The kernel merges some by itself, and still sent more than 1,500 of one send each.
     private const int TcpInfoOption = 11; // TCP_INFO of tcp(7).
     private const int DataSegmentsInOffset = 152; // Of tcpi_data_segs_in in struct tcp_info.
 
@@ -22,7 +23,8 @@ public class FeedTests(ITestOutputHelper output)
         var graceful = await CountAsync(static handler => TestServer.StartAsync(handler));
 
         output.WriteLine($"{MessageCount} messages came in {stock} segments from stock, in {graceful} from ours.");
-        Assert.True(stock < MessageCount / 2 && graceful < MessageCount / 2, $"segments: stock {stock}, ours {graceful}");
+        Assert.InRange(stock, 1u, MostSegments);
+        Assert.InRange(graceful, 1u, MostSegments);
     }
 
     private static async Task<uint> CountAsync(Func<Func<ConnectionContext, Task>, Task<TestServer>> startAsync)
