@@ -1,6 +1,8 @@
 /// <summary>Runs something on a thread of the pool while no other thread of it is free, nor comes.</summary>
 internal static class BusyPool
 {
+    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(2); // Beyond that of whoever tests it.
+
     public static void Run(Action action)
     {
         var threads = Environment.ProcessorCount; // No fewer are allowed.
@@ -17,7 +19,7 @@ internal static class BusyPool
             ThreadPool.UnsafeQueueUserWorkItem(_ => Block(), null);
         }
 
-        busy.Wait();
+        Wait(busy.WaitHandle);
         try
         {
             action();
@@ -25,15 +27,23 @@ internal static class BusyPool
         finally
         {
             isDone.Set();
-            left.Wait();
+            Wait(left.WaitHandle);
             ThreadPool.SetMaxThreads(max, completionPorts);
         }
 
         void Block()
         {
             busy.Signal();
-            isDone.Wait();
+            Wait(isDone.WaitHandle);
             left.Signal();
+        }
+    }
+
+    private static void Wait(WaitHandle handle)
+    {
+        if (!handle.WaitOne(Limit))
+        {
+            throw new TimeoutException($"The pool's threads did not all come and go within {Limit}.");
         }
     }
 }
