@@ -2,42 +2,17 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Cryptography;
 
 namespace GracefulConnections.Benchmarks.Load;
 
 /// <summary>Connections over TLS that each have one message under way at any time, each on a thread of its own with a blocking stream: an encrypted stream cannot be polled.</summary>
-internal sealed class TlsEchoLoad : ILoad
+internal sealed class TlsEchoLoad(IPEndPoint endPoint, SslClientAuthenticationOptions tls, int connections, int messageBytes)
+    : BlockingLoad<SslStream>(Connect(connections, () => Connect(endPoint, tls)))
 {
-    private static readonly int StallLimitMilliseconds = (int)TimeSpan.FromSeconds(10).TotalMilliseconds;
+    private readonly byte[] _message = RandomNumberGenerator.GetBytes(messageBytes);
 
-    private readonly byte[] _message;
-    private readonly SslStream[] _streams;
-
-    public TlsEchoLoad(IPEndPoint endPoint, SslClientAuthenticationOptions tls, int connections, int messageBytes)
-    {
-        _message = new byte[messageBytes];
-        Random.Shared.NextBytes(_message);
-        _streams = new SslStream[connections];
-        for (var i = 0; i < connections; i++)
-        {
-            var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true, ReceiveTimeout = StallLimitMilliseconds };
-            socket.Connect(endPoint);
-            _streams[i] = new SslStream(new NetworkStream(socket, ownsSocket: true));
-            _streams[i].AuthenticateAsClient(tls);
-        }
-    }
-
-    public LoadResult Run(TimeSpan duration) => LoadThreads.Run(_streams.Length, duration, (index, stopAt, latencies) => Run(_streams[index], stopAt, latencies));
-
-    public void Dispose()
-    {
-        foreach (var stream in _streams)
-        {
-            stream.Dispose();
-        }
-    }
-
-    private long Run(SslStream stream, long stopAt, LatencyHistogram latencies)
+    protected override long Run(SslStream stream, long stopAt, LatencyHistogram latencies)
     {
         var received = new byte[_message.Length];
         long count = 0;
@@ -57,5 +32,14 @@ internal sealed class TlsEchoLoad : ILoad
                 throw new InvalidDataException("The echo differs from the message.");
             }
         }
+    }
+
+    private static SslStream Connect(IPEndPoint endPoint, SslClientAuthenticationOptions tls)
+    {
+        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true, ReceiveTimeout = StallLimitMilliseconds };
+        socket.Connect(endPoint);
+        var stream = new SslStream(new NetworkStream(socket, ownsSocket: true));
+        stream.AuthenticateAsClient(tls);
+        return stream;
     }
 }
