@@ -23,8 +23,7 @@ internal sealed partial class Batch
 
         var states = left.CountBy(static connection => connection.State);
         var oldest = left.OrderBy(static connection => connection.StartTimestamp).Take(Holders.NamedCount);
-        var now = _context.Time.GetTimestamp();
-        TrackedConnectionInfo[] infos = [.. oldest.Select(connection => connection.GetInfo(now))];
+        TrackedConnectionInfo[] infos = [.. oldest.Select(connection => connection.GetInfo())];
         _context.Teller.Progress(Level, left.Length, states, infos, elapsed, rest, _context.GetExitTime(rest));
     }
 

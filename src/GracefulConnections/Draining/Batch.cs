@@ -106,8 +106,7 @@ internal sealed partial class Batch
 
         _context.Reports.Run(); // First: what a handler logs when it is asked comes behind "Draining".
         Array.ForEach(asked, connection => connection.Ask(_reason, _context.Options.LingerIdleTimeout));
-        var now = _context.Time.GetTimestamp();
-        Array.ForEach(aborted, connection => connection.Abort(_reason, this, now));
+        Array.ForEach(aborted, connection => connection.Abort(_reason, this));
         _context.Reports.Run();
         Interleaving.Point();
         lock (_context.Lock)

@@ -59,8 +59,7 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
     /// <summary>Gets or sets whether there may be connections to drain: an endpoint's, or outgoing ones.</summary>
     public bool HasConnections { get; set; }
 
-    public IReadOnlyList<TrackedConnectionInfo> GetConnections() =>
-        Snapshot.Take(Registry.GetAll(), Context.Time.GetTimestamp()); // Once, because it may be a system call.
+    public IReadOnlyList<TrackedConnectionInfo> GetConnections() => Snapshot.Take(Registry.GetAll());
 
     public bool Abort(string connectionId)
     {
@@ -99,8 +98,7 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
         CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(filter);
-        var now = Context.Time.GetTimestamp();
-        var chosen = Array.FindAll(Registry.GetAll(), connection => filter(connection.GetInfo(now)));
+        var chosen = Array.FindAll(Registry.GetAll(), connection => filter(connection.GetInfo()));
         var caller = FindCaller(chosen);
         var part = Registry.DrainPart(chosen, options);
         return await part.WaitAsync(caller).WaitAsync(cancellationToken).ConfigureAwait(false);

@@ -12,28 +12,25 @@ internal sealed class Snapshot : IThreadPoolWorkItem
 
     private readonly TaskCompletionSource _taken = new();
     private readonly int _count;
-    private readonly long _now;
     private Work? _work;
     private int _next;
     private int _left;
 
-    private Snapshot(Work work, long now)
+    private Snapshot(Work work)
     {
         _count = _left = work.Connections.Length;
-        (_work, _now) = (work, now);
+        _work = work;
     }
 
-    /// <param name="connections">The connections.</param>
-    /// <param name="now">The moment, as a timestamp of the clock.</param>
-    public static TrackedConnectionInfo[] Take(TrackedConnection[] connections, long now)
+    public static TrackedConnectionInfo[] Take(TrackedConnection[] connections)
     {
         if (connections.Length <= Piece)
         {
-            return Array.ConvertAll(connections, connection => connection.GetInfo(now));
+            return Array.ConvertAll(connections, static connection => connection.GetInfo());
         }
 
         var work = new Work(connections, new TrackedConnectionInfo[connections.Length]);
-        var snapshot = new Snapshot(work, now);
+        var snapshot = new Snapshot(work);
         var threads = Math.Min(Math.Min(MaxThreads, Environment.ProcessorCount), connections.Length / Piece);
         for (var i = 1; i < threads; i++)
         {
@@ -64,7 +61,7 @@ internal sealed class Snapshot : IThreadPoolWorkItem
                 var end = Math.Min(start + Piece, _count);
                 for (var i = start; i < end; i++)
                 {
-                    work.Infos[i] = work.Connections[i].GetInfo(_now);
+                    work.Infos[i] = work.Connections[i].GetInfo();
                 }
 
                 if (Interlocked.Add(ref _left, start - end) == 0)

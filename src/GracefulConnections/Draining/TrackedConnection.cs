@@ -29,8 +29,7 @@ internal abstract class TrackedConnection
     /// <summary>Gets when the connection came, as a timestamp of the clock.</summary>
     public abstract long StartTimestamp { get; }
 
-    /// <param name="now">The moment, as a timestamp of the clock.</param>
-    public abstract TrackedConnectionInfo GetInfo(long now);
+    public abstract TrackedConnectionInfo GetInfo();
 
     /// <summary>
     /// Asks the connection to close, and its peer not to take longer than the cap for its FIN. The first reason wins.
@@ -44,10 +43,10 @@ internal abstract class TrackedConnection
     public abstract void Abort(CloseReason reason);
 
     /// <summary>Ends the connection with RST because the time of a batch is up.</summary>
-    public void Abort(CloseReason reason, Batch batch, long now)
+    public void Abort(CloseReason reason, Batch batch)
     {
         // Before the abort, because an aborted socket tells nothing.
-        Interlocked.CompareExchange(ref _abort, Tuple.Create(batch, GetInfo(now)), null);
+        Interlocked.CompareExchange(ref _abort, Tuple.Create(batch, GetInfo()), null);
         Abort(reason);
     }
 

@@ -37,17 +37,17 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
     /// <summary>The server asked the connection to close, for its own stop or for that of an endpoint.</summary>
     public void OnServerRequest() => drain.OnServerRequest(this);
 
-    public override TrackedConnectionInfo GetInfo(long now)
+    public override TrackedConnectionInfo GetInfo()
     {
-        var time = drain.Context.Time;
         var innermost = connection.Inner ?? connection; // Inside of TLS are the bytes that the handler knows.
         var (input, output) = (innermost.Input, innermost.Output);
         ref var bytes = ref innermost.Activity;
         var facts = connection.Closer.Facts; // Once, because there may be thousands of connections.
         var inside = innermost == connection ? facts : innermost.Closer.Facts;
         var activity = GetActivity(innermost, inside);
+        var clock = bytes.Clock;
         var lastByteAt = bytes.LastByteAt;
-        var age = Since(StartTimestamp);
+        var age = clock.GetElapsedTime(StartTimestamp);
         var written = output.WrittenBytes;
         var delivery = GetDelivery(output, written);
         return new TrackedConnectionInfo
@@ -64,17 +64,14 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
             Activity = activity,
             Age = age,
             BusyTime = activity != ConnectionActivity.Busy ? TimeSpan.Zero
-                : bytes.BusySince is > 0 and var busySince ? Since(busySince)
+                : bytes.BusySince is > 0 and var busySince ? clock.GetElapsedTime(busySince)
                 : age,
-            IdleTime = lastByteAt > 0 ? Since(lastByteAt) : age,
+            IdleTime = lastByteAt > 0 ? clock.GetElapsedTime(lastByteAt) : age,
             ReceivedBytes = input.ReceivedBytes,
             WrittenBytes = written,
             UnacknowledgedBytes = delivery.UnacknowledgedBytes,
             IsPeerWindowClosed = delivery.IsWindowClosed,
         };
-
-        // The moment may be before it: a byte, or the connection itself, came while thousands are looked at.
-        TimeSpan Since(long then) => then < now ? time.GetElapsedTime(then, now) : TimeSpan.Zero;
     }
 
     // On the thread pool, because the callbacks of the token are the application's and thousands wait for their turn.

@@ -2,9 +2,10 @@ namespace GracefulConnections.Transport;
 
 /// <summary>When bytes went either way on a connection, and how its handler takes and answers them.</summary>
 /// <remarks>Each connection has one, kept by the one who closes it, so it is no object of its own.</remarks>
-/// <param name="clock">What time it is. The times kept here are its timestamps, and 0 stands for never.</param>
+/// <param name="clock">What time it is; see <see cref="CoarseTime"/>.</param>
 internal struct Activity(TimeProvider clock)
 {
+    private readonly TimeProvider _clock = CoarseTime.Of(clock);
     private long _receivedAt;
     private long _busySince;
     private long _flushedAt;
@@ -14,11 +15,11 @@ internal struct Activity(TimeProvider clock)
     private volatile bool _isDuplex;
     private volatile bool _isReadPending;
 
-    /// <summary>Gets what tells the time.</summary>
-    public readonly TimeProvider Clock => clock;
+    /// <summary>Gets what tells the time. The times kept here are its timestamps, and 0 stands for never.</summary>
+    public readonly TimeProvider Clock => _clock;
 
     /// <summary>Gets when the connection came.</summary>
-    public long StartedAt { get; } = clock.GetTimestamp();
+    public long StartedAt { get; } = CoarseTime.Of(clock).GetTimestamp();
 
     /// <summary>Gets when the bytes were read that the handler has in hand.</summary>
     public long BusySince => Volatile.Read(ref _busySince);
@@ -52,7 +53,7 @@ internal struct Activity(TimeProvider clock)
     /// <param name="isFirst">Whether the handler had nothing in hand before.</param>
     public void OnReceived(bool isFirst)
     {
-        var now = clock.GetTimestamp();
+        var now = _clock.GetTimestamp();
         Volatile.Write(ref _receivedAt, now);
         if (isFirst)
         {
@@ -73,9 +74,9 @@ internal struct Activity(TimeProvider clock)
         _isDuplex |= _isReadPending;
         _isAnswer = _isUnanswered;
         _isUnanswered = false;
-        Volatile.Write(ref _flushedAt, clock.GetTimestamp());
+        Volatile.Write(ref _flushedAt, _clock.GetTimestamp());
     }
 
     private TimeSpan SilenceSince(long timestamp) =>
-        clock.GetElapsedTime(timestamp == 0 ? StartedAt : timestamp);
+        _clock.GetElapsedTime(timestamp == 0 ? StartedAt : timestamp);
 }

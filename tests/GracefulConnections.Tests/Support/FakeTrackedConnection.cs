@@ -131,7 +131,7 @@ internal sealed class FakeTrackedConnection(DrainCoordinator coordinator, TimePr
         return base.GetHashCode();
     }
 
-    public override TrackedConnectionInfo GetInfo(long now)
+    public override TrackedConnectionInfo GetInfo()
     {
         Snapped?.Invoke();
         return new TrackedConnectionInfo

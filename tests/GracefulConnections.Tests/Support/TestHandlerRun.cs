@@ -29,7 +29,7 @@ internal sealed class TestHandlerRun(ConnectionDelegate handler, ConnectionConte
     /// <summary>Does what the thread pool has been told to do.</summary>
     public void Execute() => Start();
 
-    public override TrackedConnectionInfo GetInfo(long now) => throw new NotSupportedException();
+    public override TrackedConnectionInfo GetInfo() => throw new NotSupportedException();
 
     public override void Ask(CloseReason reason, TimeSpan lingerCap) => throw new NotSupportedException();
 
