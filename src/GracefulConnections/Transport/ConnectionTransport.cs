@@ -81,7 +81,8 @@ internal readonly record struct ConnectionTransport(
             ? Left(input, passed, LeftToServerReason.WrittenBefore)
             : Taken(input, Send(new FirstSendSink(queue, transport.Output, passed)));
 
-        SendLoop Send(ISendSink sink) => new(OutputPipe.Create(pool, transport.Output), sink, events);
+        SendLoop Send(ISendSink sink) =>
+            new(OutputPipe.Create(pool, transport.Output, out var sendsInline), sink, events, sendsInline);
 
         ReadPump Read(InputKind kind) => new(transport.Input, queue, kind, events);
 

@@ -30,9 +30,13 @@ internal static class OutputPipe
     /// ever waits, and a handler may count on that: one that writes everything before it reads would wait for ever for
     /// a peer that does the same.
     /// </remarks>
-    public static Pipe Create(MemoryPool<byte> pool, PipeWriter server)
+    /// <param name="pool">The connection's memory.</param>
+    /// <param name="server">The server's writer.</param>
+    /// <param name="sendsInline">Whether the server sends on the thread that flushes, and needs no other one.</param>
+    public static Pipe Create(MemoryPool<byte> pool, PipeWriter server, out bool sendsInline)
     {
         var options = GetOptions(server);
+        sendsInline = options?.ReaderScheduler == PipeScheduler.Inline;
         return new Pipe(
             options is null ? Defaults.GetValue(pool, static pool => CreateOptions(pool, DefaultPauseThreshold))
             : options.Pool == pool ? AsServers.GetValue(options, static options => CreateOptions(options.Pool, options))

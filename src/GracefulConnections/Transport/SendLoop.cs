@@ -8,9 +8,10 @@ namespace GracefulConnections.Transport;
 /// <summary>
 /// The output whose pipe is ours, and with it both completions and every block of memory from rent to return. A block
 /// goes back to the pool when it was sent, and when nobody sends it and nobody can write to it any more. Whoever
-/// flushes an answer sends it: there is no reader to wake up and no task for each connection.
+/// flushes an answer sends it: there is no reader to wake up and no task for each connection. Where the server needs no
+/// thread of the pool to send, because all may be blocked, whoever flushes always does.
 /// </summary>
-internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents events)
+internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEvents events, bool sendsInline = false)
     : TransportOutput(pipe.Writer, events), IThreadPoolWorkItem
 {
     // Nobody waits for the kernel, and most connections end there.
@@ -148,7 +149,7 @@ internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEven
     {
         var isFeed = _feed.OnFlush(WrittenBytes, Events.Activity.IsAnswer) && sink.IsKernel;
         var begins = _state.Signal(); // Else whoever sends sees it.
-        if (begins && (isFeed || sink.HoldsSmallSends(hasSent: SentBytes > 0)))
+        if (begins && !sendsInline && (isFeed || sink.HoldsSmallSends(hasSent: SentBytes > 0)))
         {
             ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
         }

@@ -23,7 +23,7 @@ public sealed class OutputPipeTests : IDisposable
 
         for (var i = 0; i < 2; i++)
         {
-            var sut = OutputPipe.Create(_pool, server.Writer);
+            var sut = OutputPipe.Create(_pool, server.Writer, out _);
             Assert.True(sut.Writer.WriteAsync(new byte[below]).AsTask().IsCompleted);
             var flush = sut.Writer.WriteAsync(new byte[at - below]).AsTask();
 
@@ -45,9 +45,9 @@ public sealed class OutputPipeTests : IDisposable
     {
         using var other = new PoisoningMemoryPool();
         var server = new Pipe(new PipeOptions(other, pauseWriterThreshold: 10, resumeWriterThreshold: 5));
-        OutputPipe.Create(other, server.Writer);
+        OutputPipe.Create(other, server.Writer, out _);
 
-        var sut = OutputPipe.Create(_pool, server.Writer);
+        var sut = OutputPipe.Create(_pool, server.Writer, out _);
 
         Assert.False(sut.Writer.WriteAsync(new byte[10]).AsTask().IsCompleted);
         Assert.Equal((1, 0), (_pool.RentedCount, other.RentedCount));
@@ -55,11 +55,26 @@ public sealed class OutputPipeTests : IDisposable
         sut.Reader.Complete();
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Create_ServersWriter_TellsWhetherTheServerSendsInline(bool isInline)
+    {
+        var server = new Pipe(new PipeOptions(_pool, isInline ? PipeScheduler.Inline : PipeScheduler.ThreadPool));
+
+        var sut = OutputPipe.Create(_pool, server.Writer, out var sendsInline);
+
+        Assert.Equal(isInline, sendsInline);
+        sut.Writer.Complete();
+        sut.Reader.Complete();
+    }
+
     [Fact]
     public void Create_AnotherWriter_WaitsAtKestrelsDefault()
     {
-        var sut = OutputPipe.Create(_pool, PipeWriter.Create(Stream.Null));
+        var sut = OutputPipe.Create(_pool, PipeWriter.Create(Stream.Null), out var sendsInline);
 
+        Assert.False(sendsInline);
         Assert.True(sut.Writer.WriteAsync(new byte[65_535]).AsTask().IsCompleted);
         Assert.False(sut.Writer.WriteAsync(new byte[1]).AsTask().IsCompleted);
         sut.Writer.Complete();
