@@ -13,8 +13,8 @@ namespace GracefulConnections.Testing;
 /// Blocks that never come back are fine.
 /// </summary>
 /// <remarks>
-/// What is larger than a block does not come from here: pipes get that from the shared array pool. A write that is
-/// under way while the block comes back may be painted over.
+/// What is larger than <see cref="MaxBufferSize"/> does not come from here: pipes get that from the shared array pool.
+/// A write that is under way while the block comes back may be painted over.
 /// </remarks>
 public sealed class PoisoningMemoryPool : MemoryPool<byte>
 {
@@ -24,12 +24,13 @@ public sealed class PoisoningMemoryPool : MemoryPool<byte>
     /// <summary>What a block is filled with when it is rented. Who sends it has sent what nobody wrote.</summary>
     public const byte RentedByte = 0xCD;
 
-    /// <summary>The bytes of each block, as of Kestrel's own.</summary>
+    /// <summary>The bytes of each block, as of Kestrel's own, unless somebody asks for more.</summary>
     public const int BlockBytes = 4096;
 
     /// <summary>How many returned blocks wait, by default, before the first of them is rented again.</summary>
     public const int DefaultQuarantineCount = 256; // 1 MiB a pool.
 
+    private const int LargeBlockBytes = 16 * 1024; // For the output inside of TLS, a record each.
     private const int PoisonRunBytes = 16; // In what a peer receives. Ciphertext holds shorter runs by chance.
     private const int MaxRecordedCount = 16; // The first ones tell what is wrong; a loop must not fill the memory.
     private const int SampleBytes = 32;
@@ -38,6 +39,7 @@ public sealed class PoisoningMemoryPool : MemoryPool<byte>
     private readonly bool _tracesReturns;
     private readonly Lock _lock = new();
     private readonly Queue<ReturnedBlock> _returned = new();
+    private readonly Queue<ReturnedBlock> _returnedLarge = new();
     private readonly List<PoolViolation> _violations = [];
     private long _rentedCount;
     private long _violationCount;
@@ -58,8 +60,8 @@ public sealed class PoisoningMemoryPool : MemoryPool<byte>
         _tracesReturns = tracesReturns;
     }
 
-    /// <summary>Gets the bytes of the largest block: <see cref="BlockBytes"/>.</summary>
-    public override int MaxBufferSize => BlockBytes;
+    /// <summary>Gets the bytes of a large block: 16 KiB.</summary>
+    public override int MaxBufferSize => LargeBlockBytes;
 
     /// <summary>Gets how many blocks were ever rented.</summary>
     public long RentedCount => Interlocked.Read(ref _rentedCount);
@@ -74,27 +76,32 @@ public sealed class PoisoningMemoryPool : MemoryPool<byte>
         {
             lock (_lock)
             {
-                return _returned.Count;
+                return _returned.Count + _returnedLarge.Count;
             }
         }
     }
 
     /// <summary>Rents a block, filled with <see cref="RentedByte"/>.</summary>
-    /// <param name="minBufferSize">How many bytes it must have, at most <see cref="BlockBytes"/>; -1 for any.</param>
+    /// <param name="minBufferSize">
+    /// How many bytes it must have, at most <see cref="MaxBufferSize"/>; -1 for any. Above <see cref="BlockBytes"/> it
+    /// is a large block.
+    /// </param>
     /// <returns>The block. Dispose it once.</returns>
     /// <exception cref="ArgumentOutOfRangeException">No block is so large.</exception>
     /// <exception cref="ObjectDisposedException">The pool was disposed.</exception>
     public override IMemoryOwner<byte> Rent(int minBufferSize = -1)
     {
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(minBufferSize, BlockBytes);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(minBufferSize, LargeBlockBytes);
         ObjectDisposedException.ThrowIf(_isDisposed, this);
         Interlocked.Increment(ref _rentedCount);
+        var size = minBufferSize > BlockBytes ? LargeBlockBytes : BlockBytes;
         ReturnedBlock? reused = null;
         lock (_lock)
         {
-            if (_returned.Count > _quarantineCount)
+            var returned = ReturnedOf_NeedsLock(size);
+            if (returned.Count > _quarantineCount)
             {
-                reused = _returned.Dequeue();
+                reused = returned.Dequeue();
             }
         }
 
@@ -103,7 +110,7 @@ public sealed class PoisoningMemoryPool : MemoryPool<byte>
             Inspect(block);
         }
 
-        var bytes = reused?.Bytes ?? GC.AllocateUninitializedArray<byte>(BlockBytes, pinned: true);
+        var bytes = reused?.Bytes ?? GC.AllocateUninitializedArray<byte>(size, pinned: true);
         bytes.AsSpan().Fill(RentedByte);
         return new Lease(this, bytes);
     }
@@ -114,7 +121,7 @@ public sealed class PoisoningMemoryPool : MemoryPool<byte>
     {
         lock (_lock) // Nobody rents a block that is being looked at.
         {
-            foreach (var block in _returned)
+            foreach (var block in _returned.Concat(_returnedLarge))
             {
                 Inspect(block);
             }
@@ -168,9 +175,11 @@ public sealed class PoisoningMemoryPool : MemoryPool<byte>
         bytes.AsSpan().Fill(PoisonByte);
         lock (_lock)
         {
-            _returned.Enqueue(new ReturnedBlock(bytes, by));
+            ReturnedOf_NeedsLock(bytes.Length).Enqueue(new ReturnedBlock(bytes, by));
         }
     }
+
+    private Queue<ReturnedBlock> ReturnedOf_NeedsLock(int size) => size > BlockBytes ? _returnedLarge : _returned;
 
     private void Inspect(ReturnedBlock block)
     {

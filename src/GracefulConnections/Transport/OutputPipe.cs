@@ -9,6 +9,9 @@ namespace GracefulConnections.Transport;
 /// </summary>
 internal static class OutputPipe
 {
+    // What TLS takes at once is a record, or several, and each costs its own encryption.
+    private const int LargestRecord = 16 * 1024; // RFC 8446, 5.1.
+
     // As Kestrel's default, for a transport that does not tell.
     private const long DefaultPauseThreshold = 64 * 1024;
 
@@ -45,10 +48,15 @@ internal static class OutputPipe
 
     /// <summary>
     /// Makes a pipe whose flush waits until TLS has taken everything, as on the server's own writer. A handler may
-    /// write to the TLS stream next, or say close_notify there, which must not overtake what it has flushed.
+    /// write to the TLS stream next, or say close_notify there, which must not overtake what it has flushed. Its blocks
+    /// hold a record, which the blocks of Kestrel's pool are too small for.
     /// </summary>
-    public static Pipe CreateForTls(MemoryPool<byte> pool) =>
-        new(ForTls.GetValue(pool, static pool => CreateOptions(pool, pauseThreshold: 1)));
+    public static Pipe CreateForTls(MemoryPool<byte> pool) => new(ForTls.GetValue(pool, static pool => new PipeOptions(
+        pool.MaxBufferSize < LargestRecord ? MemoryPool<byte>.Shared : pool,
+        pauseWriterThreshold: 1,
+        resumeWriterThreshold: 1,
+        minimumSegmentSize: LargestRecord,
+        useSynchronizationContext: false)));
 
     /// <summary>Gets whether the writer is that of a pipe of the runtime's.</summary>
     public static bool IsPipe(PipeWriter writer) => writer.GetType().FullName == PipeWriterType;

@@ -20,12 +20,38 @@ public sealed class PoisoningMemoryPoolTests
         Assert.Equal(1, sut.RentedCount);
     }
 
+    [Theory]
+    [InlineData(-1)]
+    [InlineData(PoisoningMemoryPool.BlockBytes)]
+    [InlineData(PoisoningMemoryPool.BlockBytes + 1)]
+    public void Rent_BlocksOfBothSizesCameBack_IsOneOfTheSize(int minBufferSize)
+    {
+        using var sut = new PoisoningMemoryPool(quarantineCount: 0);
+        var expected = minBufferSize > PoisoningMemoryPool.BlockBytes ? sut.MaxBufferSize : PoisoningMemoryPool.BlockBytes;
+        Memory<byte>[] returned = [RentAndReturn(sut), RentAndReturn(sut, sut.MaxBufferSize)];
+
+        using var owner = sut.Rent(minBufferSize);
+
+        Assert.Equal(expected, owner.Memory.Length);
+        Assert.Contains(owner.Memory, returned);
+        Assert.Equal((3L, 1), (sut.RentedCount, sut.ReturnedCount));
+    }
+
     [Fact]
-    public void Rent_MoreThanABlock_IsRefused()
+    public void Check_LargeBlockWrittenAfterReturn_FindsIt()
+    {
+        using var sut = new PoisoningMemoryPool();
+        RentAndReturn(sut, sut.MaxBufferSize).Span[^1] = 1;
+
+        Assert.Equal(PoolViolationKind.WrittenAfterReturn, Assert.Single(sut.Check()).Kind);
+    }
+
+    [Fact]
+    public void Rent_MoreThanALargeBlock_IsRefused()
     {
         using var sut = new PoisoningMemoryPool();
 
-        Assert.Throws<ArgumentOutOfRangeException>(() => sut.Rent(PoisoningMemoryPool.BlockBytes + 1));
+        Assert.Throws<ArgumentOutOfRangeException>(() => sut.Rent(sut.MaxBufferSize + 1));
     }
 
     [Fact]
@@ -227,9 +253,9 @@ public sealed class PoisoningMemoryPoolTests
         Assert.Single(pool.Check());
     }
 
-    private static Memory<byte> RentAndReturn(MemoryPool<byte> pool)
+    private static Memory<byte> RentAndReturn(MemoryPool<byte> pool, int minBufferSize = -1)
     {
-        using var owner = pool.Rent();
+        using var owner = pool.Rent(minBufferSize);
         return owner.Memory;
     }
 }

@@ -97,4 +97,40 @@ public sealed class OutputPipeTests : IDisposable
         sut.Writer.Complete();
         sut.Reader.Complete();
     }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void CreateForTls_LargeWrite_IsInBlocksOfARecord(bool hasPoolSoLarge)
+    {
+        const int Record = 16 * 1024;
+        using var small = new SmallBlocks();
+        var sut = OutputPipe.CreateForTls(hasPoolSoLarge ? _pool : small);
+
+        Assert.False(sut.Writer.WriteAsync(new byte[(2 * Record) + 1]).AsTask().IsCompleted);
+
+        Assert.True(sut.Reader.TryRead(out var read));
+        var lengths = new List<int>();
+        foreach (var block in read.Buffer)
+        {
+            lengths.Add(block.Length);
+        }
+
+        Assert.Equal([Record, Record, 1], lengths);
+        Assert.Equal(hasPoolSoLarge ? 3 : 0, _pool.RentedCount);
+        sut.Writer.Complete();
+        sut.Reader.Complete();
+    }
+
+    /// <summary>A pool with blocks as Kestrel's own, of which none is wanted.</summary>
+    private sealed class SmallBlocks : MemoryPool<byte>
+    {
+        public override int MaxBufferSize => PoisoningMemoryPool.BlockBytes;
+
+        public override IMemoryOwner<byte> Rent(int minBufferSize = -1) => throw new InvalidOperationException("Too small.");
+
+        protected override void Dispose(bool disposing)
+        {
+        }
+    }
 }

@@ -13,10 +13,6 @@ namespace GracefulConnections.Transport.Tls;
 /// <param name="delivery">How far the bytes got; <see langword="null"/> where there is no socket below.</param>
 internal sealed class TlsSink(Stream stream, Func<Task> sendCloseNotify, WrappedDelivery? delivery) : ISendSink
 {
-    // What the stream takes is a record, or several, and a record for each block would be four times the work. The
-    // server's own writer makes the largest of what a handler writes at once.
-    private const int LargestRecord = 16 * 1024; // RFC 8446, 5.1.
-
     public bool SeesAcknowledgements => delivery?.SeesAcknowledgements == true;
 
     public bool IsKernel => false;
@@ -57,19 +53,17 @@ internal sealed class TlsSink(Stream stream, Func<Task> sendCloseNotify, Wrapped
     {
         delivery?.Start();
         var bytes = ISendSink.FirstOf(buffer);
-        var gathered = bytes.Length < Math.Min(buffer.Length, LargestRecord) ? Gather(buffer, out bytes) : null;
         var isLast = bytes.Length == buffer.Length;
         var write = stream.WriteAsync(bytes, Cancellation.Token);
         if (!write.IsCompletedSuccessfully)
         {
-            return FinishAsync(write, bytes.Length, isLast, gathered);
+            return FinishAsync(write, bytes.Length, isLast);
         }
 
         write.GetAwaiter().GetResult();
-        GiveBack(gathered);
         if (isLast && stream.FlushAsync(Cancellation.Token) is { IsCompletedSuccessfully: false } flush)
         {
-            return FinishAsync(new ValueTask(flush), bytes.Length, isLast: false, gathered: null);
+            return FinishAsync(new ValueTask(flush), bytes.Length, isLast: false);
         }
 
         return new ValueTask<long>(bytes.Length);
@@ -96,30 +90,11 @@ internal sealed class TlsSink(Stream stream, Func<Task> sendCloseNotify, Wrapped
         }
     }
 
-    private static byte[] Gather(in ReadOnlySequence<byte> buffer, out ReadOnlyMemory<byte> bytes)
-    {
-        var count = (int)Math.Min(buffer.Length, LargestRecord);
-        var gathered = ArrayPool<byte>.Shared.Rent(count);
-        buffer.Slice(0, count).CopyTo(gathered);
-        bytes = gathered.AsMemory(0, count);
-        return gathered;
-    }
-
-    // Only what was written: the stream may still read what belongs to a write that failed.
-    private static void GiveBack(byte[]? gathered)
-    {
-        if (gathered is not null)
-        {
-            ArrayPool<byte>.Shared.Return(gathered);
-        }
-    }
-
     // Mostly the stream takes everything at once, and nobody comes here.
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private async ValueTask<long> FinishAsync(ValueTask pending, int count, bool isLast, byte[]? gathered)
+    private async ValueTask<long> FinishAsync(ValueTask pending, int count, bool isLast)
     {
         await pending.ConfigureAwait(false);
-        GiveBack(gathered);
         if (isLast)
         {
             await stream.FlushAsync(Cancellation.Token).ConfigureAwait(false);

@@ -17,7 +17,7 @@ public sealed class TlsSinkTests : IDisposable
     private int _closeNotifies;
 
     public TlsSinkTests() => _sut = new SendLoop(
-        new Pipe(new PipeOptions(_pool, pauseWriterThreshold: 65536, resumeWriterThreshold: 32768, useSynchronizationContext: false)),
+        new Pipe(new PipeOptions(_pool, pauseWriterThreshold: 65536, resumeWriterThreshold: 32768, minimumSegmentSize: 16 * 1024, useSynchronizationContext: false)),
         new TlsSink(_stream, SendCloseNotifyAsync, null),
         _events);
 
