@@ -83,17 +83,19 @@ internal static class OutputPipe
         }
     }
 
-    private static PipeOptions CreateOptions(MemoryPool<byte> pool, PipeOptions limits) =>
-        CreateOptions(pool, limits.PauseWriterThreshold, limits.ResumeWriterThreshold);
+    // A flush that waited goes on where it would on the server's own: with inline scheduling not on the thread pool.
+    private static PipeOptions CreateOptions(MemoryPool<byte> pool, PipeOptions server) => new(
+        pool,
+        writerScheduler: server.WriterScheduler,
+        pauseWriterThreshold: server.PauseWriterThreshold,
+        resumeWriterThreshold: server.ResumeWriterThreshold,
+        useSynchronizationContext: false);
 
     // Half of the limit resumes, as on Kestrel's own pipe.
-    private static PipeOptions CreateOptions(MemoryPool<byte> pool, long pauseThreshold) =>
-        CreateOptions(pool, pauseThreshold, Math.Max(1, pauseThreshold / 2));
-
-    private static PipeOptions CreateOptions(MemoryPool<byte> pool, long pauseThreshold, long resumeThreshold) => new(
+    private static PipeOptions CreateOptions(MemoryPool<byte> pool, long pauseThreshold) => new(
         pool,
         pauseWriterThreshold: pauseThreshold,
-        resumeWriterThreshold: resumeThreshold,
+        resumeWriterThreshold: Math.Max(1, pauseThreshold / 2),
         useSynchronizationContext: false);
 
     private static PipeOptions? GetOptions(PipeWriter server)

@@ -69,6 +69,30 @@ public sealed class OutputPipeTests : IDisposable
         sut.Reader.Complete();
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Create_ServersWriter_FlushGoesOnOnTheSameScheduler(bool isInline)
+    {
+        var server = new Pipe(new PipeOptions(
+            _pool, writerScheduler: isInline ? PipeScheduler.Inline : PipeScheduler.ThreadPool, pauseWriterThreshold: 1, resumeWriterThreshold: 1));
+        var sut = OutputPipe.Create(_pool, server.Writer, out _);
+        var flush = sut.Writer.WriteAsync(new byte[1]);
+        var goesOnInside = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var reader = 0;
+        flush.ConfigureAwait(true).GetAwaiter().UnsafeOnCompleted(
+            () => goesOnInside.SetResult(Volatile.Read(ref reader) == Environment.CurrentManagedThreadId));
+
+        Assert.True(sut.Reader.TryRead(out var read));
+        Volatile.Write(ref reader, Environment.CurrentManagedThreadId);
+        sut.Reader.AdvanceTo(read.Buffer.End);
+        Volatile.Write(ref reader, 0);
+
+        Assert.Equal(isInline, await goesOnInside.Task.WithinLimit());
+        sut.Writer.Complete();
+        sut.Reader.Complete();
+    }
+
     [Fact]
     public void Create_AnotherWriter_WaitsAtKestrelsDefault()
     {
