@@ -78,9 +78,10 @@ internal sealed class OutgoingBenchmark : IBenchmark
                     await socket.SendAsync(buffer.AsMemory(0, received));
                 }
             }
-            catch (SocketException exception) when (exception.SocketErrorCode == SocketError.OperationAborted)
+            catch (Exception exception) when (
+                exception is ObjectDisposedException or SocketException { SocketErrorCode: SocketError.OperationAborted })
             {
-                return; // The listener was closed.
+                return; // The listener was closed, before the accept or in it.
             }
         }
     }

@@ -91,8 +91,19 @@ public class ReadinessTests
         var stopping = server.StopAndReportAsync();
         Assert.Equal((0, PeerSaw.Eof), await peer.ReadToEndAsync()); // The drain goes on, because this peer stays.
 
-        var refused = await Assert.ThrowsAsync<HttpRequestException>(() => ProbeAsync(http!));
-        Assert.Equal(SocketError.ConnectionRefused, Assert.IsType<SocketException>(refused.InnerException).SocketErrorCode);
+        // A program that another test starts has a copy of the listening socket until it is executed: who connects before
+        // that is reset when it is.
+        using var limit = new CancellationTokenSource(TestServer.TestLimit);
+        SocketException? refused;
+        do
+        {
+            limit.Token.ThrowIfCancellationRequested();
+            var exception = await Assert.ThrowsAsync<HttpRequestException>(() => ProbeAsync(http!));
+            refused = exception.GetBaseException() as SocketException;
+        }
+        while (refused?.SocketErrorCode == SocketError.ConnectionReset);
+
+        Assert.Equal(SocketError.ConnectionRefused, refused?.SocketErrorCode);
         Assert.Equal(DrainPhase.Draining, server.Drain.Phase);
         peer.HalfClose();
         await stopping;
