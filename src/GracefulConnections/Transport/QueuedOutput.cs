@@ -14,12 +14,17 @@ namespace GracefulConnections.Transport;
 internal sealed class QueuedOutput(
     Func<ReadOnlySequence<byte>, ValueTask<long>> send, Action end, MemoryPool<byte> pool) : PipeWriter
 {
+    private readonly Lock _lock = new();
+
     // Made when they are needed: an idle connection, or one whose output somebody else takes over, never needs them.
     private Pipe? _pipe;
     private Task? _sending;
-    private Task<FlushResult>? _flushing;
+    private TaskCompletionSource<FlushResult>? _waiting; // All flushes that wait, until the latest need not.
+    private long _awaitedBytes;
     private long _writtenBytes;
     private long _sentBytes;
+    private bool _isOver;
+    private Exception? _fault;
 
     public override bool CanGetUnflushedBytes => true;
 
@@ -29,12 +34,12 @@ internal sealed class QueuedOutput(
     /// <summary>Gets whether its user has completed it.</summary>
     public bool IsCompleted { get; private set; }
 
-    // The first threshold has a flush wait for everything. Its bytes are sent on the thread that flushes, if possible.
+    // Its own flush never waits, because a pipe that is awaited twice ends itself, and a user need not await each one.
+    // Its bytes are sent on the thread that flushes, if possible.
     private Pipe Pipe => _pipe ??= new Pipe(new PipeOptions(
         pool,
         readerScheduler: PipeScheduler.Inline,
-        pauseWriterThreshold: 1,
-        resumeWriterThreshold: 1,
+        pauseWriterThreshold: 0,
         useSynchronizationContext: false));
 
     public override Memory<byte> GetMemory(int sizeHint = 0) => Pipe.Writer.GetMemory(sizeHint);
@@ -51,16 +56,25 @@ internal sealed class QueuedOutput(
     {
         Begin();
         var flush = Pipe.Writer.FlushAsync(cancellationToken);
-        if (flush.IsCompleted)
-        {
-            return flush;
-        }
-
-        _flushing = flush.AsTask();
-        return new ValueTask<FlushResult>(_flushing);
+        return flush is { IsCompletedSuccessfully: true, Result: { IsCanceled: false, IsCompleted: false } }
+            ? WaitAsync(_writtenBytes, cancellationToken)
+            : flush;
     }
 
-    public override void CancelPendingFlush() => _pipe?.Writer.CancelPendingFlush();
+    public override void CancelPendingFlush()
+    {
+        TaskCompletionSource<FlushResult>? waiting;
+        lock (_lock)
+        {
+            (waiting, _waiting) = (_waiting, null);
+        }
+
+        waiting?.SetResult(new FlushResult(isCanceled: true, isCompleted: false));
+        if (waiting is null)
+        {
+            _pipe?.Writer.CancelPendingFlush(); // The next one is cancelled, as a pipe's.
+        }
+    }
 
     /// <summary>Ends it behind everything that was written, and does not wait for that.</summary>
     public override void Complete(Exception? exception = null)
@@ -78,9 +92,8 @@ internal sealed class QueuedOutput(
     {
         while (UnflushedBytes > 0 && !IsCompleted && _sending is not { IsCompleted: true })
         {
-            // A pipe allows one flush at a time. The user's own may be given up at any time, and says nothing.
-            var flushing = _flushing is { IsCompleted: false } others ? others : FlushAsync(cancellationToken).AsTask();
-            await ((Task)flushing).WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            // The user may cancel it, and does not know of it.
+            await ((Task)FlushAsync(cancellationToken).AsTask()).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             cancellationToken.ThrowIfCancellationRequested();
         }
 
@@ -116,8 +129,8 @@ internal sealed class QueuedOutput(
                 while (!unsent.IsEmpty)
                 {
                     var sent = await send(unsent).ConfigureAwait(false);
-                    Volatile.Write(ref _sentBytes, _sentBytes + sent);
                     unsent = unsent.Slice(sent);
+                    OnSent(sent);
                 }
 
                 reader.AdvanceTo(read.Buffer.End);
@@ -126,11 +139,68 @@ internal sealed class QueuedOutput(
         catch (Exception exception)
         {
             await reader.CompleteAsync(exception).ConfigureAwait(false); // No FIN, because something is missing.
+            OnEnded(exception);
             throw;
         }
 
         end();
         await reader.CompleteAsync().ConfigureAwait(false);
+        OnEnded(fault: null);
+    }
+
+    private ValueTask<FlushResult> WaitAsync(long written, CancellationToken cancellationToken)
+    {
+        Task<FlushResult> waiting;
+        lock (_lock)
+        {
+            if (_sentBytes >= written || _isOver)
+            {
+                return _fault is null
+                    ? new ValueTask<FlushResult>(new FlushResult(isCanceled: false, _isOver))
+                    : ValueTask.FromException<FlushResult>(_fault);
+            }
+
+            _awaitedBytes = written;
+            _waiting ??= new TaskCompletionSource<FlushResult>(TaskCreationOptions.RunContinuationsAsynchronously);
+            waiting = _waiting.Task;
+        }
+
+        return new ValueTask<FlushResult>(waiting.WaitAsync(cancellationToken));
+    }
+
+    private void OnSent(long bytes)
+    {
+        TaskCompletionSource<FlushResult>? waiting = null;
+        lock (_lock)
+        {
+            Volatile.Write(ref _sentBytes, _sentBytes + bytes);
+            if (_sentBytes >= _awaitedBytes)
+            {
+                (waiting, _waiting) = (_waiting, null);
+            }
+        }
+
+        waiting?.SetResult(default);
+    }
+
+    private void OnEnded(Exception? fault)
+    {
+        TaskCompletionSource<FlushResult>? waiting;
+        lock (_lock)
+        {
+            (_isOver, _fault) = (true, fault);
+            (waiting, _waiting) = (_waiting, null);
+        }
+
+        if (fault is null)
+        {
+            waiting?.SetResult(new FlushResult(isCanceled: false, isCompleted: true));
+        }
+        else if (waiting is not null)
+        {
+            waiting.SetException(fault);
+            _ = waiting.Task.Exception; // Perhaps nobody awaits it.
+        }
     }
 
     private async ValueTask<ReadResult?> ReadAsync(PipeReader reader)

@@ -1,4 +1,5 @@
 using System.Buffers;
+using GracefulConnections.Tests.Support;
 using GracefulConnections.Transport;
 
 namespace GracefulConnections.Tests.Transport;
@@ -10,6 +11,7 @@ public class QueuedOutputTests
 
     private readonly List<byte[]> _sends = [];
     private readonly QueuedOutput _sut;
+    private TaskCompletionSource? _gate;
     private int _ends;
     private int _mostInOneSend = int.MaxValue;
 
@@ -41,6 +43,72 @@ public class QueuedOutputTests
         Assert.Equal((0, 1), (_sut.UnflushedBytes, _ends));
     }
 
+    [Fact]
+    public async Task FlushAsync_AnotherOneWaits_BothWaitForEverything()
+    {
+        _gate = new TaskCompletionSource();
+        var first = _sut.WriteAsync(new byte[1]).AsTask();
+        var second = _sut.WriteAsync(new byte[2]).AsTask();
+        Assert.False(first.IsCompleted || second.IsCompleted);
+
+        _gate.SetResult();
+
+        Assert.Equal(default, await first.WithinLimit());
+        Assert.Equal(default, await second.WithinLimit());
+        Assert.Equal([1, 2], _sends.Select(static send => send.Length));
+    }
+
+    [Fact]
+    public async Task FlushAsync_IsGivenUpWhileAnotherOneWaits_OnlyThatOneIsCancelled()
+    {
+        _gate = new TaskCompletionSource();
+        using var givenUp = new CancellationTokenSource();
+        var first = _sut.WriteAsync(new byte[1], givenUp.Token).AsTask();
+        var second = _sut.WriteAsync(new byte[2]).AsTask();
+
+        givenUp.Cancel();
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => first.WithinLimit());
+        Assert.False(second.IsCompleted);
+        _gate.SetResult();
+        Assert.Equal(default, await second.WithinLimit());
+        Assert.Equal([1, 2], _sends.Select(static send => send.Length));
+    }
+
+    [Fact]
+    public async Task CancelPendingFlush_OneWaits_IsCancelledAndTheNextOneWaits()
+    {
+        _gate = new TaskCompletionSource();
+        var first = _sut.WriteAsync(new byte[1]).AsTask();
+
+        _sut.CancelPendingFlush();
+
+        Assert.True((await first.WithinLimit()).IsCanceled);
+        var second = _sut.FlushAsync().AsTask();
+        Assert.False(second.IsCompleted);
+        _gate.SetResult();
+        Assert.Equal(default, await second.WithinLimit());
+        _sut.CancelPendingFlush(); // None waits: the next one is cancelled, as a pipe's.
+        Assert.True((await _sut.FlushAsync()).IsCanceled);
+        Assert.False((await _sut.FlushAsync()).IsCanceled);
+    }
+
+    [Fact]
+    public async Task FlushAsync_SendFails_AllThatWaitAndLaterOnesFail()
+    {
+        _gate = new TaskCompletionSource();
+        var first = _sut.WriteAsync(new byte[1]).AsTask();
+        var second = _sut.WriteAsync(new byte[2]).AsTask();
+
+        _gate.SetException(new IOException("broken"));
+
+        await Assert.ThrowsAsync<IOException>(() => first.WithinLimit());
+        await Assert.ThrowsAsync<IOException>(() => second.WithinLimit());
+        await Assert.ThrowsAsync<IOException>(async () => await _sut.FlushAsync());
+        await Assert.ThrowsAsync<IOException>(() => _sut.SendAllAsync(CancellationToken.None).WithinLimit());
+        Assert.Equal(0, _ends);
+    }
+
     private static byte[] CreateBytes()
     {
         var bytes = new byte[LargeBytes];
@@ -48,10 +116,15 @@ public class QueuedOutputTests
         return bytes;
     }
 
-    private ValueTask<long> SendAsync(ReadOnlySequence<byte> buffer)
+    private async ValueTask<long> SendAsync(ReadOnlySequence<byte> buffer)
     {
+        if (_gate is not null)
+        {
+            await _gate.Task;
+        }
+
         var sent = buffer.Slice(0, Math.Min(buffer.Length, _mostInOneSend)).ToArray();
         _sends.Add(sent);
-        return new ValueTask<long>(sent.Length);
+        return sent.Length;
     }
 }
