@@ -177,7 +177,7 @@ internal sealed partial class ReadPump
         {
             _word.Move(ReadTransitions.EndInput, out _, out _);
             GoOn();
-            if (!_isInnerCompleted && !(kind == InputKind.Tls && TransportFault.IsMisuse(exception)))
+            if (!_isInnerCompleted && !TransportFault.IsMisuse(kind, exception))
             {
                 events.OnFaulted(exception);
             }

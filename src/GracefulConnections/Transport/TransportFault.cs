@@ -13,11 +13,12 @@ internal static class TransportFault
         && exception.InnerException is not (ConnectionAbortedException or ObjectDisposedException);
 
     /// <summary>
-    /// The handler uses the TLS stream itself: it reads from it, or has disposed it. That says nothing of the
-    /// connection.
+    /// Somebody else uses the reader itself, which says nothing of the connection: the handler that of TLS, which it
+    /// reads from or has disposed; whoever stands before us the transport's, which it reads from or has completed.
     /// </summary>
-    public static bool IsMisuse(Exception exception) =>
-        exception is InvalidOperationException or NotSupportedException;
+    public static bool IsMisuse(InputKind kind, Exception exception) => kind == InputKind.Tls
+        ? exception is InvalidOperationException or NotSupportedException
+        : exception is InvalidOperationException and not ObjectDisposedException;
 
     /// <summary>
     /// The network ended it: by a reset, by a timeout of the kernel's, or because there is no way to the peer any more.
