@@ -28,7 +28,7 @@ public sealed class PoisoningMemoryPool : MemoryPool<byte>
     public const int BlockBytes = 4096;
 
     /// <summary>How many returned blocks wait, by default, before the first of them is rented again.</summary>
-    public const int DefaultQuarantineCount = 256; // 1 MiB a pool.
+    public const int DefaultQuarantineCount = 256; // Of each size: 1 MiB a pool, and 4 MiB of large ones.
 
     private const int LargeBlockBytes = 16 * 1024; // For the output inside of TLS, a record each.
     private const int PoisonRunBytes = 16; // In what a peer receives. Ciphertext holds shorter runs by chance.

@@ -165,7 +165,9 @@ internal sealed class QueuedOutput(
             waiting = _waiting.Task;
         }
 
-        return new ValueTask<FlushResult>(waiting.WaitAsync(cancellationToken));
+        var wait = waiting.WaitAsync(cancellationToken);
+        _ = wait.ContinueWith(static wait => wait.Exception, TaskScheduler.Default); // Perhaps nobody awaits it.
+        return new ValueTask<FlushResult>(wait);
     }
 
     private void OnSent(long bytes)
@@ -196,10 +198,9 @@ internal sealed class QueuedOutput(
         {
             waiting?.SetResult(new FlushResult(isCanceled: false, isCompleted: true));
         }
-        else if (waiting is not null)
+        else
         {
-            waiting.SetException(fault);
-            _ = waiting.Task.Exception; // Perhaps nobody awaits it.
+            waiting?.SetException(fault);
         }
     }
 

@@ -109,6 +109,43 @@ public class QueuedOutputTests
         Assert.Equal(0, _ends);
     }
 
+    // As a pipe's own flush: an application that listens for errors which nobody has seen hears of none.
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task FlushAsync_NobodyAwaitsItAndTheSendFails_IsNoUnobservedException(bool hasToken)
+    {
+        var fault = new IOException("broken");
+        var count = 0;
+        EventHandler<UnobservedTaskExceptionEventArgs> note = (_, unobserved) =>
+            count += unobserved.Exception.InnerExceptions.Contains(fault) ? 1 : 0;
+        TaskScheduler.UnobservedTaskException += note;
+        try
+        {
+            await FailAsync(fault, hasToken);
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+        }
+        finally
+        {
+            TaskScheduler.UnobservedTaskException -= note;
+        }
+
+        Assert.Equal(0, count);
+    }
+
+    private async Task FailAsync(Exception fault, bool hasToken)
+    {
+        _gate = new TaskCompletionSource();
+        using var cancellation = new CancellationTokenSource();
+        Flush(hasToken ? cancellation.Token : CancellationToken.None);
+        _gate.SetException(fault);
+        await Assert.ThrowsAsync<IOException>(() => _sut.SendAllAsync(CancellationToken.None).WithinLimit());
+    }
+
+    // In a frame of its own, which keeps nothing alive.
+    private void Flush(CancellationToken cancellationToken) => _sut.WriteAsync(new byte[1], cancellationToken).AsTask();
+
     private static byte[] CreateBytes()
     {
         var bytes = new byte[LargeBytes];
