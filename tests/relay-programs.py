@@ -487,7 +487,9 @@ def run(program, kind, upstream, stops, configuration):
         began = time.monotonic()
         client = program.begin(port)
         if stops:
-            while count_connections(port) < program.connections and client.poll() is None:
+            # The upstream's too: a connection that a relay has not accepted yet is reset with its listening socket.
+            while (min(count_connections(port), count_connections(upstream)) < program.connections
+                    and client.poll() is None):
                 time.sleep(0.01)
             time.sleep(0 if SHORT else program.stop_after)
             if client.poll() is not None:

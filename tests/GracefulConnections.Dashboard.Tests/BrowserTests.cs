@@ -11,6 +11,11 @@ public sealed class BrowserTests : IAsyncLifetime
     private const int PeerCount = 2000;
     private const string Markup = "<img src=x onerror=\"document.title='forged'\">";
 
+    private readonly LocatorAssertionsToHaveCountOptions _count = new()
+    {
+        Timeout = (float)DashboardServer.Limit.TotalMilliseconds,
+    };
+
     private readonly List<TcpClient> _peers = [];
     private readonly List<string> _requests = [];
     private readonly List<string> _errors = [];
@@ -88,14 +93,14 @@ public sealed class BrowserTests : IAsyncLifetime
         await Text(page, "#message", "666 connections are asked to close.");
         await EndAsync("room-2");
         await Text(page, "#total", "1,333");
-        await page.WaitForFunctionAsync("document.querySelectorAll('#closes rect').length > 0");
+        await Assertions.Expect(page.Locator("#closes rect")).Not.ToHaveCountAsync(0, _count);
 
         // Stop the server with three peers that do not end: the page shows who holds it, and then the end.
         var holders = _peers.Where(static peer => peer.Client is { Connected: true }).TakeLast(3).ToArray();
         var stopping = _server.StopAsync();
         await EndAsync(null, except: holders);
         await Text(page, "#asked", "3");
-        await page.WaitForFunctionAsync("document.querySelectorAll('#holders tbody tr').length === 3");
+        await Assertions.Expect(page.Locator("#holders tbody tr")).ToHaveCountAsync(3, _count);
         Assert.Contains("3 of 1,333 connections are left", await page.Locator("#drain-text").InnerTextAsync(), StringComparison.Ordinal);
         Assert.Contains("waits for the peer's end", await page.Locator("#holders").InnerTextAsync(), StringComparison.Ordinal);
         foreach (var holder in holders)
