@@ -83,7 +83,6 @@ internal sealed partial class Batch
         Interleaving.Point();
         lock (_context.Lock)
         {
-            GiveGrace_NeedsLock();
             if (!IsStarted_NeedsLock && Elapsed_NeedsLock >= _startAfter)
             {
                 IsStarted_NeedsLock = true;
@@ -95,12 +94,14 @@ internal sealed partial class Batch
         Interleaving.Point();
         lock (_context.Lock)
         {
+            var now = Elapsed_NeedsLock; // Once: no absence must come between the moment that is given and the step.
+            GiveGrace_NeedsLock(now);
             if (turns is not null)
             {
-                Plan_NeedsLock(turns, activities);
+                Plan_NeedsLock(turns, activities, now);
             }
 
-            (asked, aborted) = Step_NeedsLock();
+            (asked, aborted) = Step_NeedsLock(now);
             _abortsRunning += aborted.Length > 0 ? 1 : 0;
         }
 
@@ -131,9 +132,8 @@ internal sealed partial class Batch
     }
 
     // The handlers could not finish either while the process did not run: they get a moment, once.
-    private void GiveGrace_NeedsLock()
+    private void GiveGrace_NeedsLock(TimeSpan now)
     {
-        var now = Elapsed_NeedsLock;
         var wasAbsent = _context.WasAbsent || (LooksForItself && now - _presentAt >= DrainContext.Grace);
         _presentAt = now;
         var deadline = now + DrainContext.Grace;
@@ -145,10 +145,9 @@ internal sealed partial class Batch
         }
     }
 
-    private void Plan_NeedsLock(TrackedConnection[] turns, ConnectionActivity[] activities)
+    private void Plan_NeedsLock(TrackedConnection[] turns, ConnectionActivity[] activities, TimeSpan now)
     {
         // What came before the first request took its share from the spread, which must not become a burst for it.
-        var now = Elapsed_NeedsLock;
         var rest = _timeout > now ? _timeout - now : TimeSpan.Zero;
         var window = rest > TimeSpan.Zero ? Window * (rest / _timeout) : TimeSpan.Zero;
         _turns = turns;
@@ -157,7 +156,7 @@ internal sealed partial class Batch
             Level, activities, _reason, Description, rest, _context.GetExitTime(rest)));
     }
 
-    private (TrackedConnection[] Asked, TrackedConnection[] Aborted) Step_NeedsLock()
+    private (TrackedConnection[] Asked, TrackedConnection[] Aborted) Step_NeedsLock(TimeSpan now)
     {
         EndIfEmpty_NeedsLock();
         if (IsOver_NeedsLock || _plan is not { } before)
@@ -165,7 +164,6 @@ internal sealed partial class Batch
             return ([], []); // Or another thread is about to make the plan.
         }
 
-        var now = Elapsed_NeedsLock;
         var plan = before.At(now);
         var joined = TakeJoined_NeedsLock();
         if (plan.IsOver)

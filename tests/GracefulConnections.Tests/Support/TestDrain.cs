@@ -7,13 +7,15 @@ namespace GracefulConnections.Tests.Support;
 /// <summary>A coordinator with a clock and a log of its own.</summary>
 internal sealed class TestDrain
 {
-    public TestDrain(Action<ServerDrainOptions>? configure = null, DrainSteps? steps = null)
+    public TestDrain(
+        Action<ServerDrainOptions>? configure = null, DrainSteps? steps = null, FakeTimeProvider? time = null)
     {
         configure?.Invoke(Options);
+        Time = time ?? new FakeTimeProvider();
         Coordinator = new DrainCoordinator(new OptionsWrapper<ServerDrainOptions>(Options), Logger, Time, steps, Meters);
     }
 
-    public FakeTimeProvider Time { get; } = new();
+    public FakeTimeProvider Time { get; }
 
     public RecordingLogger Logger { get; } = new();
 
