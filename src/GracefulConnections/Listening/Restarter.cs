@@ -37,8 +37,9 @@ internal sealed class Restarter : IDisposable
     /// </summary>
     public static string[] GetCommandLine()
     {
+        // A zero ends each argument, and the last ones may be empty.
         var text = Encoding.UTF8.GetString(File.ReadAllBytes("/proc/self/cmdline"));
-        return text.TrimEnd('\0').Split('\0');
+        return (text.EndsWith('\0') ? text[..^1] : text).Split('\0');
     }
 
     /// <summary>

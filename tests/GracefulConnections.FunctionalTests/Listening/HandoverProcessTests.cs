@@ -117,6 +117,21 @@ public sealed partial class HandoverProcessTests : IDisposable
     }
 
     [Fact]
+    public async Task Signal_LastArgumentIsEmpty_SuccessorHasItToo()
+    {
+        await using var first = await StartAsync("--Signal", "SIGHUP", "--Name", "");
+        first.HangUp();
+
+        await first.LogContainsAsync("were handed over");
+        var second = await WhoServesAsync();
+        var arguments = await File.ReadAllTextAsync($"/proc/{second}/cmdline");
+        Signal.Terminate(second);
+
+        Assert.EndsWith("\0--Name\0\0", arguments, StringComparison.Ordinal);
+        Assert.Equal(0, await first.WaitForExitAsync());
+    }
+
+    [Fact]
     public async Task Signal_SuccessorHangs_IsKilledAndTheServerServesOn()
     {
         await using var server = await StartAsync("--Signal", "SIGHUP", "--Handover:ReadyTimeout", "00:00:01", "--FailAgain", "hang");
