@@ -49,6 +49,7 @@ internal sealed class GracefulShutdownMiddleware(
                     $"UseGracefulShutdown() was called twice on one endpoint. {MiddlewareOrder.Advice}");
             }
 
+            PlatformProbe.Begin();
             var middleware = new GracefulShutdownMiddleware(next, scope, drain, order);
             if (order is { HasTls: true, HasGraceful: false, HasHttp: false })
             {

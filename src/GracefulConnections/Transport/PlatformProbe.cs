@@ -21,20 +21,43 @@ internal sealed record PlatformProbe(bool TrustsSendQueue, bool TrustsTcpInfo)
     // Far beyond what a connection to the same machine needs. Reaching it means that the answers are not trusted.
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(1);
 
-    private static readonly Lazy<PlatformProbe> LazyCurrent = new(Run);
+    // The kernel connects a machine to itself inside of the call. Only a firewall lets it wait, and then in vain.
+    private static readonly TimeSpan ConnectLimit = TimeSpan.FromMilliseconds(250);
+
+    private static readonly Lazy<PlatformProbe> LazyCurrent = new(static () => Run(TryRun));
 
     /// <summary>Gets a platform that tells nothing, so that delivered means handed to the kernel.</summary>
     public static PlatformProbe Nothing { get; } = new(TrustsSendQueue: false, TrustsTcpInfo: false);
 
-    /// <summary>Gets what holds for this process. The first call takes a few milliseconds; none throws.</summary>
+    /// <summary>
+    /// Gets what holds for this process. The first call takes a few milliseconds, and half a second where the machine
+    /// lets no connection to itself through; none throws.
+    /// </summary>
     public static PlatformProbe Current => LazyCurrent.Value;
 
-    private static PlatformProbe Run()
+    /// <summary>Begins to find out, so that no connection has to wait for it.</summary>
+    public static void Begin()
+    {
+        if (!LazyCurrent.IsValueCreated)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(static _ => _ = Current, null);
+        }
+    }
+
+    /// <param name="tryRun">
+    /// Asks over a connection to an address; <see langword="null"/> where none can be made.
+    /// </param>
+    public static PlatformProbe Run(Func<IPAddress, PlatformProbe?> tryRun)
     {
         var best = Nothing;
         for (var i = 0; i < Attempts && best is not { TrustsSendQueue: true, TrustsTcpInfo: true }; i++)
         {
-            var found = TryRun(IPAddress.Loopback) ?? TryRun(IPAddress.IPv6Loopback) ?? Nothing;
+            // A connection that is not let through is not let through the next time, and peers wait meanwhile.
+            if ((tryRun(IPAddress.Loopback) ?? tryRun(IPAddress.IPv6Loopback)) is not { } found)
+            {
+                break;
+            }
+
             best = new PlatformProbe(
                 best.TrustsSendQueue || found.TrustsSendQueue,
                 best.TrustsTcpInfo || found.TrustsTcpInfo);
@@ -46,25 +69,34 @@ internal sealed record PlatformProbe(bool TrustsSendQueue, bool TrustsTcpInfo)
     // Not a word of the network's is expected here, but a process without sockets must still serve what it can.
     private static PlatformProbe? TryRun(IPAddress address)
     {
+        Socket? own = null;
+        Socket? peer = null;
         try
         {
-            return Run(address);
+            using var listener = Create(address);
+            listener.Bind(new IPEndPoint(address, 0));
+            listener.Listen(1);
+            own = Create(address);
+            own.SendTimeout = (int)ConnectLimit.TotalMilliseconds; // Linux ends a connect by it.
+            own.Connect(listener.LocalEndPoint!);
+            peer = listener.Accept();
+            return Run(own, peer);
         }
         catch (Exception exception)
             when (exception is SocketException or NotSupportedException or UnauthorizedAccessException)
         {
-            return null;
+            return peer is null ? null : Nothing;
+        }
+        finally
+        {
+            own?.Dispose();
+            peer?.Dispose();
         }
     }
 
-    private static PlatformProbe Run(IPAddress address)
+    private static PlatformProbe Run(Socket own, Socket peer)
     {
-        using var listener = Create(address);
-        listener.Bind(new IPEndPoint(address, 0));
-        listener.Listen(1);
-        using var own = Create(address);
-        own.Connect(listener.LocalEndPoint!);
-        using var peer = listener.Accept();
+        SetLimits(own);
         SetLimits(peer);
 
         var trustsInfo = TcpInfo.TryRead(own, out var start);

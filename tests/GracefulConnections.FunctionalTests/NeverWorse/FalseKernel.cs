@@ -5,7 +5,8 @@ using GracefulConnections.FunctionalTests.Support;
 namespace GracefulConnections.FunctionalTests.NeverWorse;
 
 /// <summary>
-/// A library that is loaded before all others, and answers falsely when a process asks the kernel about a socket.
+/// A library that is loaded before all others, and answers falsely when a process asks the kernel about a socket, or
+/// connects one.
 /// </summary>
 internal static class FalseKernel
 {
@@ -14,6 +15,14 @@ internal static class FalseKernel
 
     /// <summary>The environment variable that says how TCP_INFO is answered.</summary>
     public const string Info = "FALSE_INFO";
+
+    /// <summary>The environment variable that says what becomes of a connect over TCP.</summary>
+    public const string Connect = "FALSE_CONNECT";
+
+    /// <summary>
+    /// What the library says on standard error of a connect that stalls, as behind a firewall that drops it.
+    /// </summary>
+    public const string Stalled = "A connect stalled.";
 
     // The runtime looks functions of libc up by name in libc itself, so dlsym has to lie as well.
     private const string Source = """
@@ -24,6 +33,8 @@ internal static class FalseKernel
         #include <stdlib.h>
         #include <string.h>
         #include <sys/socket.h>
+        #include <sys/time.h>
+        #include <unistd.h>
 
         static void *look_up(void *handle, const char *name)
         {
@@ -66,6 +77,20 @@ internal static class FalseKernel
             if (lies("FALSE_INFO", "short")) *length = 8;
             if (lies("FALSE_INFO", "fails")) { errno = ENOPROTOOPT; return -1; }
             return 0;
+        }
+
+        int connect(int descriptor, const struct sockaddr *address, socklen_t size)
+        {
+            static int (*real)(int, const struct sockaddr *, socklen_t);
+            struct timeval limit = { 0 };
+            socklen_t length = sizeof limit;
+            if (!real) real = look_up(RTLD_NEXT, "connect");
+            if (address->sa_family == AF_UNIX || !lies("FALSE_CONNECT", "stalls")) return real(descriptor, address, size);
+            getsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, &length);
+            usleep(limit.tv_sec * 1000000 + limit.tv_usec);
+            write(2, "A connect stalled.\n", 19);
+            errno = EINPROGRESS;
+            return -1;
         }
 
         void *dlsym(void *handle, const char *name)

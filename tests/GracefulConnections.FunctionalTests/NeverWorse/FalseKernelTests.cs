@@ -76,6 +76,24 @@ public sealed partial class FalseKernelTests : IDisposable
         long? Known(long bytes) => knowsQueue ? bytes : null;
     }
 
+    // As behind a firewall that lets the peers through and drops what the machine sends to itself.
+    [Fact]
+    public async Task Start_ConnectionToItselfIsDropped_IsTriedOnceAndBeforeAPeerComes()
+    {
+        Dictionary<string, string> lie = new()
+        {
+            ["LD_PRELOAD"] = await FalseKernel.CompileAsync(_directory),
+            [FalseKernel.Connect] = "stalls",
+        };
+        await using var server = await StopServer.StartAsync(lie, "--Logging:LogLevel:GracefulConnections", "Debug");
+
+        await server.LogContainsAsync(FalseKernel.Stalled);
+
+        Assert.Equal((StopServer.LargeReplyBytes, PeerSaw.Eof), await ReadLargeReplyAsync(server, isUploading: false));
+        Assert.Equal((CloseOutcome.Graceful, (long?)null), await CloseAsync(server, 0));
+        Assert.InRange(server.Log.Split(FalseKernel.Stalled).Length - 1, 1, 2); // IPv4, and IPv6 where there is any.
+    }
+
     private static void SmallWindow(Socket socket) => socket.ReceiveBufferSize = 64 * 1024;
 
     private static async Task<(long, PeerSaw)> ReadLargeReplyAsync(SampleProcess server, bool isUploading)

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Sockets;
 using GracefulConnections.Tests.Support;
 using GracefulConnections.Transport;
@@ -13,6 +14,31 @@ public class PlatformProbeTests
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Another kernel may tell less.");
 
         Assert.Equal(new PlatformProbe(TrustsSendQueue: true, TrustsTcpInfo: true), PlatformProbe.Current);
+    }
+
+    [Fact]
+    public void Run_NoConnectionToItselfCanBeMade_TriesEachAddressOnce()
+    {
+        List<IPAddress> tried = [];
+
+        var found = PlatformProbe.Run(address =>
+        {
+            tried.Add(address);
+            return null;
+        });
+
+        Assert.Equal(PlatformProbe.Nothing, found);
+        Assert.Equal([IPAddress.Loopback, IPAddress.IPv6Loopback], tried);
+    }
+
+    [Fact]
+    public void Run_AnswersDifferOnABusyMachine_AsksAgain()
+    {
+        var all = new PlatformProbe(TrustsSendQueue: true, TrustsTcpInfo: true);
+        Queue<PlatformProbe> answers = new([PlatformProbe.Nothing, all]);
+
+        Assert.Equal(all, PlatformProbe.Run(_ => answers.Dequeue()));
+        Assert.Empty(answers);
     }
 
     [Fact]
