@@ -90,8 +90,9 @@ public class GracefulCloseOptions
     /// A read is cancelled only at a moment that is no middle of a message: between two scopes of
     /// <see cref="IGracefulCloseFeature.BeginMessage"/>, or, for a handler that does not use them, when everything is
     /// consumed, everything written was sent, and there was silence for <see cref="QuietTime"/> or
-    /// <see cref="MessageGap"/>. A connection that never is at such a moment goes on until its handler looks at the
-    /// token, or until a drain's deadline.
+    /// <see cref="MessageGap"/>. A handler that waits for the rest of a message and has left its begin in the pipe is
+    /// ended by a drain's deadline, or, where there is none, after silence for <see cref="MessageGap"/>. A connection
+    /// that never is at such a moment goes on until its handler looks at the token, or until a drain's deadline.
     /// </para>
     /// <para>
     /// What the peer sends later is discarded. The exception that leaves the handler counts as a normal return. If the
@@ -129,7 +130,8 @@ public class GracefulCloseOptions
     /// <value>At least <see cref="QuietTime"/>, and finite.</value>
     /// <remarks>
     /// Applies after a close request to a handler that has not answered what it read last, that has ever flushed while
-    /// its own read was pending, or that is TLS outside of which the connection is closed. If input was unanswered
+    /// its own read was pending, or that is TLS outside of which the connection is closed; and, unless a drain or the
+    /// host's stop requested the close, to one that has left a part of a message in the pipe. If input was unanswered
     /// then, the connection ends with RST behind everything that the handler wrote, so that no peer takes a part for
     /// the whole. What cannot be known: a reply that takes longer than this to compute, beside a read that is pending,
     /// looks like silence. Use <see cref="IGracefulCloseFeature.BeginMessage"/> there.

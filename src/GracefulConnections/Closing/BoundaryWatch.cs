@@ -9,7 +9,6 @@ namespace GracefulConnections.Closing;
 internal sealed class BoundaryWatch(
     ReadPump input, TransportOutput output, ITransportEvents events, GracefulCloseOptions options)
 {
-    private readonly BoundaryLimits _limits = new(options.QuietTime, options.MessageGap);
     private long _lookedAt = long.MaxValue;
     private long _graceEnd;
     private int _openScopes;
@@ -51,9 +50,10 @@ internal sealed class BoundaryWatch(
     /// <summary>Cancels the handler's read if this is the moment.</summary>
     /// <param name="now">The wheel's clock. Once the close was requested, a look comes several times a second.</param>
     /// <param name="sinceRequest">How long ago the close was requested.</param>
+    /// <param name="reason">Who requested it.</param>
     /// <param name="isOutsideTls">Whether TLS stands between the handler and this connection.</param>
     /// <returns>When to look again, from now; <see langword="null"/> when an event will tell.</returns>
-    public TimeSpan? Look(TimeSpan now, TimeSpan sinceRequest, bool isOutsideTls)
+    public TimeSpan? Look(TimeSpan now, TimeSpan sinceRequest, CloseReason reason, bool isOutsideTls)
     {
         var grace = GetGrace(now);
         if (!_cancelsRead || HasOpenScope)
@@ -66,11 +66,15 @@ internal sealed class BoundaryWatch(
             return CloseDeadlines.LongestPoll;
         }
 
-        var habit = events.Activity.GetHabit(_usesScopes, isOutsideTls);
+        var habit = events.Activity.GetHabit(_usesScopes, isOutsideTls) with { LeavesPart = input.LeavesPart };
+        var limits = new BoundaryLimits(options.QuietTime, options.MessageGap, EndsParts: !HasDeadline(reason));
         return grace > TimeSpan.Zero && BoundaryRule.MayHoldHalfMessage(habit)
             ? grace
-            : input.TryRefuse(habit, _limits, sinceRequest);
+            : input.TryRefuse(habit, limits, sinceRequest);
     }
+
+    private static bool HasDeadline(CloseReason reason) =>
+        reason is not (CloseReason.IdleTimeout or CloseReason.MaxConnectionAge or CloseReason.Application);
 
     // A peer that was frozen together with this process, as on a paused machine, was not silent: it gets a moment to go
     // on with its message. Of two late looks in a row the second one decides.

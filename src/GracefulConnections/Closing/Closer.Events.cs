@@ -89,7 +89,7 @@ internal sealed partial class Closer
     {
         var facts = Facts;
         return facts is { IsRequested: true, HandlerReturned: false, State: CloseState.Open or CloseState.HalfClosed }
-            && BoundaryNow?.Look(now, now - facts.RequestedAt, IsAroundTls) is { } wait
+            && BoundaryNow?.Look(now, now - facts.RequestedAt, facts.Reason, IsAroundTls) is { } wait
             ? TimerWheel.Add(now, wait)
             : TimeSpan.MaxValue;
     }

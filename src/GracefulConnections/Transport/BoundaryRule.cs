@@ -15,7 +15,7 @@ internal static class BoundaryRule
         return habit switch
         {
             // Half a TLS record may be half a message, and the handler that knows is inside of TLS.
-            { IsOutsideTls: true } => limits.MessageGap - both,
+            { IsOutsideTls: true } or { LeavesPart: true } => limits.MessageGap - both,
             { UsesScopes: true } => TimeSpan.Zero,
             { WasHandedBytes: false } => limits.QuietTime - both,
             { IsUnanswered: false, IsDuplex: false } =>
@@ -26,7 +26,11 @@ internal static class BoundaryRule
 
     /// <summary>Returns whether the handler may have read a part of a message whose rest has not come.</summary>
     public static bool MayHoldHalfMessage(in Habit habit) =>
-        habit is { UsesScopes: false } and ({ IsUnanswered: true } or { IsDuplex: true });
+        habit is { LeavesPart: true } or ({ UsesScopes: false } and ({ IsUnanswered: true } or { IsDuplex: true }));
+
+    /// <summary>Returns whether a part of the peer's message may be missing if the read is cancelled.</summary>
+    public static bool IsCutOff(in Habit habit) =>
+        habit is { LeavesPart: true } or { IsUnanswered: true, UsesScopes: false };
 
     private static TimeSpan Min(TimeSpan a, TimeSpan b) => a < b ? a : b;
 }

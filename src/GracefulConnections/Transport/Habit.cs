@@ -9,4 +9,8 @@ namespace GracefulConnections.Transport;
 /// <param name="UsesScopes">It says by message scopes when it has a message in hand.</param>
 /// <param name="IsOutsideTls">It is TLS, and the handler that knows the messages is inside of it.</param>
 internal readonly record struct Habit(
-    bool WasHandedBytes, bool IsUnanswered, bool IsDuplex, bool UsesScopes, bool IsOutsideTls);
+    bool WasHandedBytes, bool IsUnanswered, bool IsDuplex, bool UsesScopes, bool IsOutsideTls)
+{
+    /// <summary>Gets whether it has left something of what it read in the pipe.</summary>
+    public bool LeavesPart { get; init; }
+}

@@ -23,6 +23,11 @@ internal sealed partial class ReadPump
     /// </summary>
     public bool IsCutOff => State.Has(ReadFlags.CutOff);
 
+    /// <summary>
+    /// Gets whether the handler has left something of what it read in the pipe, as the begin of a message.
+    /// </summary>
+    public bool LeavesPart => Volatile.Read(ref _bufferedBytes) != 0;
+
     private Rarity Rare => LazyInitializer.EnsureInitialized(ref _rare);
 
     private CancellationToken CloseRequested => _rare?.CloseRequested ?? default;
@@ -45,13 +50,13 @@ internal sealed partial class ReadPump
     /// When to look again; <see langword="null"/> when a read was cancelled, and when the handler does not wait: then
     /// <see cref="ITransportEvents.OnWaiting"/> tells.
     /// </returns>
-    public TimeSpan? TryRefuse(in Habit habit, in BoundaryLimits limits, TimeSpan sinceRequest)
+    public TimeSpan? TryRefuse(in Habit known, in BoundaryLimits limits, TimeSpan sinceRequest)
     {
         var seen = State;
+        var habit = known with { LeavesPart = LeavesPart }; // Behind the state, whose epoch says that it still holds.
         // A handler that cancels its read itself, perhaps by the token of the close request, knows what it leaves.
-        var isCutOff = habit is { IsUnanswered: true, UsesScopes: false }
-            && _handler?.Token.IsCancellationRequested != true;
-        if (Volatile.Read(ref _bufferedBytes) != 0
+        var isCutOff = BoundaryRule.IsCutOff(habit) && _handler?.Token.IsCancellationRequested != true;
+        if ((habit.LeavesPart && !limits.EndsParts)
             || ReadTransitions.Refuse(seen, seen.Epoch, isCutOff, out _) == ReadStep.None)
         {
             return null;

@@ -57,6 +57,60 @@ public class CloseRequestTests
         played.AssertServedToTheHandlersEnd(["stored 55000"], "stored 55000\n");
     }
 
+    /// <summary>
+    /// The handler leaves half a line in the pipe and waits for the rest, which never comes. No deadline of a drain's
+    /// ends that, so silence does. On stock only the peer's own end does.
+    /// </summary>
+    [Theory]
+    [InlineData(CloseReason.Application)]
+    [InlineData(CloseReason.IdleTimeout)]
+    [InlineData(CloseReason.MaxConnectionAge)]
+    public async Task CloseRequest_RestOfALineInThePipeNeverComes_IsResetAndNothingIsExecuted(CloseReason reason)
+    {
+        const string answered = "ok PING\n";
+        var played = await Habit.CompareAsync(
+            MessageHandlers.PipeLinesAsync,
+            async play =>
+            {
+                await play.Peer.SendAsync("PING\nDELETE 12");
+                await play.Peer.ReceivedAsync(answered.Length);
+                await AskAsync(play, reason);
+                await play.LetGoAsync(answered.Length);
+            },
+            SetupFor(reason));
+
+        played.AssertCarriedAlike(["PING"], answered);
+        Assert.Equal((PeerSaw.Eof, PeerSaw.Reset), (played.Stock.End, played.Ours.End));
+        Assert.True(played.Ours.IsReadCancelled, $"{played.Ours}");
+        Assert.Equal(reason, played.Ours.Close!.Value.Reason);
+    }
+
+    /// <summary>The same, and the rest comes within <c>MessageGap</c>, piece by piece.</summary>
+    [Theory]
+    [InlineData(CloseReason.Application)]
+    [InlineData(CloseReason.IdleTimeout)]
+    [InlineData(CloseReason.MaxConnectionAge)]
+    public async Task CloseRequest_RestOfALineInThePipeComesLate_IsExecutedWhole(CloseReason reason)
+    {
+        var played = await Habit.CompareAsync(
+            MessageHandlers.PipeLinesAsync,
+            async play =>
+            {
+                await play.Peer.SendAsync("DELETE 12");
+                await Pace.TakenAsync();
+                await AskAsync(play, reason);
+                await Pace.PauseAsync(TimeSpan.FromSeconds(2.5)); // More than QuietTime, which may not decide here.
+                await play.Peer.SendAsync("34");
+                await Pace.PauseAsync(TimeSpan.FromSeconds(3)); // Together more than MessageGap.
+                await play.Peer.SendAsync("56\n");
+                await play.LetGoAsync(Reply.Length);
+            },
+            SetupFor(reason));
+
+        played.AssertServedThenLetGo(Line, Reply);
+        Assert.Equal(reason, played.Ours.Close!.Value.Reason);
+    }
+
     [Fact]
     public async Task IdleTimeout_HandlerComputesForLonger_IsNotAsked()
     {

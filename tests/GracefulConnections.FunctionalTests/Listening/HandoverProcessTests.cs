@@ -124,7 +124,7 @@ public sealed partial class HandoverProcessTests : IDisposable
 
         await first.LogContainsAsync("were handed over");
         var second = await WhoServesAsync();
-        var arguments = await File.ReadAllTextAsync($"/proc/{second}/cmdline");
+        var arguments = await File.ReadAllTextAsync($"/proc/{second}/cmdline", TestContext.Current.CancellationToken);
         Signal.Terminate(second);
 
         Assert.EndsWith("\0--Name\0\0", arguments, StringComparison.Ordinal);

@@ -10,7 +10,7 @@ public class BoundaryRuleTests
 
     /// <summary>
     /// Who must be silent, and for how many seconds: p is the peer, h the handler. Both must. The habit: n was never handed a
-    /// byte, u has not answered, d is duplex, s uses scopes, o is outside of TLS; none of them has answered.
+    /// byte, u has not answered, d is duplex, s uses scopes, o is outside of TLS, l leaves a part in the pipe; none of them has answered.
     /// </summary>
     public static TheoryData<string, string, int> Rows => new()
     {
@@ -32,6 +32,11 @@ public class BoundaryRuleTests
         { "ou", "h", 5 },
         { "os", "p", 5 }, // The scopes inside of TLS are another connection's.
         { "os", "h", 5 },
+        { "l", "p", 5 }, // It has answered what it took.
+        { "l", "h", 5 },
+        { "ls", "p", 5 }, // It begins a scope when it has a whole message.
+        { "ls", "h", 5 },
+        { "lud", "p", 5 },
     };
 
     [Theory]
@@ -90,6 +95,16 @@ public class BoundaryRuleTests
         }
     }
 
+    [Theory]
+    [InlineData("", false)]
+    [InlineData("d", false)]
+    [InlineData("u", true)]
+    [InlineData("us", false)]
+    [InlineData("l", true)]
+    [InlineData("ls", true)]
+    public void IsCutOff_PartOfAMessageMayBeMissing_IsTrue(string habit, bool isCutOff) =>
+        Assert.Equal(isCutOff, BoundaryRule.IsCutOff(Habit(habit)));
+
     private static TimeSpan GetWait(string habit, string who, TimeSpan silence) => BoundaryRule.GetWait(
         Habit(habit), new Silence(who == "p" ? silence : Long, who == "h" ? silence : Long, Long), Limits);
 
@@ -98,5 +113,8 @@ public class BoundaryRuleTests
         IsUnanswered: letters.Contains('u', StringComparison.Ordinal),
         IsDuplex: letters.Contains('d', StringComparison.Ordinal),
         UsesScopes: letters.Contains('s', StringComparison.Ordinal),
-        IsOutsideTls: letters.Contains('o', StringComparison.Ordinal));
+        IsOutsideTls: letters.Contains('o', StringComparison.Ordinal))
+    {
+        LeavesPart = letters.Contains('l', StringComparison.Ordinal),
+    };
 }
