@@ -23,11 +23,11 @@ builder.Services.AddHostedService<CounterLine>();
 builder.Services.AddOptions<ServerDrainOptions>()
     .BindConfiguration("Drain", static binder => binder.ErrorOnUnknownConfiguration = true); // --Drain:DrainTimeout 0:01:00
 builder.Services.AddGracefulShutdown();
-builder.Services.AddGracefulConnectionFactory(outgoing =>
-    (outgoing.ConnectTimeout, outgoing.WaitForDataBeforeAllocatingBuffer) = (settings.ConnectTimeout, false));
+builder.Services.AddGracefulConnectionFactory(outgoing => (outgoing.ConnectTimeout, outgoing.ReadBlockSize,
+    outgoing.WaitForDataBeforeAllocatingBuffer) = (settings.ConnectTimeout, 128 * 1024, false));
 
 // A relay reads all the time: without the question whether there is something to read, each read is one system call and
-// not two. An idle pair of connections holds a block of 64 KiB for each of the two.
+// not two. An idle pair of connections holds a block of 64 KiB and one of 128 KiB.
 builder.Services.AddSingleton<IMemoryPoolFactory<byte>, LargeBlocks>();
 builder.WebHost.UseSockets(sockets =>
     (sockets.WaitForDataBeforeAllocatingBuffer, sockets.UnsafePreferInlineScheduling) = (false, true));

@@ -53,7 +53,7 @@ internal static class RelayCommand
                     error_log stderr error;
                     worker_processes {{Environment.ProcessorCount}};
                     events {
-                        worker_connections 1024;
+                        worker_connections 4096;
                     }
                     stream {
                         server {
