@@ -88,7 +88,7 @@ internal sealed partial class Closer
             var wait = effects.HasFlag(CloseEffects.Wake) ? TimeSpan.Zero
                 : effects.HasFlag(CloseEffects.LookSoon) ? CloseDeadlines.ShortestPoll
                 : CloseDeadlines.LongestPoll;
-            scope.Wheel.Watch(this, Now + wait);
+            scope.Wheel.WatchFor(this, wait);
         }
     }
 

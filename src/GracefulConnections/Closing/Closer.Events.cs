@@ -17,7 +17,7 @@ internal sealed partial class Closer
     /// WebSocket, unless the server's writer was completed before.
     /// </summary>
     public bool IsFaultTheServersToTell => Output.CanHalfClose
-        && (_isInsideTls || connection.Features.Get<ITransferFormatFeature>() is not null);
+        && (_isInsideTls || connection.Find<ITransferFormatFeature>() is not null);
 
     public void OnOutputCompleted() => Raise(CloseEvent.OutputCompleted, default);
 

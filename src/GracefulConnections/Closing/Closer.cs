@@ -73,7 +73,7 @@ internal sealed partial class Closer(
 
     private ConnectionContext Connection => connection;
 
-    private bool IsAroundTls => outer is null && !_isInsideTls && connection.Features.Get<SslStream>() is not null;
+    private bool IsAroundTls => outer is null && !_isInsideTls && connection.Find<SslStream>() is not null;
 
     public void Attach(ReadPump input, TransportOutput output)
     {
@@ -148,7 +148,7 @@ internal sealed partial class Closer(
 
         if (IsForeign && effects.HasFlag(CloseEffects.BeginClose))
         {
-            scope.Wheel.Watch(this, Now + CloseDeadlines.LongestPoll); // The call that follows may hang.
+            scope.Wheel.WatchFor(this, CloseDeadlines.LongestPoll); // The call that follows may hang.
         }
 
         if (!Output.CanHalfClose)

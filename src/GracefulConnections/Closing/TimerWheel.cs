@@ -81,38 +81,13 @@ internal sealed class TimerWheel
     /// Watches <paramref name="target"/> until its look returns <see langword="null"/> or <see cref="Unwatch"/> is
     /// called. If it is watched already, the earlier deadline counts.
     /// </summary>
-    public void Watch(WheelTarget target, TimeSpan due)
+    public void Watch(WheelTarget target, TimeSpan due) => Watch(target, due, Now);
+
+    /// <summary>Watches it in the same way, for a time from now on.</summary>
+    public void WatchFor(WheelTarget target, TimeSpan time)
     {
         var now = Now;
-        Interleaving.Point();
-        lock (_lock)
-        {
-            ref var entry = ref target.Entry;
-            switch (entry.Watch)
-            {
-                case WheelTarget.Watch.None:
-                    _count++;
-                    entry.Due = due;
-                    break;
-                case WheelTarget.Watch.Looking: // Whoever looks queues it, by the earlier deadline.
-                    entry.Due = due < entry.Due ? due : entry.Due;
-                    return;
-                default:
-                    if (due >= entry.Due)
-                    {
-                        return;
-                    }
-
-                    _slots.Dequeue(target);
-                    entry.Due = due;
-                    break;
-            }
-
-            _slots.CatchUp(now);
-            _slots.Enqueue(target);
-        }
-
-        Arm();
+        Watch(target, now + time, now);
     }
 
     /// <summary>Stops watching. Does nothing when <paramref name="target"/> is not watched.</summary>
@@ -144,6 +119,44 @@ internal sealed class TimerWheel
             {
                 Look(target, now);
             }
+        }
+    }
+
+    private void Watch(WheelTarget target, TimeSpan due, TimeSpan now)
+    {
+        bool isEarliest;
+        Interleaving.Point();
+        lock (_lock)
+        {
+            ref var entry = ref target.Entry;
+            switch (entry.Watch)
+            {
+                case WheelTarget.Watch.None:
+                    _count++;
+                    entry.Due = due;
+                    break;
+                case WheelTarget.Watch.Looking: // Whoever looks queues it, by the earlier deadline.
+                    entry.Due = due < entry.Due ? due : entry.Due;
+                    return;
+                default:
+                    if (due >= entry.Due)
+                    {
+                        return;
+                    }
+
+                    _slots.Dequeue(target);
+                    entry.Due = due;
+                    break;
+            }
+
+            _slots.CatchUp(now);
+            _slots.Enqueue(target);
+            isEarliest = _slots.NextTick < _armedFor;
+        }
+
+        if (isEarliest)
+        {
+            Arm();
         }
     }
 

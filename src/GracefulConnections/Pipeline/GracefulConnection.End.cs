@@ -18,7 +18,7 @@ internal sealed partial class GracefulConnection
 
     // By the handler: nobody can say close_notify any more.
     private bool IsTlsDisposed =>
-        _isInsideTls && _connection.Features.Get<SslStream>() is { IsAuthenticated: false };
+        _isInsideTls && _connection.Find<SslStream>() is { IsAuthenticated: false };
 
     private Rarity Rare => LazyInitializer.EnsureInitialized(ref _rare);
 

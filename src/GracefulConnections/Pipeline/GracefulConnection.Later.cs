@@ -116,22 +116,22 @@ internal sealed partial class GracefulConnection
         if (Outer is null)
         {
             // The outcome goes with what the server itself reports of the connection.
-            _connection.Features.Get<IConnectionMetricsTagsFeature>()?.Tags.Add(
+            _connection.Find<IConnectionMetricsTagsFeature>()?.Tags.Add(
                 new KeyValuePair<string, object?>(GracefulTelemetry.OutcomeTag, GracefulMetrics.Tag(result.Outcome)));
         }
         else
         {
-            _connection.Features.Set<IGracefulCloseFeature>(Outer);
+            _connection.Put<IGracefulCloseFeature>(Outer);
         }
 
         _rare?.Limits?.Stop();
         _serverRequest.Dispose();
         _connection.Transport = _originalTransport;
         _rare?.HalfOpen?.Restore();
-        _connection.Features.Set(_originalNotification);
+        _connection.Put(_originalNotification);
         if (_originalHeartbeat is not null)
         {
-            _connection.Features.Set(_originalHeartbeat);
+            _connection.Put(_originalHeartbeat);
         }
 
         Member?.Leave(result);

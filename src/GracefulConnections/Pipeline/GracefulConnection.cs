@@ -40,7 +40,7 @@ internal sealed partial class GracefulConnection
     public GracefulConnection(
         ConnectionContext connection, CloseScope scope, DrainCoordinator? drain, MiddlewareOrder order = default)
     {
-        var outer = connection.Features.Get<IGracefulCloseFeature>() as GracefulConnection;
+        var outer = connection.Find<IGracefulCloseFeature>() as GracefulConnection;
         if (outer is { IsAroundTls: false })
         {
             throw new InvalidOperationException(
@@ -51,7 +51,7 @@ internal sealed partial class GracefulConnection
         _connection = connection;
         _isAware = order.HasGraceful; // The one inside sees the messages, and passes a close request on.
         _originalTransport = connection.Transport;
-        _originalNotification = connection.Features.Get<IConnectionLifetimeNotificationFeature>();
+        _originalNotification = connection.Find<IConnectionLifetimeNotificationFeature>();
         var halfOpen = scope.Options.AllowHalfOpen ? Rare.HalfOpen = new HalfOpenToken(connection, scope) : null;
         Closer = new Closer(connection, scope, halfOpen is null ? null : halfOpen.Signal, outer?.Closer);
         var transport = ConnectionTransport.Create(
@@ -61,12 +61,12 @@ internal sealed partial class GracefulConnection
         Closer.Attach(transport.Input, transport.Output);
 
         connection.Transport = this;
-        connection.Features.Set<IGracefulCloseFeature>(this);
-        connection.Features.Set<IConnectionLifetimeNotificationFeature>(this);
-        _originalHeartbeat = connection.Features.Get<IConnectionHeartbeatFeature>();
+        connection.Put<IGracefulCloseFeature>(this);
+        connection.Put<IConnectionLifetimeNotificationFeature>(this);
+        _originalHeartbeat = connection.Find<IConnectionHeartbeatFeature>();
         if (_originalHeartbeat is not null)
         {
-            connection.Features.Set<IConnectionHeartbeatFeature>(this);
+            connection.Put<IConnectionHeartbeatFeature>(this);
         }
 
         if (outer is null)
@@ -75,7 +75,7 @@ internal sealed partial class GracefulConnection
             if (drain is not null)
             {
                 // A drain counts the outer connection only. One that the server made has brought its drain.
-                var isOutgoing = connection.Features.Get<DrainCoordinator>() is not null;
+                var isOutgoing = connection.Find<DrainCoordinator>() is not null;
                 Member = new DrainMember(this, drain) { IsOutgoing = isOutgoing };
             }
         }
@@ -139,7 +139,7 @@ internal sealed partial class GracefulConnection
     /// Gets whether TLS was put on top of this connection. Then only TLS may write here, because anybody else's bytes
     /// would be plaintext.
     /// </summary>
-    public bool IsAroundTls => !_isInsideTls && _connection.Features.Get<SslStream>() is not null;
+    public bool IsAroundTls => !_isInsideTls && _connection.Find<SslStream>() is not null;
 
     /// <summary>Gets whether TLS ended without anybody who could send close_notify.</summary>
     public bool LacksCloseNotify => Inner is null && IsAroundTls;

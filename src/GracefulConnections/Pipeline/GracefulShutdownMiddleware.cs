@@ -71,14 +71,14 @@ internal sealed class GracefulShutdownMiddleware(
         Task<CloseResult>? closed = null;
 
         // An accepted connection gets the drain that it is part of from its endpoint; one that was made brings it.
-        var drain = connection.Features.Get<DrainCoordinator>();
+        var drain = connection.Find<DrainCoordinator>();
         await new GracefulShutdownMiddleware(Run, scope, drain).OnConnectionAsync(connection).ConfigureAwait(false);
-        closed ??= connection.Features.Get<IGracefulCloseFeature>()!.Closed; // Abandoned before the handler began.
+        closed ??= connection.Find<IGracefulCloseFeature>()!.Closed; // Abandoned before the handler began.
         return await closed.ConfigureAwait(false);
 
         async Task Run(ConnectionContext connection)
         {
-            var graceful = (GracefulConnection)connection.Features.Get<IGracefulCloseFeature>()!;
+            var graceful = (GracefulConnection)connection.Find<IGracefulCloseFeature>()!;
             closed = graceful.Closed;
             await using var registration = requestsClose.UnsafeRegister(
                 static graceful => ((IGracefulCloseFeature)graceful!).RequestClose(), graceful).ConfigureAwait(false);
@@ -142,7 +142,7 @@ internal sealed class GracefulShutdownMiddleware(
         ConnectionPlace.Free(connection);
         return order.HasSomebodyBefore
             && graceful.MayCloseLater
-            && connection.Features.Get<IConnectionCompleteFeature>() is { } completion
+            && connection.Find<IConnectionCompleteFeature>() is { } completion
                 ? CloseLaterAsync(graceful, completion, end, isFault)
                 : graceful.CloseAsync(end, isFault);
     }

@@ -39,10 +39,10 @@ internal readonly record struct ConnectionTransport(
     {
         var transport = connection.Transport;
         var clock = events.Activity.Clock;
-        var socket = connection.Features.Get<IConnectionSocketFeature>(); // Each question costs, so each once.
-        var queue = socket?.Socket is { } own ? new SocketQueue(own) : connection.Features.Get<KernelQueue>();
-        var pool = connection.Features.Get<IMemoryPoolFeature>()?.MemoryPool ?? MemoryPool<byte>.Shared;
-        var tls = connection.Features.Get<SslStream>();
+        var socket = connection.Find<IConnectionSocketFeature>(); // Each question costs, so each once.
+        var queue = socket?.Socket is { } own ? new SocketQueue(own) : connection.Find<KernelQueue>();
+        var pool = connection.Find<IMemoryPoolFeature>()?.MemoryPool ?? MemoryPool<byte>.Shared;
+        var tls = connection.Find<SslStream>();
         if (tls is not null)
         {
             var isInside = !somebodyBehindTls && IsDirectlyInside(connection, transport);
@@ -108,14 +108,14 @@ internal readonly record struct ConnectionTransport(
             : ReferenceEquals(socket, connection)
                 && connection.GetType() == SocketConnection
                 && transport.GetType() == SocketTransport
-                && connection.Features.Get<ITlsHandshakeFeature>() is null;
+                && connection.Find<ITlsHandshakeFeature>() is null;
 
     // A middleware between TLS and us may still hold what was written, which close_notify would overtake, and reads
     // when it likes, which close_notify must not meet. So the transport in use must be TLS's own. The same make is not
     // enough, because Kestrel's logging may hide what stands behind it. A third-party TLS that sets no
     // ITlsHandshakeFeature cannot be checked, so it is assumed to be directly below us.
     private static bool IsDirectlyInside(ConnectionContext connection, IDuplexPipe transport) =>
-        connection.Features.Get<ITlsHandshakeFeature>() is not { } handshake
+        connection.Find<ITlsHandshakeFeature>() is not { } handshake
         || (transport.GetType().Name == TlsTransport
             && transport.GetType().Assembly == handshake.GetType().Assembly);
 

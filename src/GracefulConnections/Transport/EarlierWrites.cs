@@ -37,7 +37,7 @@ internal static class EarlierWrites
                 Debug.Assert(!flush.IsFaulted, "Bytes are in the pipe, so nobody has completed its writer.");
             }
 
-            var socket = connection.Features.Get<IConnectionSocketFeature>()?.Socket;
+            var socket = connection.Find<IConnectionSocketFeature>()?.Socket;
             while (OutputPipe.HoldsFlushed(writer) && socket?.SafeHandle.IsClosed == false)
             {
                 await Task.Delay(LookInterval, time).ConfigureAwait(false); // Nothing tells when the pipe is empty.
