@@ -25,9 +25,10 @@ port = int(sys.argv[2]) if len(sys.argv) > 2 else 0
 host = sys.argv[3] if len(sys.argv) > 3 else "127.0.0.1"
 tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if len(sys.argv) > 4 else None
 listener = socket.create_server((host, port), backlog=512, reuse_port=True)
-stopping = threading.Event()
 threads = []
-take_until = 0.0
+
+# Never taken, only looked at: so every thread knows of the stop at the moment of its signal, however late it runs.
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 
 class Plain:
@@ -131,19 +132,24 @@ def end(connection):
             last = time.monotonic()  # A peer that still reads the reply is not silent.
 
 
+def is_stopping():
+    return fault != "StaysAtStop" and signal.SIGTERM in signal.sigpending()
+
+
 def answer(connection):
     rest, owed = b"", bytearray()
     last = time.monotonic()
     while True:
-        if not connection.has_input(50):
-            if stopping.is_set() and fault == "ResetsAtStop":
+        has_input = connection.has_input(50)
+        if fault == "ExecutesHalfAtStop" and rest and is_stopping():
+            connection.send(rest + b"\n")
+            return
+        if not has_input:
+            if fault == "ResetsAtStop" and is_stopping():
                 connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 connection.socket.close()
                 return
-            if stopping.is_set() and fault == "ExecutesHalfAtStop" and rest:
-                connection.send(rest + b"\n")
-                return
-            if stopping.is_set() and time.monotonic() - last > 1:
+            if time.monotonic() - last > 1 and is_stopping():
                 return  # Silent for so long: this is the middle of no message that anybody goes on with.
             continue
         last = time.monotonic()
@@ -160,7 +166,7 @@ def answer(connection):
                 return
             if fault in ("DiesAtStop", "CutsAtStop"):
                 time.sleep(0.01)  # So that something is owed when the stop comes.
-            if fault == "CutsAtStop" and stopping.is_set():
+            if fault == "CutsAtStop" and is_stopping():
                 connection.send(line[:len(line) // 2])
                 return
             if fault == "DropsRepliesAtFin":
@@ -170,7 +176,7 @@ def answer(connection):
         if len(owed) < FEW_BYTES:
             connection.send(owed)
             owed.clear()
-        if stopping.is_set() and not rest and not connection.has_input(0):
+        if not rest and is_stopping() and not connection.has_input(0):
             return
 
 
@@ -195,21 +201,16 @@ def accept():
     return True
 
 
-def stop(signum, frame):
-    global take_until
-    if fault == "DiesAtStop":
-        os._exit(0)
-    if fault != "StaysAtStop":
-        take_until = time.monotonic() + (1 if fault == "CutsAtStop" else 0)  # So that some are cut.
-        stopping.set()
-
-
 if tls:
     tls.load_cert_chain(sys.argv[4])
-signal.signal(signal.SIGTERM, stop)
 print(listener.getsockname()[1], flush=True)
-listener.settimeout(0.05)
-while not stopping.is_set() or time.monotonic() < take_until:
+listener.settimeout(0.02)
+while not is_stopping():
+    accept()
+if fault == "DiesAtStop":
+    os._exit(0)
+take_until = time.monotonic() + (1 if fault == "CutsAtStop" else 0)  # So that some are cut.
+while time.monotonic() < take_until:
     accept()
 listener.setblocking(False)
 while accept():  # Whoever is connected already is served.
