@@ -8,8 +8,8 @@ internal static partial class Log
     [LoggerMessage(
         10,
         LogLevel.Information,
-        "The drain was announced with {ConnectionCount} {ConnectionNoun}. The server goes on accepting and "
-        + "serving for {AnnounceDelaySeconds} s.",
+        "The drain was announced with {ConnectionCount} {ConnectionNoun} and begins in {AnnounceDelaySeconds} s. Until "
+        + "then the server accepts and serves as before.",
         EventName = nameof(DrainAnnounced))]
     public static partial void DrainAnnounced(
         ILogger logger, int connectionCount, string connectionNoun, double announceDelaySeconds);

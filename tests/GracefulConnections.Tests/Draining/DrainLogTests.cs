@@ -29,7 +29,7 @@ public class DrainLogTests
 
         Assert.Equal(
             [
-                (LogLevel.Information, "The drain was announced with 3 connections. The server goes on accepting and serving for 2 s."),
+                (LogLevel.Information, "The drain was announced with 3 connections and begins in 2 s. Until then the server accepts and serves as before."),
                 (LogLevel.Information, "Draining 3 connections (2 Idle, 1 Busy; HostStopping). What is left after 20 s will be aborted."),
                 (LogLevel.Warning, "Drained 3 connections in 0.250 s (2 Graceful, 1 PeerReset): 22 bytes unacknowledged, 0 messages unanswered, 11 bytes discarded."),
             ],
