@@ -59,7 +59,7 @@ public sealed class EndedHostTests : IDisposable
         await host.StopAsync(TestContext.Current.CancellationToken).InTimeAsync();
 
         var announced = Assert.Single(_log.Entries, static entry => entry is { EventId: 10, Category: "GracefulConnections" });
-        Assert.EndsWith("serving for 0 s.", announced.Message, StringComparison.Ordinal);
+        Assert.EndsWith("begins in 0 s. Until then the server accepts and serves as before.", announced.Message, StringComparison.Ordinal);
     }
 
     [Fact]
