@@ -164,7 +164,7 @@ internal sealed partial class Closer
     {
         if (facts.Result.Outcome == CloseOutcome.PeerReset)
         {
-            Input.OnPeerReset();
+            Input.OnPeerReset(connection.ConnectionClosed.IsCancellationRequested);
         }
 
         var aborts = !facts.LeavesTransport;

@@ -3,6 +3,7 @@ using System.Net;
 using GracefulConnections.Closing;
 using GracefulConnections.Transport;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http.Features;
 
 namespace GracefulConnections.Pipeline;
@@ -48,6 +49,21 @@ internal sealed partial class GracefulConnection
     {
         get => _connection.RemoteEndPoint;
         set => _connection.RemoteEndPoint = value;
+    }
+
+    CancellationToken IConnectionLifetimeFeature.ConnectionClosed
+    {
+        get => _originalLifetime!.ConnectionClosed;
+        set => _originalLifetime!.ConnectionClosed = value;
+    }
+
+    // Not by the connection's own abort, which may be by this feature.
+    void IConnectionLifetimeFeature.Abort()
+    {
+        if (!TryLeaveToKernel())
+        {
+            _originalLifetime!.Abort();
+        }
     }
 
     public override void Abort()

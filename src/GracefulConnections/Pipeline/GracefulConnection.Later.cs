@@ -129,6 +129,11 @@ internal sealed partial class GracefulConnection
         _connection.Transport = _originalTransport;
         _rare?.HalfOpen?.Restore();
         _connection.Put(_originalNotification);
+        if (_originalLifetime is not null)
+        {
+            _connection.Put(_originalLifetime);
+        }
+
         if (_originalHeartbeat is not null)
         {
             _connection.Put(_originalHeartbeat);

@@ -16,6 +16,7 @@ namespace GracefulConnections.Pipeline;
 internal sealed partial class GracefulConnection
     : ConnectionContext,
         IGracefulCloseFeature,
+        IConnectionLifetimeFeature,
         IConnectionLifetimeNotificationFeature,
         IConnectionHeartbeatFeature,
         IDuplexPipe,
@@ -23,6 +24,7 @@ internal sealed partial class GracefulConnection
 {
     private readonly ConnectionContext _connection;
     private readonly IDuplexPipe _originalTransport;
+    private readonly IConnectionLifetimeFeature? _originalLifetime;
     private readonly IConnectionLifetimeNotificationFeature? _originalNotification;
     private readonly IConnectionHeartbeatFeature? _originalHeartbeat;
     private readonly LeftToServerReason _leftAtStart;
@@ -63,6 +65,12 @@ internal sealed partial class GracefulConnection
         connection.Transport = this;
         connection.Put<IGracefulCloseFeature>(this);
         connection.Put<IConnectionLifetimeNotificationFeature>(this);
+        _originalLifetime = connection.Find<IConnectionLifetimeFeature>();
+        if (_originalLifetime is not null)
+        {
+            connection.Put<IConnectionLifetimeFeature>(this);
+        }
+
         _originalHeartbeat = connection.Find<IConnectionHeartbeatFeature>();
         if (_originalHeartbeat is not null)
         {

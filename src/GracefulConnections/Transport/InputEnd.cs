@@ -10,6 +10,9 @@ internal struct InputEnd
     private volatile bool _endedByReset;
     private volatile bool _endHanded;
     private bool _endSeen;
+    private bool _hadEndedAtReset;
+    private bool _isEndBeforeReset;
+    private long _receivedAtReset; // By the kernel, with the FIN; 0 where it does not tell.
 
     /// <summary>Gets whether the handler was told that the peer or the network ended the connection.</summary>
     public readonly bool ResetSeen => _resetSeen;
@@ -23,13 +26,33 @@ internal struct InputEnd
     /// <summary>Gets whether the handler was handed the peer's end of the input.</summary>
     public readonly bool EndHanded => _endHanded;
 
+    /// <summary>Gets whether the server had received all of the input when a send was told of the peer's reset.</summary>
+    public readonly bool HadEndedAtReset => _hadEndedAtReset;
+
     /// <summary>
     /// Gets the exception by which the handler was told that the peer or the network ended the connection.
     /// </summary>
     public Exception? ResetException { get; private set; }
 
-    /// <summary>A send was told of the peer's reset.</summary>
-    public void OnPeerReset() => _peerReset = true;
+    /// <summary>A send was told of the peer's reset. Call it before the abort, after which the kernel tells nothing.</summary>
+    /// <param name="kind">Whose reader the input is.</param>
+    /// <param name="queue">The kernel's queue, if there is one.</param>
+    /// <param name="hasEnded">Whether the server has received the end of the input.</param>
+    public void OnPeerReset(InputKind kind, KernelQueue? queue, bool hasEnded)
+    {
+        _hadEndedAtReset = hasEnded;
+        if (kind == InputKind.Transport && queue?.TryGetTcpInfo(out var info) == true)
+        {
+            _receivedAtReset = info.ReceivedBytes;
+        }
+        else
+        {
+            // What was sent on a Unix domain socket is there, and its end never looks like a reset.
+            _isEndBeforeReset = hasEnded || queue?.IsUnix == true;
+        }
+
+        _peerReset = true;
+    }
 
     /// <summary>The handler is handed a result.</summary>
     /// <param name="isEnd">Whether it is the peer's end.</param>
@@ -51,14 +74,16 @@ internal struct InputEnd
 
     /// <summary>
     /// Returns whether an end of the transport's reader is a reset. The kernel tells of a reset once: if it told a
-    /// send, the transport's receive saw an end as if by FIN, and the handler would take a part for the whole.
+    /// send, the transport's receive saw an end as if by FIN, and the handler would take a part for the whole. But a peer
+    /// that does not wait for its replies sends FIN, and RST for the first one: there nothing is missing.
     /// </summary>
     public bool IsReset(InputKind kind, KernelQueue? queue, long receivedBytes)
     {
         OnEnded(kind, queue);
 
         // In this order: after the abort that follows the latter, the kernel tells nothing.
-        return (kind == InputKind.Transport && queue?.IsResetBeforeFin(receivedBytes) == true) || _peerReset;
+        return (kind == InputKind.Transport && queue?.IsResetBeforeFin(receivedBytes) == true)
+            || (_peerReset && !_isEndBeforeReset && _receivedAtReset != receivedBytes + 1);
     }
 
     /// <summary>Returns the exception that tells the handler of a reset which looked like an end.</summary>

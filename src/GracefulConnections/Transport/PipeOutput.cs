@@ -103,13 +103,7 @@ internal sealed class PipeOutput(
         wrapped?.Start();
         if (!_isStream)
         {
-            var write = Writer.WriteAsync(source, cancellationToken);
-            if (!write.IsCanceled) // A token that was cancelled before leaves the bytes with the caller.
-            {
-                OnWritten(source.Length);
-            }
-
-            return Accept(write);
+            return Accept(WriteToPipe(source, cancellationToken));
         }
 
         var hasTurn = Turn.Wait(0, CancellationToken.None);

@@ -117,9 +117,9 @@ internal sealed partial class ReadPump
 
     /// <summary>
     /// The peer's reset was noticed, perhaps by a send. The abort that follows must not look like ours: the handler's
-    /// read fails as if the read had noticed it.
+    /// read fails as if the read had noticed it, unless the peer's end came before.
     /// </summary>
-    public void OnPeerReset() => _end.OnPeerReset();
+    public void OnPeerReset(bool hasEnded) => _end.OnPeerReset(kind, queue, hasEnded);
 
     /// <summary>
     /// The handler has returned: from now on what the peer sends is discarded, so that it is never blocked by a full

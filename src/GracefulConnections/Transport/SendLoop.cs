@@ -91,16 +91,8 @@ internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEven
         Send(Writer.FlushAsync(cancellationToken));
 
     protected override ValueTask<FlushResult> WriteCore(
-        ReadOnlyMemory<byte> source, CancellationToken cancellationToken)
-    {
-        var write = Writer.WriteAsync(source, cancellationToken);
-        if (!write.IsCanceled) // A token that was cancelled before leaves the bytes with the caller.
-        {
-            OnWritten(source.Length);
-        }
-
-        return Send(write);
-    }
+        ReadOnlyMemory<byte> source, CancellationToken cancellationToken) =>
+        Send(WriteToPipe(source, cancellationToken));
 
     protected override void End(LeftOver leftOver, bool flushedOnly, Exception? fault)
     {

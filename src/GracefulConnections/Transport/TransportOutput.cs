@@ -10,18 +10,6 @@ namespace GracefulConnections.Transport;
 /// </summary>
 internal abstract partial class TransportOutput(PipeWriter writer, ITransportEvents events) : PipeWriter
 {
-    private const string WrittenBehindReturn =
-        "The connection has ended: its handler returned, and what is written now can no longer be sent. "
-        + "Do not write behind the handler's return.";
-
-    private const string WrittenBehindCompletion =
-        "The output was completed, and FIN follows what was written before. "
-        + "Write everything before Output.Complete().";
-
-    // Stands in for the writer of an output that has ended, and fails as any completed one. A connection may linger for
-    // long, and its own writer would be most of what it costs.
-    private static readonly PipeWriter EndedWriter = CreateEndedWriter();
-
     private static volatile Exception? _untold;
 
     private long _writtenBytes;
@@ -117,6 +105,11 @@ internal abstract partial class TransportOutput(PipeWriter writer, ITransportEve
 
     public override void Advance(int bytes)
     {
+        if (bytes == 0 && HasEnded)
+        {
+            return; // As on the server's own writer.
+        }
+
         ThrowIfEnded();
         if (_goodbye is { } goodbye)
         {
@@ -131,13 +124,9 @@ internal abstract partial class TransportOutput(PipeWriter writer, ITransportEve
 
     public override ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default)
     {
-        ObjectDisposedException.ThrowIf(_sealed, typeof(PipeWriter));
-        if (_completed)
+        if (HasEnded)
         {
-            // Nothing is left to flush, and the writer is busy with the end of the output.
-            return cancellationToken.IsCancellationRequested
-                ? ValueTask.FromCanceled<FlushResult>(cancellationToken)
-                : new ValueTask<FlushResult>(new FlushResult(isCanceled: false, isCompleted: IsOver));
+            return FlushEnded(cancellationToken);
         }
 
         BeginFlush();
@@ -231,6 +220,20 @@ internal abstract partial class TransportOutput(PipeWriter writer, ITransportEve
     protected abstract ValueTask<FlushResult> WriteCore(
         ReadOnlyMemory<byte> source, CancellationToken cancellationToken);
 
+    /// <summary>Writes to a pipe and flushes.</summary>
+    protected ValueTask<FlushResult> WriteToPipe(ReadOnlyMemory<byte> source, CancellationToken cancellationToken)
+    {
+        if (cancellationToken.IsCancellationRequested)
+        {
+            return ValueTask.FromCanceled<FlushResult>(cancellationToken); // The bytes stay with the caller.
+        }
+
+        // A token that is cancelled from here on ends the wait only: the bytes are in the pipe, and are sent.
+        var write = Writer.WriteAsync(source, CancellationToken.None);
+        OnWritten(source.Length);
+        return write.IsCompleted || !cancellationToken.CanBeCanceled ? write : Writer.FlushAsync(cancellationToken);
+    }
+
     /// <summary>Bytes were written that did not pass <see cref="Advance"/>.</summary>
     protected void OnWritten(int bytes) => Volatile.Write(ref _writtenBytes, _writtenBytes + bytes);
 
@@ -259,17 +262,6 @@ internal abstract partial class TransportOutput(PipeWriter writer, ITransportEve
         }
     }
 
-    /// <summary>Lets go of the writer once nobody may write.</summary>
-    protected void ReleaseWriter() => Writer = EndedWriter;
-
-    private static PipeWriter CreateEndedWriter()
-    {
-        var pipe = new Pipe();
-        pipe.Writer.Complete();
-        pipe.Reader.Complete();
-        return pipe.Writer;
-    }
-
     // The mark and the end, or the goodbye, each set their own flag, with a full fence, before they look at the
     // other's. So either those know of the memory, or the writer gets none.
     private IBufferWriter<byte> Lend()
@@ -283,18 +275,5 @@ internal abstract partial class TransportOutput(PipeWriter writer, ITransportEve
         }
 
         return _goodbye as IBufferWriter<byte> ?? Writer;
-    }
-
-    private void ThrowIfEnded()
-    {
-        if (_sealed)
-        {
-            throw new ObjectDisposedException(nameof(PipeWriter), WrittenBehindReturn);
-        }
-
-        if (_completed)
-        {
-            throw new InvalidOperationException(WrittenBehindCompletion);
-        }
     }
 }

@@ -48,17 +48,26 @@ public class OwnWaysOutTests
     }
 
     // Stock has closed its socket by then, so that an abort of it does nothing any more.
-    [Fact]
-    public async Task Abort_BehindTheCompletedOutput_TakesNothingBack()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Abort_BehindTheCompletedOutput_TakesNothingBack(bool byFeature)
     {
         const int writtenBytes = 60_000;
         var played = await Habit.CompareAsync(
-            static async (connection, _) =>
+            async (connection, _) =>
             {
                 await connection.Transport.Output.WriteAsync(new byte[writtenBytes]);
                 await connection.Transport.Output.CompleteAsync();
                 await Pace.PauseAsync(Pace.HalfMessage);
-                connection.Abort(new ConnectionAbortedException("The session is over."));
+                if (byFeature)
+                {
+                    connection.Features.Get<IConnectionLifetimeFeature>()!.Abort();
+                }
+                else
+                {
+                    connection.Abort(new ConnectionAbortedException("The session is over."));
+                }
             },
             static async play =>
             {

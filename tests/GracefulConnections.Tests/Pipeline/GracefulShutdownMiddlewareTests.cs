@@ -112,7 +112,7 @@ public class GracefulShutdownMiddlewareTests
 
         await Assert.ThrowsAsync<ObjectDisposedException>(() => connection.Input.ReadAsync().WithinLimit());
         await Assert.ThrowsAsync<ObjectDisposedException>(() => connection.Output.WriteAsync("x"u8.ToArray()).WithinLimit());
-        await Assert.ThrowsAsync<ObjectDisposedException>(() => connection.Output.FlushAsync().WithinLimit());
+        Assert.True((await connection.Output.FlushAsync().WithinLimit()).IsCompleted); // As on stock.
         Assert.Throws<ObjectDisposedException>(() => connection.Output.GetMemory());
         connection.Output.Complete();
         connection.Input.Complete();

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.IO.Pipelines;
 using System.Net.Sockets;
 using GracefulConnections.Tests.Support;
@@ -59,6 +60,31 @@ public sealed class SendLoopTests : IAsyncLifetime
                 await _sut.WriteAsync(Ones(1));
             }
         }
+    }
+
+    // As by a pipe of its own: the wait is cancelled, and the bytes are on their way.
+    [Theory]
+    [InlineData(100)]
+    [InlineData(Large)]
+    public async Task WriteAsync_TokenIsCancelledWhileBytesAreCopied_TheyAreCountedAndSent(int count)
+    {
+        using var source = new CancellationTokenSource();
+        using var pool = new CancellingPool(_pool, source);
+        _sut = Create(_events, pool);
+
+        var write = _sut.WriteAsync(Ones(count), source.Token).AsTask();
+
+        Assert.Equal(count, _sut.WrittenBytes);
+        if (count == Large)
+        {
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => write.WithinLimit());
+        }
+
+        await ReadOnesAsync(count);
+        _sut.Seal(LeftOver.Send);
+        await ReadFinAsync();
+        Assert.Equal((count, false), (_sut.SentBytes, _sut.HasUnsent));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => Create(_events).WriteAsync(Ones(1), source.Token).AsTask());
     }
 
     [Fact]
@@ -436,8 +462,8 @@ public sealed class SendLoopTests : IAsyncLifetime
         return bytes;
     }
 
-    private SendLoop Create(ITransportEvents events) => new(
-        new Pipe(new PipeOptions(_pool, pauseWriterThreshold: 65536, resumeWriterThreshold: 32768, useSynchronizationContext: false)),
+    private SendLoop Create(ITransportEvents events, MemoryPool<byte>? pool = null) => new(
+        new Pipe(new PipeOptions(pool ?? _pool, pauseWriterThreshold: 65536, resumeWriterThreshold: 32768, useSynchronizationContext: false)),
         new SocketQueue(_pair.Own),
         events);
 
@@ -465,6 +491,21 @@ public sealed class SendLoopTests : IAsyncLifetime
     {
         var exception = await Assert.ThrowsAsync<SocketException>(() => _pair.Peer.ReceiveAsync(new byte[1]).WithinLimit());
         Assert.Equal(SocketError.ConnectionReset, exception.SocketErrorCode);
+    }
+
+    private sealed class CancellingPool(MemoryPool<byte> inner, CancellationTokenSource source) : MemoryPool<byte>
+    {
+        public override int MaxBufferSize => inner.MaxBufferSize;
+
+        public override IMemoryOwner<byte> Rent(int minBufferSize = -1)
+        {
+            source.Cancel();
+            return inner.Rent(minBufferSize);
+        }
+
+        protected override void Dispose(bool disposing)
+        {
+        }
     }
 
     private sealed class ThrowingEvents : ITransportEvents

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using GracefulConnections.FunctionalTests.Support;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
@@ -108,6 +109,11 @@ internal static class Habit
 
     private static EndPoint Listen(HabitPlay play, HabitWire wire)
     {
+        if (wire == HabitWire.Unix)
+        {
+            return new UnixDomainSocketEndPoint(Path.Combine(Path.GetTempPath(), $"graceful-{Guid.NewGuid():N}.sock"));
+        }
+
         if (wire != HabitWire.Mptcp)
         {
             return new IPEndPoint(wire == HabitWire.IPv6 ? IPAddress.IPv6Loopback : IPAddress.Loopback, 0);

@@ -32,8 +32,15 @@ internal sealed class HabitPeer(ScriptedPeer peer) : IAsyncDisposable
     {
         var socket = wire == HabitWire.Mptcp
             ? MptcpSocket.Create()
-            : new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
-        socket.NoDelay = true;
+            : new Socket(
+                endPoint.AddressFamily,
+                SocketType.Stream,
+                wire == HabitWire.Unix ? ProtocolType.Unspecified : ProtocolType.Tcp);
+        if (wire != HabitWire.Unix)
+        {
+            socket.NoDelay = true;
+        }
+
         configure?.Invoke(socket);
         await socket.ConnectAsync(endPoint).InTimeAsync();
         return new HabitPeer(new ScriptedPeer(socket));

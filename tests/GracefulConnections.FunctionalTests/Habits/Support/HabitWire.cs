@@ -9,6 +9,9 @@ internal enum HabitWire
     /// <summary>TCP over IPv6.</summary>
     IPv6,
 
+    /// <summary>A Unix domain socket.</summary>
+    Unix,
+
     /// <summary>Multipath TCP on both sides. The listener comes by its handle, because Kestrel makes none such.</summary>
     Mptcp,
 }
