@@ -57,6 +57,8 @@ internal sealed class Relay : WheelTarget
         NoticeReset(_peer, heldUp.Item1, _heldUp.ToUpstream);
         NoticeReset(_upstream, heldUp.Item2, _heldUp.FromUpstream);
         _heldUp = heldUp;
+        EndBehind(_peer, _upstream, now);
+        EndBehind(_upstream, _peer, now);
         return NextLook(now);
     }
 
@@ -90,6 +92,34 @@ internal sealed class Relay : WheelTarget
         }
     }
 
+    // One side was reset, and what it had sent before is still on its way to the other one, perhaps with its FIN.
+    private void EndBehind(RelayLeg gone, RelayLeg other, TimeSpan now)
+    {
+        if (!gone.IsGone || other.IsGone)
+        {
+            return;
+        }
+
+        var output = other.Graceful.Output;
+        var delivery = output.GetDelivery();
+        if (!other.IsHalfClosed || !delivery.IsDelivered)
+        {
+            var since = other.NoteProgress(delivery.Progress, now);
+            if (now >= TimerWheel.Add(since, other.Graceful.Scope.Options.FlushStallTimeout))
+            {
+                Reset(other, ResetOf(gone)); // It takes nothing.
+            }
+        }
+        else if (output.SeesAcknowledgements)
+        {
+            Reset(other, ResetOf(gone)); // It has everything.
+        }
+        else
+        {
+            other.Leave(); // It may not have everything. Its close waits for its FIN.
+        }
+    }
+
     private async Task<RelayResult> RunAsync(CancellationToken cancellationToken)
     {
         var began = _scope.Time.GetTimestamp();
@@ -107,8 +137,8 @@ internal sealed class Relay : WheelTarget
             static relay => ((Relay)relay!)._upstream.Interrupt(), this).ConfigureAwait(false);
         await using var upstreamOver = _upstream.InputOver.UnsafeRegister(
             static relay => ((Relay)relay!)._peer.Interrupt(), this).ConfigureAwait(false);
-        _ = NoticeEndAsync(_peer, _upstream, RelayOutcome.PeerReset);
-        _ = NoticeEndAsync(_upstream, _peer, RelayOutcome.UpstreamReset);
+        _ = NoticeEndAsync(_peer, _upstream);
+        _ = NoticeEndAsync(_upstream, _peer);
         _scope.Wheel.Watch(this, NextLook(_scope.Wheel.Now));
         try
         {
@@ -140,6 +170,17 @@ internal sealed class Relay : WheelTarget
             while (true)
             {
                 var read = await from.Input.ReadAsync().ConfigureAwait(false);
+                if (to.IsGone)
+                {
+                    from.Input.AdvanceTo(read.Buffer.End); // Nobody is left to get it.
+                    if (read.IsCompleted || from.IsLeft)
+                    {
+                        return;
+                    }
+
+                    continue;
+                }
+
                 var bytes = read.Buffer.Length > _options.MaxBufferedBytes
                     ? read.Buffer.Slice(0, _options.MaxBufferedBytes)
                     : read.Buffer;
@@ -160,8 +201,14 @@ internal sealed class Relay : WheelTarget
                 var sending = to.SendAsync(bytes, from);
                 if (!(sending.IsCompletedSuccessfully ? sending.Result : await sending.ConfigureAwait(false)))
                 {
-                    Reset(from, ResetOf(to));
-                    return;
+                    if (to.Graceful.State is not (CloseState.Closed or CloseState.Aborted))
+                    {
+                        Reset(from, ResetOf(to)); // Somebody else has ended its output.
+                        return;
+                    }
+
+                    Lose(to);
+                    continue;
                 }
 
                 Count(toUpstream, length);
@@ -203,13 +250,34 @@ internal sealed class Relay : WheelTarget
         _options.Counters?.Add(toUpstream, bytes);
     }
 
-    private async Task NoticeEndAsync(RelayLeg leg, RelayLeg other, RelayOutcome reset)
+    private async Task NoticeEndAsync(RelayLeg leg, RelayLeg other)
     {
         var result = await leg.Graceful.Closed.ConfigureAwait(false);
-        if (!_isOver)
+        if (_isOver)
         {
-            Reset(other, result.Outcome == CloseOutcome.PeerReset ? reset : RelayOutcome.Aborted);
+            return;
         }
+
+        if (result.Outcome != CloseOutcome.PeerReset)
+        {
+            Reset(other, RelayOutcome.Aborted);
+        }
+        else if (leg.HadEndedAtReset || other.HeldUpSend == 0)
+        {
+            Lose(leg);
+        }
+        else
+        {
+            Reset(other, ResetOf(leg)); // A part may be missing behind what is held up.
+        }
+    }
+
+    // Nothing can be sent to it any more. Whether its end or a reset follows what it had sent before, the other
+    // direction sees, and passes on.
+    private void Lose(RelayLeg leg)
+    {
+        Decide(ResetOf(leg));
+        leg.IsGone = true;
     }
 
     private RelayOutcome ResetOf(RelayLeg leg) =>

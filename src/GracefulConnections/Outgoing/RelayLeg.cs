@@ -14,6 +14,11 @@ internal sealed class RelayLeg(ConnectionContext connection, GracefulConnection 
     private TaskCompletionSource? _interruption; // Most relays lend everything, and never need it.
     private int _pending; // Sends, of which there is one at most.
     private long _sends;
+    private long _progress;
+    private TimeSpan _progressAt;
+    private volatile bool _isHalfClosed;
+    private volatile bool _isGone;
+    private volatile bool _isLeft;
 
     public PipeReader Input { get; } = connection.Transport.Input;
 
@@ -24,6 +29,25 @@ internal sealed class RelayLeg(ConnectionContext connection, GracefulConnection 
 
     /// <summary>Gets a token that is cancelled when nothing more is received, or the connection is over.</summary>
     public CancellationToken InputOver => connection.ConnectionClosed;
+
+    /// <summary>Gets or sets whether the connection was reset, so that nothing can be sent to it any more.</summary>
+    public bool IsGone
+    {
+        get => _isGone;
+        set => _isGone = value;
+    }
+
+    /// <summary>
+    /// Gets whether everything that the connection had sent was received when it was reset. One that was made reads from
+    /// the kernel only what is asked for.
+    /// </summary>
+    public bool HadEndedAtReset => connection is not ISocketOwner && graceful.Input.End.HadEndedAtReset;
+
+    /// <summary>Gets whether FIN was sent, or follows what is still to be sent.</summary>
+    public bool IsHalfClosed => _isHalfClosed;
+
+    /// <summary>Gets whether nobody waits for what the connection sends any more.</summary>
+    public bool IsLeft => _isLeft;
 
     private TaskCompletionSource Interruption => LazyInitializer.EnsureInitialized(
         ref _interruption, static () => new(TaskCreationOptions.RunContinuationsAsynchronously));
@@ -54,7 +78,29 @@ internal sealed class RelayLeg(ConnectionContext connection, GracefulConnection 
     }
 
     /// <summary>Sends FIN behind everything that was relayed. The other direction goes on.</summary>
-    public void HalfClose() => _output.Complete();
+    public void HalfClose()
+    {
+        _output.Complete();
+        _isHalfClosed = true;
+    }
+
+    /// <summary>Returns since when the output has made no progress.</summary>
+    public TimeSpan NoteProgress(long progress, TimeSpan now)
+    {
+        if (progress != _progress || _progressAt == default)
+        {
+            (_progress, _progressAt) = (progress, now);
+        }
+
+        return _progressAt;
+    }
+
+    /// <summary>Ends the wait for what the connection sends.</summary>
+    public void Leave()
+    {
+        _isLeft = true;
+        Input.CancelPendingRead();
+    }
 
     /// <summary>Sends RST, unless the connection is over already.</summary>
     public void Reset()

@@ -188,6 +188,35 @@ public sealed class RelayAsyncTests : IDisposable
         peer.Dispose();
     }
 
+    // Its reset is found by the reply that it does not wait for. What it had sent before, and its FIN, are still on their
+    // way to an upstream that takes its time.
+    [Fact]
+    public async Task PeerEndsAndIsGone_UpstreamIsSlow_GetsEverythingAndTheEnd()
+    {
+        const int uploadBytes = 800_000; // Fits into the server's buffer, so that it sees FIN behind all of it.
+        _listener.ReceiveBufferSize = 16 * 1024;
+        var peerEnded = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var server = await StartAsync(use: (connection, _) =>
+        {
+            connection.ConnectionClosed.Register(peerEnded.SetResult);
+            return Task.CompletedTask;
+        });
+        var (socket, accepted) = await ConnectAsync(server);
+        await using var peer = new ScriptedPeer(socket);
+        await using var upstream = new ScriptedPeer(accepted);
+        await peer.SendAsync(new byte[uploadBytes]);
+        peer.HalfClose();
+        await peerEnded.Task.InTimeAsync();
+        peer.Reset();
+
+        await upstream.SendAsync(new byte[1]);
+        Assert.Equal(CloseOutcome.PeerReset, (await server.NextResultAsync()).Outcome);
+
+        Assert.Equal((uploadBytes, PeerSaw.Eof), await upstream.ReadToEndAsync());
+        var result = await _relayed.Task.InTimeAsync();
+        Assert.Equal((RelayOutcome.PeerReset, uploadBytes), (result.Outcome, result.BytesToUpstream));
+    }
+
     // One direction alone would go on for as long as both peers stay.
     [Fact]
     public async Task SomebodyElseReadsAsWell_BothAreResetAndTheHandlerIsTold()
