@@ -38,8 +38,8 @@ internal sealed class RelayLeg(ConnectionContext connection, GracefulConnection 
     }
 
     /// <summary>
-    /// Gets whether everything that the connection had sent was received when it was reset. One that was made reads from
-    /// the kernel only what is asked for.
+    /// Gets whether everything that the connection had sent was received when it was reset. One that was made reads
+    /// only what is asked for.
     /// </summary>
     public bool HadEndedAtReset => connection is not ISocketOwner && graceful.Input.End.HadEndedAtReset;
 

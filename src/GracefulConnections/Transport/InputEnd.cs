@@ -26,7 +26,7 @@ internal struct InputEnd
     /// <summary>Gets whether the handler was handed the peer's end of the input.</summary>
     public readonly bool EndHanded => _endHanded;
 
-    /// <summary>Gets whether the server had received all of the input when a send was told of the peer's reset.</summary>
+    /// <summary>Gets whether the server had received all of the input when a send was told of a reset.</summary>
     public readonly bool HadEndedAtReset => _hadEndedAtReset;
 
     /// <summary>
@@ -34,7 +34,9 @@ internal struct InputEnd
     /// </summary>
     public Exception? ResetException { get; private set; }
 
-    /// <summary>A send was told of the peer's reset. Call it before the abort, after which the kernel tells nothing.</summary>
+    /// <summary>
+    /// A send was told of the peer's reset. Call it before the abort, after which the kernel tells nothing.
+    /// </summary>
     /// <param name="kind">Whose reader the input is.</param>
     /// <param name="queue">The kernel's queue, if there is one.</param>
     /// <param name="hasEnded">Whether the server has received the end of the input.</param>
@@ -74,8 +76,8 @@ internal struct InputEnd
 
     /// <summary>
     /// Returns whether an end of the transport's reader is a reset. The kernel tells of a reset once: if it told a
-    /// send, the transport's receive saw an end as if by FIN, and the handler would take a part for the whole. But a peer
-    /// that does not wait for its replies sends FIN, and RST for the first one: there nothing is missing.
+    /// send, the transport's receive saw an end as if by FIN, and the handler would take a part for the whole. But a
+    /// peer that does not wait for its replies sends FIN, and RST for the first one: there nothing is missing.
     /// </summary>
     public bool IsReset(InputKind kind, KernelQueue? queue, long receivedBytes)
     {

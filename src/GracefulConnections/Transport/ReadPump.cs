@@ -25,6 +25,7 @@ internal sealed partial class ReadPump(PipeReader inner, KernelQueue? queue, Inp
     private long _consumedBytes;
     private bool _isAllExamined = true; // By the handler, so that its read waits for more.
     private bool _isInnerCompleted; // By the handler.
+    private bool _hidesPart; // What the handler's last read has examined, and never showed.
     private InputEnd _end;
 
     public InputKind Kind => kind;
@@ -115,6 +116,11 @@ internal sealed partial class ReadPump(PipeReader inner, KernelQueue? queue, Inp
     public override bool TryRead(out ReadResult result)
     {
         result = default;
+        if (_hidesPart)
+        {
+            ShowAgain();
+        }
+
         var step = _word.Move(ReadTransitions.BeginTryRead, out var seen, out var now);
         switch (step)
         {
@@ -197,6 +203,7 @@ internal sealed partial class ReadPump(PipeReader inner, KernelQueue? queue, Inp
 
             inner.AdvanceTo(consumed, examined);
             given = true;
+            _hidesPart = false;
             _isAllExamined = isAllExamined;
             Volatile.Write(ref _consumedBytes, _consumedBytes + consumedBytes);
             Volatile.Write(ref _bufferedBytes, _bufferedBytes - consumedBytes);
@@ -259,7 +266,12 @@ internal sealed partial class ReadPump(PipeReader inner, KernelQueue? queue, Inp
         }
         catch (OperationCanceledException) when (hasPart && cancellationToken.IsCancellationRequested)
         {
-            ShowAgain();
+            _hidesPart = true;
+            if (kind != InputKind.Transport)
+            {
+                ShowAgain();
+            }
+
             throw;
         }
     }
@@ -271,10 +283,11 @@ internal sealed partial class ReadPump(PipeReader inner, KernelQueue? queue, Inp
         && (user == InputUser.Waits || (user == InputUser.Holds && !_handler.IsTaken))
         && _handler.Token == cancellationToken;
 
-    // The handler never saw what came before its read for more was cancelled. So the next read returns it, as that of
-    // the transport's own reader does.
+    // The handler never saw what came before its read for more was cancelled. The reader of a stream, as of TLS,
+    // returns that at once to the next read. A transport's pipe does so to a try only, and else waits for more.
     private void ShowAgain()
     {
+        _hidesPart = false;
         if (_word.Move(ReadTransitions.ShowAgain, out _, out _) == ReadStep.Cancel)
         {
             _isAllExamined = false;

@@ -3,6 +3,7 @@ using GracefulConnections.FunctionalTests.Habits.Support;
 using GracefulConnections.FunctionalTests.Support;
 using GracefulConnections.FunctionalTests.Tls;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Hosting;
 
 namespace GracefulConnections.FunctionalTests.NeverWorse;
 
@@ -38,6 +39,55 @@ public class PendingReadTests
         }
 
         Assert.Empty(unobserved.Faults);
+    }
+
+    // A pipe waits for more then, and the reader of a stream returns what there is.
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task ReadAtLeast_CancelledBehindAPart_TheNextReadIsAsOnStock(bool isTls)
+    {
+        var played = await Habit.CompareAsync(
+            static async (connection, play) =>
+            {
+                var input = connection.Transport.Input;
+                var part = await input.ReadAsync();
+                input.AdvanceTo(part.Buffer.Start);
+                using var patience = new CancellationTokenSource();
+                var reading = input.ReadAtLeastAsync(100, patience.Token).AsTask();
+                await patience.CancelAsync();
+                await Assert.ThrowsAnyAsync<OperationCanceledException>(() => reading.InTimeAsync());
+                var next = input.ReadAsync().AsTask();
+                play.Note($"{next.IsCompleted}");
+                var read = await next.InTimeAsync();
+                play.Note(Encoding.ASCII.GetString(read.Buffer));
+                input.AdvanceTo(read.Buffer.End);
+            },
+            async play =>
+            {
+                await SendAsync("part");
+                await play.NotedAsync(1);
+                if (!isTls)
+                {
+                    await SendAsync(" and rest");
+                }
+
+                await play.Peer.EndedAsync();
+
+                Task SendAsync(string text) => play.Peer.Tls is { } tls
+                    ? tls.SendAsync(Encoding.ASCII.GetBytes(text))
+                    : play.Peer.SendAsync(text);
+            },
+            isTls
+                ? new HabitSetup
+                {
+                    Before = static endpoint => endpoint.UseHttps(TestCertificate.Server),
+                    Greet = HeldTls.GreetAsync,
+                    ReadsAtOnce = false,
+                }
+                : null);
+
+        played.AssertCarriedAlike(isTls ? ["True", "part"] : ["False", "part and rest"], string.Empty);
     }
 
     [Fact]

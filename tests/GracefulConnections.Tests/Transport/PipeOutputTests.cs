@@ -155,7 +155,7 @@ public sealed class PipeOutputTests : IAsyncDisposable
         Assert.Contains("The output was completed", exception.Message, StringComparison.Ordinal);
         Assert.Throws<InvalidOperationException>(() => _ = _sut.GetMemory());
         Assert.Throws<InvalidOperationException>(() => _ = _sut.GetSpan());
-        Assert.Throws<InvalidOperationException>(() => _sut.Advance(0));
+        Assert.Throws<InvalidOperationException>(() => _sut.Advance(1));
         Assert.Equal("", await _peer.ReceiveToEndAsync());
     }
 
