@@ -10,6 +10,7 @@ internal static class TransportFault
     public static bool IsReset(Exception exception) =>
         // ConnectionResetException is an IOException, ConnectionAbortedException is not. TLS wraps whatever ended it.
         exception is IOException or SocketException
+        && !IsOwnClose(exception)
         && exception.InnerException is not (ConnectionAbortedException or ObjectDisposedException);
 
     /// <summary>
@@ -35,14 +36,16 @@ internal static class TransportFault
 
             if (current is ConnectionResetException or SocketException)
             {
-                // The socket was closed under the operation, which is this side's doing.
-                return current is not SocketException
-                {
-                    SocketErrorCode: SocketError.OperationAborted or SocketError.Interrupted,
-                };
+                return !IsOwnClose(current);
             }
         }
 
         return false;
     }
+
+    // The socket was closed under the operation.
+    private static bool IsOwnClose(Exception exception) => exception is SocketException
+    {
+        SocketErrorCode: SocketError.OperationAborted or SocketError.Interrupted,
+    };
 }

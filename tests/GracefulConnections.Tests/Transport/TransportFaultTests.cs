@@ -11,6 +11,8 @@ public class TransportFaultTests
         { new ConnectionResetException("reset"), true },
         { new IOException(), true },
         { new SocketException((int)SocketError.ConnectionReset), true },
+        { new SocketException((int)SocketError.OperationAborted), false }, // Closed by this side.
+        { new SocketException((int)SocketError.Interrupted), false },
         { new ConnectionAbortedException(), false },
         { new ObjectDisposedException("socket"), false },
         { new InvalidOperationException(), false },
