@@ -278,6 +278,7 @@ internal sealed class Relay : WheelTarget
     {
         Decide(ResetOf(leg));
         leg.IsGone = true;
+        EndBehind(leg, leg == _peer ? _upstream : _peer, _scope.Wheel.Now); // Mostly nothing is on its way.
     }
 
     private RelayOutcome ResetOf(RelayLeg leg) =>
