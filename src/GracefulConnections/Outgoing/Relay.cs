@@ -12,6 +12,7 @@ internal sealed class Relay : WheelTarget
 {
     // How often a send that is held up makes us look whether the sender is still there.
     private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan SoonLook = TimeSpan.FromMilliseconds(5);
 
     private readonly RelayLeg _peer;
     private readonly RelayLeg _upstream;
@@ -54,8 +55,8 @@ internal sealed class Relay : WheelTarget
         }
 
         var heldUp = (_upstream.HeldUpSend, _peer.HeldUpSend);
-        NoticeReset(_peer, heldUp.Item1, _heldUp.ToUpstream);
-        NoticeReset(_upstream, heldUp.Item2, _heldUp.FromUpstream);
+        NoticeReset(_peer, _upstream.IsHalfClosed, heldUp.Item1, _heldUp.ToUpstream);
+        NoticeReset(_upstream, _peer.IsHalfClosed, heldUp.Item2, _heldUp.FromUpstream);
         _heldUp = heldUp;
         EndBehind(_peer, _upstream, now);
         EndBehind(_upstream, _peer, now);
@@ -82,11 +83,11 @@ internal sealed class Relay : WheelTarget
     // At the same moments as every other relay, so that all of them together wake the timer four times a second.
     private static TimeSpan NextLook(TimeSpan now) => LookInterval * (Math.Floor(now / LookInterval) + 1);
 
-    // While the receiver does not take what was sent, nothing is read from the sender, so that nothing tells of its
-    // reset.
-    private static void NoticeReset(RelayLeg sender, long heldUp, long heldUpBefore)
+    // Behind its FIN, and while the receiver does not take what was sent, nothing is read from the sender, so that
+    // nothing tells of its reset.
+    private static void NoticeReset(RelayLeg sender, bool hasEnded, long heldUp, long heldUpBefore)
     {
-        if (heldUp != 0 && heldUp == heldUpBefore)
+        if (hasEnded || (heldUp != 0 && heldUp == heldUpBefore))
         {
             sender.Graceful.NoticeReset();
         }
@@ -125,14 +126,13 @@ internal sealed class Relay : WheelTarget
         var began = _scope.Time.GetTimestamp();
         _options.Counters?.Start();
 
-        // A limit of the upstream's connection, its IdleTimeout for example, is for both.
+        // A limit of the upstream's connection is for both.
         await using var limit = _upstream.Graceful.CloseRequested.UnsafeRegister(
             static relay => ((Relay)relay!)._peer.Graceful.RequestClose(), this).ConfigureAwait(false);
         await using var request = cancellationToken.UnsafeRegister(
             static relay => ((Relay)relay!)._peer.Graceful.RequestClose(), this).ConfigureAwait(false);
 
-        // A direction that waits for one side hears nothing of the other's end. It may be FIN, with bytes before it
-        // that still go through, or a reset: the next read tells.
+        // A direction that waits for one side hears nothing of the other's end: the next read tells what it is.
         await using var peerOver = _peer.InputOver.UnsafeRegister(
             static relay => ((Relay)relay!)._upstream.Interrupt(), this).ConfigureAwait(false);
         await using var upstreamOver = _upstream.InputOver.UnsafeRegister(
@@ -212,6 +212,10 @@ internal sealed class Relay : WheelTarget
                 }
 
                 Count(toUpstream, length);
+                if (from.IsHalfClosed)
+                {
+                    _scope.Wheel.WatchFor(this, SoonLook); // Nobody may be left there, which RST says.
+                }
             }
         }
         catch (Exception exception) when (exception is IOException or ConnectionAbortedException)
@@ -272,8 +276,7 @@ internal sealed class Relay : WheelTarget
         }
     }
 
-    // Nothing can be sent to it any more. Whether its end or a reset follows what it had sent before, the other
-    // direction sees, and passes on.
+    // Nothing can be sent to it any more. What follows what it had sent before, the other direction sees.
     private void Lose(RelayLeg leg)
     {
         Decide(ResetOf(leg));
