@@ -1,7 +1,10 @@
+using System.Diagnostics;
 using System.Globalization;
+using System.Net;
 using System.Net.Sockets;
 using System.Text.RegularExpressions;
 using GracefulConnections.FunctionalTests.Draining;
+using GracefulConnections.FunctionalTests.Habits.Support;
 using GracefulConnections.FunctionalTests.Samples.Support;
 using GracefulConnections.FunctionalTests.Support;
 
@@ -92,6 +95,41 @@ public sealed partial class FalseKernelTests : IDisposable
         Assert.Equal((StopServer.LargeReplyBytes, PeerSaw.Eof), await ReadLargeReplyAsync(server, isUploading: false));
         Assert.Equal((CloseOutcome.Graceful, (long?)null), await CloseAsync(server, 0));
         Assert.InRange(server.Log.Split(FalseKernel.Stalled).Length - 1, 1, 2); // IPv4, and IPv6 where there is any.
+    }
+
+    // Whether the upstream has what the peer had sent before it went cannot be seen: a reset might take it back.
+    [Fact]
+    public async Task Relay_QueueIsNotTold_SlowUpstreamGetsEverythingThatThePeerHadSent()
+    {
+        const int uploadBytes = 100_000; // The kernels on both sides take it, and the upstream's own a part only.
+        using var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.ReceiveBufferSize = 16 * 1024;
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen();
+        var start = new ProcessStartInfo(
+            "dotnet",
+            [
+                SampleProcess.FindAssembly("samples", "TcpProxy"),
+                "--Proxy:Listen", "127.0.0.1:0",
+                "--Proxy:Connect", $"{listener.LocalEndPoint}",
+                "--Logging:LogLevel:Default", "Debug",
+            ]);
+        start.Environment["LD_PRELOAD"] = await FalseKernel.CompileAsync(_directory);
+        start.Environment[FalseKernel.Queue] = "fails";
+        await using var proxy = await SampleProcess.StartAsync(start);
+        await using var peer = await SampleProcess.ConnectAsync(proxy.Ports[0]);
+        using var limit = new CancellationTokenSource(TestServer.TestLimit);
+        await using var upstream = new ScriptedPeer(await listener.AcceptAsync(limit.Token));
+        await peer.SendAsync(new byte[uploadBytes]);
+        peer.HalfClose();
+        await proxy.LogContainsAsync("received FIN");
+        peer.Reset();
+
+        await upstream.SendAsync(new byte[1]);
+        await proxy.LogContainsAsync("closed: PeerReset");
+        await Pace.PauseAsync(TimeSpan.FromSeconds(1)); // The upstream takes its time.
+
+        Assert.Equal((uploadBytes, PeerSaw.Eof), await upstream.ReadToEndAsync());
     }
 
     private static void SmallWindow(Socket socket) => socket.ReceiveBufferSize = 64 * 1024;

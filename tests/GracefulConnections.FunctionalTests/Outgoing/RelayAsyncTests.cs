@@ -217,6 +217,61 @@ public sealed class RelayAsyncTests : IDisposable
         Assert.Equal((RelayOutcome.PeerReset, uploadBytes), (result.Outcome, result.BytesToUpstream));
     }
 
+    // Nobody is told that everything came which the peer had sent, so nothing else would end this.
+    [Fact]
+    public async Task PeerEndsAndIsGone_UpstreamTakesNothing_IsResetAtFlushStallTimeout()
+    {
+        const int uploadBytes = 800_000;
+        _listener.ReceiveBufferSize = 16 * 1024;
+        var peerEnded = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var server = await StartAsync(
+            use: (connection, _) =>
+            {
+                connection.ConnectionClosed.Register(peerEnded.SetResult);
+                return Task.CompletedTask;
+            },
+            close: static close => close.FlushStallTimeout = TimeSpan.FromSeconds(1));
+        var (socket, accepted) = await ConnectAsync(server);
+        await using var peer = new ScriptedPeer(socket);
+        await using var upstream = new ScriptedPeer(accepted);
+        await peer.SendAsync(new byte[uploadBytes]);
+        peer.HalfClose();
+        await peerEnded.Task.InTimeAsync();
+        peer.Reset();
+        await upstream.SendAsync(new byte[1]);
+
+        var result = await _relayed.Task.InTimeAsync();
+
+        Assert.Equal(RelayOutcome.PeerReset, result.Outcome);
+        var (received, end) = await upstream.ReadToEndAsync();
+        Assert.Equal(PeerSaw.Reset, end);
+        Assert.InRange(received, 0, uploadBytes - 1);
+    }
+
+    // Nobody reads there any more, and nothing else tells of the reset by which the one byte is answered.
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task OneEndsAndIsGone_OneMoreByteOfTheOthers_TheOtherIsReset(bool isPeerGone)
+    {
+        await using var server = await StartAsync();
+        var (socket, accepted) = await ConnectAsync(server);
+        await using var peer = new ScriptedPeer(socket);
+        await using var upstream = new ScriptedPeer(accepted);
+        var (gone, other) = isPeerGone ? (peer, upstream) : (upstream, peer);
+        await gone.SendAsync(new byte[1]);
+        gone.HalfClose();
+        Assert.Equal((1, PeerSaw.Eof), await other.ReadToEndAsync());
+        gone.Socket.Dispose();
+
+        await other.SendAsync(new byte[1]);
+
+        await Eventually.IsTrueAsync(() => other.Socket.Poll(0, SelectMode.SelectError));
+        Assert.Equal(
+            isPeerGone ? RelayOutcome.PeerReset : RelayOutcome.UpstreamReset,
+            (await _relayed.Task.InTimeAsync()).Outcome);
+    }
+
     // One direction alone would go on for as long as both peers stay.
     [Fact]
     public async Task SomebodyElseReadsAsWell_BothAreResetAndTheHandlerIsTold()
@@ -252,7 +307,9 @@ public sealed class RelayAsyncTests : IDisposable
     }
 
     private Task<TestServer> StartAsync(
-        RelayOptions? options = null, Func<ConnectionContext, ConnectionContext, Task>? use = null)
+        RelayOptions? options = null,
+        Func<ConnectionContext, ConnectionContext, Task>? use = null,
+        Action<GracefulCloseOptions>? close = null)
     {
         options ??= new RelayOptions();
         options.Counters = _counters;
@@ -272,7 +329,11 @@ public sealed class RelayAsyncTests : IDisposable
                     throw;
                 }
             },
-            close => close.MessageGap = TimeSpan.FromMilliseconds(100),
+            closing =>
+            {
+                closing.MessageGap = TimeSpan.FromMilliseconds(100);
+                close?.Invoke(closing);
+            },
             builder => builder.Services.AddGracefulConnectionFactory(
                 outgoing => outgoing.SendBufferSize = use is null ? null : 32 * 1024))
             .ContinueWith(
