@@ -69,7 +69,7 @@ public static class GracefulConnectionContextExtensions
         ArgumentNullException.ThrowIfNull(connection);
         ArgumentNullException.ThrowIfNull(handler);
         return GracefulShutdownMiddleware.RunAsync(
-            connection, CloseScope.Get(services, options), handler, cancellationToken);
+            connection, CloseScope.Get(services, options), handler, requestsClose: cancellationToken);
     }
 
     /// <summary>

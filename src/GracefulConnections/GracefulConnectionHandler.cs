@@ -23,18 +23,19 @@ public abstract class GracefulConnectionHandler : ConnectionHandler
 
         return feature switch
         {
-            null => RunInsideAsync(CloseScope.Default),
+            null => RunInsideAsync(CloseScope.Default, default),
 
             // Here, and only here, TLS can still be closed.
-            GracefulConnection { IsAroundTls: true } outside => RunInsideAsync(outside.Scope),
+            GracefulConnection { IsAroundTls: true } outside => RunInsideAsync(outside.Scope, outside.InnerOrder),
             var graceful => RunAsync(connection, graceful),
         };
 
-        Task RunInsideAsync(CloseScope scope) =>
+        Task RunInsideAsync(CloseScope scope, MiddlewareOrder order) =>
             GracefulShutdownMiddleware.RunAsync(
                 connection,
                 scope,
-                (connection, _) => RunAsync(connection, connection.Features.Get<IGracefulCloseFeature>()!));
+                (connection, _) => RunAsync(connection, connection.Features.Get<IGracefulCloseFeature>()!),
+                order);
     }
 
     /// <summary>Serves the connection. Its return begins the close.</summary>

@@ -118,7 +118,7 @@ internal sealed partial class GracefulConnection
         var disposal = Disposal; // Before the close begins, because whoever comes second waits for it.
         if (TryBeginClose())
         {
-            disposal.SetResult(EndAsync());
+            disposal.TrySetResult(EndAsync());
         }
 
         return base.DisposeAsync();

@@ -1,4 +1,5 @@
 using System.Net.Security;
+using System.Runtime.ExceptionServices;
 using GracefulConnections.Closing;
 using GracefulConnections.Diagnostics;
 using GracefulConnections.Transport;
@@ -19,6 +20,12 @@ internal sealed partial class GracefulConnection
     // By the handler: nobody can say close_notify any more.
     private bool IsTlsDisposed =>
         _isInsideTls && _connection.Find<SslStream>() is { IsAuthenticated: false };
+
+    // Without the library no close request cancels a read. So where nothing was cut off, nobody is told of it. But a
+    // handler that listens to the server's own request is cancelled without the library, too.
+    private bool IsCancelledAtBoundary => !_isAware
+        && EndKind(isFault: true) == LeftOver.Send
+        && (Input.IsRefused || !Activity.IsUnanswered);
 
     private Rarity Rare => LazyInitializer.EnsureInitialized(ref _rare);
 
@@ -137,6 +144,11 @@ internal sealed partial class GracefulConnection
             return true;
         }
 
+        if (ReferenceEquals(exception, Inner?._rare?.End))
+        {
+            return true; // The one inside of TLS has passed it on.
+        }
+
         if (Input.End.EndHanded && ExceptionChain.IsOrHolds<EndOfStreamException>(exception))
         {
             return true;
@@ -156,15 +168,41 @@ internal sealed partial class GracefulConnection
     public bool IsEndAsAsked(Task handler) => handler.IsCanceled
         && IsCloseRequested
         && EndKind(isFault: true) == LeftOver.Send
+        && (!_hasForeignBefore || IsCancelledAtBoundary)
         && !Scope.Logger.IsEnabled(LogLevel.Debug); // Who reads the log wants to know where the handler was.
+
+    /// <summary>
+    /// Notes an exception that <see cref="IsEndOfConnection"/> accepts, before the close. A middleware before this one
+    /// sees it without the library, and may undo then what the handler has not finished.
+    /// </summary>
+    public void NoteEnd(Exception end)
+    {
+        if (_hasForeignBefore
+            && !(IsCloseRequested
+                && IsCancelledAtBoundary
+                && ExceptionChain.Contains(end, static inner => inner is OperationCanceledException)))
+        {
+            Rare.End = end;
+        }
+    }
+
+    /// <summary>Throws what <see cref="NoteEnd"/> noted for the middlewares before this one.</summary>
+    public void ThrowEnd()
+    {
+        if (_rare?.End is { } end)
+        {
+            ExceptionDispatchInfo.Throw(end);
+        }
+    }
 
     /// <summary>Closes after the handler was abandoned. What it wrote to stays out of the memory pool.</summary>
     public ValueTask CloseAbandonedAsync()
     {
+        OnHandlerBack(); // As far as anybody here waits for it.
         Closer.OnHandlerReturned(CloseReason.HostStopping);
         _rare?.Limits?.Stop();
         Closer.Abort();
-        return TryBeginClose() ? Closer.CloseAsync(LeftOver.Abandon) : new ValueTask(Disposal.Task.Unwrap());
+        return TryBeginClose() ? Tell(Closer.CloseAsync(LeftOver.Abandon)) : new ValueTask(Disposal.Task.Unwrap());
     }
 
     // Where a part is known to be missing, nothing may look like a complete end.
@@ -178,7 +216,23 @@ internal sealed partial class GracefulConnection
         return !Interlocked.Exchange(ref _isHandlerOver, true);
     }
 
-    private ValueTask CloseAsync(CloseReason reason, LeftOver leftOver, Exception? fault, bool saysGoodbye = true)
+    // The server may call back while a close is under way, and waits for it then.
+    private ValueTask Tell(ValueTask close)
+    {
+        if (!_isToldOfReturn)
+        {
+            return close;
+        }
+
+        var closing = close.AsTask();
+        Disposal.TrySetResult(closing);
+        return new ValueTask(closing);
+    }
+
+    private ValueTask CloseAsync(CloseReason reason, LeftOver leftOver, Exception? fault, bool saysGoodbye = true) =>
+        Tell(BeginCloseAsync(reason, leftOver, fault, saysGoodbye));
+
+    private ValueTask BeginCloseAsync(CloseReason reason, LeftOver leftOver, Exception? fault, bool saysGoodbye)
     {
         if (leftOver == LeftOver.Send && IsTlsDisposed)
         {
@@ -232,7 +286,8 @@ internal sealed partial class GracefulConnection
     {
         public LifetimeLimits? Limits;
         public HalfOpenToken? HalfOpen;
-        public TaskCompletionSource<Task>? Disposal; // Told of the close that a disposal began.
+        public TaskCompletionSource<Task>? Disposal; // Told of a close for which somebody else may wait.
+        public Exception? End; // The handler's, which goes on to the middlewares before.
         public object? Tag;
         public object? NotificationOverride; // A boxed token, so that no thread sees a half of it.
         public Func<ConnectionContext, CloseReason, CancellationToken, ValueTask>? Goodbye;

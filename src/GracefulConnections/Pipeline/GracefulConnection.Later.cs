@@ -9,7 +9,11 @@ namespace GracefulConnections.Pipeline;
 internal sealed partial class GracefulConnection
 {
     private bool _closesLater;
+    private bool _isToldOfReturn; // By the server, of that of the outermost middleware.
+    private bool _isRestored;
     private volatile bool _isHandlerBack; // It has returned, and the close may still be to come.
+    private Func<Task>? _left; // The close that is to come.
+    private Task? _ending; // By the server's call.
 
     /// <summary>
     /// Gets whether the close may wait for the middlewares before this one. Inside of TLS it may not, because TLS ends
@@ -21,6 +25,32 @@ internal sealed partial class GracefulConnection
     private bool IsOpen => State is CloseState.Open or CloseState.HalfClosed;
 
     /// <summary>
+    /// Asks the server to tell when all middlewares have returned. One before this one may return while the handler
+    /// runs, for example at a limit of time, and then the server disposes the connection and all that is not sent. So
+    /// the connection is closed then as if the handler had returned.
+    /// </summary>
+    /// <returns><see langword="false"/> if they have returned already.</returns>
+    public bool TryBeToldOfReturn(IConnectionCompleteFeature completion)
+    {
+        _isToldOfReturn = true;
+        try
+        {
+            completion.OnCompleted(
+                static connection => ((GracefulConnection)connection)._ending ??=
+                    ((GracefulConnection)connection).EndByReturnAsync(),
+                this);
+            return true;
+        }
+        catch (InvalidOperationException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>The handler has returned, whatever is to come.</summary>
+    public void OnHandlerBack() => _isHandlerBack = true;
+
+    /// <summary>
     /// Leaves the connection open for the middlewares before this one, which go on now: they may read, write or abort
     /// as on stock. What the handler wrote is sent before, because they may write past us.
     /// </summary>
@@ -29,7 +59,6 @@ internal sealed partial class GracefulConnection
     /// <returns><see langword="false"/> if the close is to come now.</returns>
     public async ValueTask<bool> TryCloseLaterAsync(IConnectionCompleteFeature completion, Func<Task> close)
     {
-        _isHandlerBack = true;
         ((SendLoop)Output).Push();
         if (!await WaitAsync(() => !Output.HasUnsent || !IsOpen, CloseDeadlines.Grace).ConfigureAwait(false) || !IsOpen)
         {
@@ -39,13 +68,11 @@ internal sealed partial class GracefulConnection
         _isAware = true; // Nobody cancels their reads.
         Closer.KeepInput();
         _closesLater = true; // First: whoever stands before may not have waited for us, and the callback come at once.
-        try
+        Interlocked.Exchange(ref _left, close);
+        if (!TryBeToldOfReturn(completion)) // Also where it was asked before, because only the answer tells.
         {
-            completion.OnCompleted(static close => ((Func<Task>)close)(), close);
-        }
-        catch (InvalidOperationException)
-        {
-            _closesLater = false; // It has come already.
+            _closesLater = false;
+            Interlocked.Exchange(ref _left, null);
         }
 
         return _closesLater;
@@ -109,8 +136,21 @@ internal sealed partial class GracefulConnection
         return true;
     }
 
+    private async Task EndByReturnAsync()
+    {
+        // Without a drain the handler has come to its first await when the middleware goes on.
+        await WaitAsync(() => Member is not { HasPaused: false } || !IsOpen, TimeSpan.MaxValue).ConfigureAwait(false);
+        var closing = Interlocked.Exchange(ref _left, null)?.Invoke() ?? CloseLeftAsync(end: null, isFault: false);
+        await closing.ConfigureAwait(false);
+    }
+
     private void Restore()
     {
+        if (Interlocked.Exchange(ref _isRestored, true))
+        {
+            return; // By the server's call, while the handler ran.
+        }
+
         var result = Closer.Result
             ?? new CloseResult { Reason = CloseReason.HandlerFaulted, Outcome = CloseOutcome.Aborted };
         if (Outer is null)
@@ -126,7 +166,11 @@ internal sealed partial class GracefulConnection
 
         _rare?.Limits?.Stop();
         _serverRequest.Dispose();
-        _connection.Transport = _originalTransport;
+        if (_isHandlerBack)
+        {
+            _connection.Transport = _originalTransport; // Else the handler would write behind our FIN.
+        }
+
         _rare?.HalfOpen?.Restore();
         _connection.Put(_originalNotification);
         if (_originalLifetime is not null)

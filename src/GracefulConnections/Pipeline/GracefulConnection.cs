@@ -30,6 +30,7 @@ internal sealed partial class GracefulConnection
     private readonly LeftToServerReason _leftAtStart;
     private readonly CancellationTokenRegistration _serverRequest;
     private readonly bool _isInsideTls;
+    private readonly bool _hasForeignBefore;
     private CancellationTokenSource? _closeRequest; // Most handlers never need it.
     private Rarity? _rare;
     private GracefulConnection? _partner; // On the other side of TLS.
@@ -51,6 +52,7 @@ internal sealed partial class GracefulConnection
         }
 
         _connection = connection;
+        _hasForeignBefore = order.HasForeignBefore;
         _isAware = order.HasGraceful; // The one inside sees the messages, and passes a close request on.
         _originalTransport = connection.Transport;
         _originalNotification = connection.Find<IConnectionLifetimeNotificationFeature>();
@@ -171,6 +173,9 @@ internal sealed partial class GracefulConnection
             }
         }
     }
+
+    /// <summary>Gets what stands before one that closes TLS inside of this one.</summary>
+    public MiddlewareOrder InnerOrder => new() { HasForeignBefore = _hasForeignBefore };
 
     /// <summary>Gets whether the connection is known to be encrypted.</summary>
     public bool IsTls { get; }

@@ -30,7 +30,7 @@ internal sealed class GracefulShutdownMiddleware(
             drain.HasConnections = true;
         }
 
-        var (hasAny, hasBehindTls) = MiddlewaresBefore.Look(builder);
+        var (hasAny, hasForeign, hasBehindTls) = MiddlewaresBefore.Look(builder);
         builder.Use(next =>
         {
             if (MiddlewaresBefore.IsLooking)
@@ -41,6 +41,7 @@ internal sealed class GracefulShutdownMiddleware(
             var order = MiddlewareOrder.Read(next) with
             {
                 HasSomebodyBefore = hasAny,
+                HasForeignBefore = hasForeign,
                 HasSomebodyBehindTls = hasBehindTls,
             };
             if (order is { HasGraceful: true, HasTls: false })
@@ -66,13 +67,15 @@ internal sealed class GracefulShutdownMiddleware(
         ConnectionContext connection,
         CloseScope scope,
         Func<ConnectionContext, CancellationToken, Task> handler,
+        MiddlewareOrder order = default,
         CancellationToken requestsClose = default)
     {
         Task<CloseResult>? closed = null;
 
         // An accepted connection gets the drain that it is part of from its endpoint; one that was made brings it.
         var drain = connection.Find<DrainCoordinator>();
-        await new GracefulShutdownMiddleware(Run, scope, drain).OnConnectionAsync(connection).ConfigureAwait(false);
+        await new GracefulShutdownMiddleware(Run, scope, drain, order)
+            .OnConnectionAsync(connection).ConfigureAwait(false);
         closed ??= connection.Find<IGracefulCloseFeature>()!.Closed; // Abandoned before the handler began.
         return await closed.ConfigureAwait(false);
 
@@ -92,6 +95,11 @@ internal sealed class GracefulShutdownMiddleware(
     {
         using var graceful = new GracefulConnection(connection, scope, drain, order);
         LogIfLeftToServer(graceful);
+        if (order.HasForeignBefore && connection.Find<IConnectionCompleteFeature>() is { } completion)
+        {
+            graceful.TryBeToldOfReturn(completion);
+        }
+
         Exception? end = null;
         try
         {
@@ -119,6 +127,7 @@ internal sealed class GracefulShutdownMiddleware(
             // A normal return. After an abort of our own, the exception only says where the handler was.
             var level = graceful.IsAbortedHere ? LogLevel.Trace : LogLevel.Debug;
             Log.HandlerEndedWithConnection(scope.Logger, graceful.ConnectionId, level, exception);
+            graceful.NoteEnd(exception);
             end = exception;
         }
         catch (Exception exception)
@@ -134,11 +143,13 @@ internal sealed class GracefulShutdownMiddleware(
 
         await CloseAsync(graceful, connection, end, isFault: false).ConfigureAwait(false);
         LogIfLeftToServer(graceful); // The first send may have found somebody who had written before.
+        graceful.ThrowEnd();
     }
 
     private ValueTask CloseAsync(
         GracefulConnection graceful, ConnectionContext connection, Exception? end, bool isFault)
     {
+        graceful.OnHandlerBack();
         ConnectionPlace.Free(connection);
         return order.HasSomebodyBefore
             && graceful.MayCloseLater

@@ -24,6 +24,9 @@ internal abstract class HandlerRun : TrackedConnection, IValueTaskSource
     /// <summary>Gets the handler's task, once it has completed.</summary>
     public Task Handler => (Task)_handler!;
 
+    /// <summary>Gets whether the handler has come to its first await, or to its end.</summary>
+    public bool HasPaused => Volatile.Read(ref _handler) is Task;
+
     /// <summary>Gets whether nobody waits for the handler any more.</summary>
     public bool IsAbandoned => _state == Run.Abandoned;
 
@@ -80,7 +83,7 @@ internal abstract class HandlerRun : TrackedConnection, IValueTaskSource
             handler = Task.FromException(exception);
         }
 
-        _handler = handler;
+        Volatile.Write(ref _handler, handler);
         if (handler.IsCompleted)
         {
             OnHandlerEnded();

@@ -11,9 +11,9 @@ namespace GracefulConnections.Pipeline;
 /// </summary>
 internal static class MiddlewareChain
 {
-    private const int MaxLength = 64; // A chain that leads back to itself would be endless.
+    public const string Kestrel = "Microsoft.AspNetCore.Server.Kestrel.Core";
 
-    private const string Kestrel = "Microsoft.AspNetCore.Server.Kestrel.Core";
+    private const int MaxLength = 64; // A chain that leads back to itself would be endless.
 
     /// <summary>Returns each middleware with what its fields hold, in the order in which they run.</summary>
     // Kestrel's own, so that the walk gets past them in every program.

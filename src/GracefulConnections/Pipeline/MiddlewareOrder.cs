@@ -26,6 +26,12 @@ internal readonly record struct MiddlewareOrder(bool HasTls, bool HasGraceful)
     public bool HasSomebodyBefore { get; init; }
 
     /// <summary>
+    /// Gets whether one of them is not the server's own. It may return before the handler does, or act upon what the
+    /// handler throws.
+    /// </summary>
+    public bool HasForeignBefore { get; init; }
+
+    /// <summary>
     /// Gets whether one of them stands behind TLS. It goes on when this one has returned, and close_notify must not
     /// come before what it writes then.
     /// </summary>
@@ -35,6 +41,10 @@ internal readonly record struct MiddlewareOrder(bool HasTls, bool HasGraceful)
     public bool HasHttp { get; init; }
 
     public static bool IsTls(object middleware) => middleware.GetType().FullName == TlsMiddleware;
+
+    /// <summary>Returns whether a middleware comes with Kestrel. Each of them awaits the next one.</summary>
+    public static bool IsServers(object middleware) =>
+        middleware.GetType().Assembly.GetName().Name == MiddlewareChain.Kestrel;
 
     public static MiddlewareOrder Read(ConnectionDelegate next)
     {

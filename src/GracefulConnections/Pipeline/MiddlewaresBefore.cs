@@ -14,11 +14,13 @@ internal static class MiddlewaresBefore
     /// <summary>Gets whether a pipeline is being built on this thread only to be looked at.</summary>
     public static bool IsLooking => _looksFor is not null;
 
-    /// <returns>Whether there is any middleware, and whether one may stand behind TLS.</returns>
+    /// <returns>
+    /// Whether there is any middleware, whether one may not be the server's own, and whether one may stand behind TLS.
+    /// </returns>
     /// <exception cref="InvalidOperationException">
     /// One of them ends the pipeline, so that nothing added later ever runs.
     /// </exception>
-    public static (bool HasAny, bool HasBehindTls) Look(IConnectionBuilder builder)
+    public static (bool HasAny, bool HasForeign, bool HasBehindTls) Look(IConnectionBuilder builder)
     {
         var here = new Here();
         ConnectionDelegate end = here.GoOnAsync;
@@ -32,7 +34,7 @@ internal static class MiddlewaresBefore
         }
         catch (Exception exception) when (exception is not OutOfMemoryException)
         {
-            return (true, false); // One cannot be built. The server's own build of the pipeline tells why.
+            return (true, true, false); // One cannot be built. The server's own build of the pipeline tells why.
         }
         finally
         {
@@ -44,8 +46,10 @@ internal static class MiddlewaresBefore
         var tls = chain.FindLastIndex(MiddlewareOrder.IsTls);
 
         // A walk that ended early may have missed TLS and whoever stands behind it.
-        var isNobodyBehind = chain[^1] == here && (tls < 0 || tls == chain.Count - 2);
-        return (!ReferenceEquals(first, end), !isNobodyBehind);
+        var isWhole = chain[^1] == here;
+        var isNobodyBehind = isWhole && (tls < 0 || tls == chain.Count - 2);
+        var isServersOnly = isWhole && chain.SkipLast(1).All(MiddlewareOrder.IsServers);
+        return (!ReferenceEquals(first, end), !isServersOnly, !isNobodyBehind);
     }
 
     // Run() and UseConnectionHandler() never call what comes after them. Both keep what they run in a closure of
