@@ -33,12 +33,26 @@ internal abstract class HandlerRun : TrackedConnection, IValueTaskSource
     /// <summary>Gets the connection as the handler gets it.</summary>
     protected abstract ConnectionContext Connection { get; }
 
-    /// <summary>Starts the handler.</summary>
+    // A middleware has chosen where the handler runs, for example a thread for each connection because it blocks. There
+    // nobody can be kept waiting but the one who chose it.
+    private static bool IsPlaceChosen => !Thread.CurrentThread.IsThreadPoolThread
+        || TaskScheduler.Current != TaskScheduler.Default
+        || SynchronizationContext.Current is not null;
+
+    /// <summary>Starts the handler: in the place that was chosen for it, else in a work item of its own.</summary>
     /// <returns>A task that completes, without an exception, when the handler has ended or was abandoned.</returns>
     public ValueTask RunAsync(ConnectionDelegate handler)
     {
         _handler = handler;
-        ThreadPool.QueueUserWorkItem(static run => run.Start(), this, preferLocal: true); // With the log scopes.
+        if (IsPlaceChosen)
+        {
+            Start();
+        }
+        else
+        {
+            ThreadPool.QueueUserWorkItem(static run => run.Start(), this, preferLocal: true); // With the log scopes.
+        }
+
         return new ValueTask(this, _end.Version);
     }
 
