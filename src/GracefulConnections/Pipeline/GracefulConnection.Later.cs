@@ -1,6 +1,7 @@
 using GracefulConnections.Closing;
 using GracefulConnections.Diagnostics;
 using GracefulConnections.Transport;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
 
 namespace GracefulConnections.Pipeline;
@@ -9,8 +10,10 @@ namespace GracefulConnections.Pipeline;
 internal sealed partial class GracefulConnection
 {
     private bool _closesLater;
+    private bool _hasClosedLater;
     private bool _isToldOfReturn; // By the server, of that of the outermost middleware.
     private bool _isRestored;
+    private bool _wasAware; // Before the handler returned.
     private volatile bool _isHandlerBack; // It has returned, and the close may still be to come.
     private Func<Task>? _left; // The close that is to come.
     private Task? _ending; // By the server's call.
@@ -29,22 +32,28 @@ internal sealed partial class GracefulConnection
     /// runs, for example at a limit of time, and then the server disposes the connection and all that is not sent. So
     /// the connection is closed then as if the handler had returned.
     /// </summary>
-    /// <returns><see langword="false"/> if they have returned already.</returns>
-    public bool TryBeToldOfReturn(IConnectionCompleteFeature completion)
+    public void BeToldOfReturn()
     {
-        _isToldOfReturn = true;
-        try
+        if (!_isToldOfReturn && _connection.Find<IConnectionCompleteFeature>() is { } completion)
         {
-            completion.OnCompleted(
-                static connection => ((GracefulConnection)connection)._ending ??=
-                    ((GracefulConnection)connection).EndByReturnAsync(),
-                this);
-            return true;
+            TryBeToldOfReturn(completion);
         }
-        catch (InvalidOperationException)
+    }
+
+    /// <summary>
+    /// Takes a connection up again whose handler has returned, and whose close is to come: a middleware may run the
+    /// handler once for each message, or again after it failed.
+    /// </summary>
+    public static GracefulConnection? TryResume(ConnectionContext connection)
+    {
+        if (connection.Find<IGracefulCloseFeature>() is not GracefulConnection { _hasForeignBefore: true } left
+            || Interlocked.Exchange(ref left._left, null) is null)
         {
-            return false;
+            return null;
         }
+
+        left.Resume();
+        return left;
     }
 
     /// <summary>The handler has returned, whatever is to come.</summary>
@@ -65,16 +74,17 @@ internal sealed partial class GracefulConnection
             return false; // The close has a limit for a peer that takes nothing.
         }
 
-        _isAware = true; // Nobody cancels their reads.
+        (_wasAware, _isAware) = (_isAware, true); // Nobody cancels their reads.
         Closer.KeepInput();
         _closesLater = true; // First: whoever stands before may not have waited for us, and the callback come at once.
         Interlocked.Exchange(ref _left, close);
-        if (!TryBeToldOfReturn(completion)) // Also where it was asked before, because only the answer tells.
+        if (!_hasClosedLater && !TryBeToldOfReturn(completion)) // Also where it was asked before: the answer tells.
         {
             _closesLater = false;
             Interlocked.Exchange(ref _left, null);
         }
 
+        _hasClosedLater = true;
         return _closesLater;
     }
 
@@ -134,6 +144,57 @@ internal sealed partial class GracefulConnection
         }
 
         return true;
+    }
+
+    private void Resume()
+    {
+        (_closesLater, _isHandlerBack, _isAware) = (false, false, _wasAware);
+        if (_rare is { } rare)
+        {
+            (rare.Goodbye, rare.End) = (null, null); // Those of the handler that has returned.
+        }
+
+        Input.OnResumed();
+        if (IsCloseRequested && Scope.Options.CancelReadOnCloseRequest && !_isAware)
+        {
+            Closer.CancelRead(CloseRequested);
+        }
+    }
+
+    // The connection that this one is closed around. One whose end was left to the server is over and has left nothing
+    // behind, so that it is as if it had never been.
+    private static GracefulConnection? FindOuter(ConnectionContext connection)
+    {
+        var found = connection.Find<IGracefulCloseFeature>() as GracefulConnection;
+        return found switch
+        {
+            null or { _isRestored: true, Closer.Result.Outcome: CloseOutcome.LeftToServer } => null,
+            { IsAroundTls: true } => found,
+            { _hasForeignBefore: true, _isHandlerOver: true } => throw new InvalidOperationException(
+                $"The connection {connection.ConnectionId} has ended: a middleware ran the ones behind it before, and "
+                + "UseGracefulShutdown() had to close the connection when they returned. They cannot run again."),
+            _ => throw new InvalidOperationException(
+                $"The connection {connection.ConnectionId} is closed by UseGracefulShutdown() or RunGracefullyAsync() "
+                + $"already. {MiddlewareOrder.Advice}"),
+        };
+    }
+
+    // False if they have returned already.
+    private bool TryBeToldOfReturn(IConnectionCompleteFeature completion)
+    {
+        _isToldOfReturn = true;
+        try
+        {
+            completion.OnCompleted(
+                static connection => ((GracefulConnection)connection)._ending ??=
+                    ((GracefulConnection)connection).EndByReturnAsync(),
+                this);
+            return true;
+        }
+        catch (InvalidOperationException)
+        {
+            return false;
+        }
     }
 
     private async Task EndByReturnAsync()

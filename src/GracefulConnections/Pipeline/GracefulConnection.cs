@@ -43,14 +43,7 @@ internal sealed partial class GracefulConnection
     public GracefulConnection(
         ConnectionContext connection, CloseScope scope, DrainCoordinator? drain, MiddlewareOrder order = default)
     {
-        var outer = connection.Find<IGracefulCloseFeature>() as GracefulConnection;
-        if (outer is { IsAroundTls: false })
-        {
-            throw new InvalidOperationException(
-                $"The connection {connection.ConnectionId} is closed by UseGracefulShutdown() or RunGracefullyAsync() "
-                + $"already. {MiddlewareOrder.Advice}");
-        }
-
+        var outer = FindOuter(connection);
         _connection = connection;
         _hasForeignBefore = order.HasForeignBefore;
         _isAware = order.HasGraceful; // The one inside sees the messages, and passes a close request on.

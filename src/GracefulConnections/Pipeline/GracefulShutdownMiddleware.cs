@@ -93,12 +93,8 @@ internal sealed class GracefulShutdownMiddleware(
     // Every connection holds this one's state: so it awaits one kind of task only, and remembers little.
     public async Task OnConnectionAsync(ConnectionContext connection)
     {
-        using var graceful = new GracefulConnection(connection, scope, drain, order);
+        using var graceful = Begin(connection);
         LogIfLeftToServer(graceful);
-        if (order.HasForeignBefore && connection.Find<IConnectionCompleteFeature>() is { } completion)
-        {
-            graceful.TryBeToldOfReturn(completion);
-        }
 
         Exception? end = null;
         try
@@ -144,6 +140,19 @@ internal sealed class GracefulShutdownMiddleware(
         await CloseAsync(graceful, connection, end, isFault: false).ConfigureAwait(false);
         LogIfLeftToServer(graceful); // The first send may have found somebody who had written before.
         graceful.ThrowEnd();
+    }
+
+    private GracefulConnection Begin(ConnectionContext connection)
+    {
+        if (!order.HasForeignBefore)
+        {
+            return new GracefulConnection(connection, scope, drain, order);
+        }
+
+        var graceful = GracefulConnection.TryResume(connection)
+            ?? new GracefulConnection(connection, scope, drain, order);
+        graceful.BeToldOfReturn();
+        return graceful;
     }
 
     private ValueTask CloseAsync(

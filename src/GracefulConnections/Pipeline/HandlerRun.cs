@@ -43,6 +43,12 @@ internal abstract class HandlerRun : TrackedConnection, IValueTaskSource
     /// <returns>A task that completes, without an exception, when the handler has ended or was abandoned.</returns>
     public ValueTask RunAsync(ConnectionDelegate handler)
     {
+        if (_state == Run.Ended)
+        {
+            _end.Reset(); // It runs again.
+            _state = Run.Running;
+        }
+
         _handler = handler;
         if (IsPlaceChosen)
         {

@@ -223,6 +223,9 @@ internal sealed partial class ReadPump(PipeReader inner, KernelQueue? queue, Inp
         }
     }
 
+    /// <summary>A handler reads again. Nobody knows what is new to it, because others may have read.</summary>
+    public void OnResumed() => _isAllExamined = false;
+
     /// <summary>Another middleware may go on reading: from now on nothing is discarded.</summary>
     public void Share() => _word.Move(ReadTransitions.Share, out _, out _);
 
