@@ -62,6 +62,7 @@ public class UnitOfWorkTests
                 var token = readsByToken ? play.CloseRequested : CancellationToken.None;
                 var input = connection.Transport.Input.AsStream();
                 await input.ReadExactlyAsync(new byte[HeadBytes], token);
+                play.Note("head");
                 await input.ReadExactlyAsync(new byte[BodyBytes], token);
                 await connection.Transport.Output.WriteAsync("ok"u8.ToArray(), token);
                 play.Note("answered");
@@ -70,13 +71,13 @@ public class UnitOfWorkTests
             async play =>
             {
                 await play.Peer.SendAsync(new byte[HeadBytes + (isHalf ? BodyBytes / 2 : BodyBytes)]);
-                await (isHalf ? Pace.TakenAsync() : play.NotedAsync(2));
+                await play.NotedAsync(isHalf ? 2 : 3);
                 play.Graceful!.RequestClose();
                 await play.Peer.EndedAsync();
             });
 
         Assert.Equal(
-            isHalf ? ["begin", "rollback OperationCanceledException"] : ["begin", "answered", "commit"],
+            isHalf ? ["begin", "head", "rollback OperationCanceledException"] : ["begin", "head", "answered", "commit"],
             result.Executed.Select(static note => note.Replace("TaskC", "OperationC", StringComparison.Ordinal)));
         Assert.Equal(isHalf ? 1 : 0, result.Errors.Count);
     }
