@@ -93,6 +93,8 @@ public class ChosenPlaceTests
                 {
                     free.Set();
                 }
+
+                await play.Peer.EndedAsync();
             },
             new HabitSetup
             {
