@@ -33,11 +33,6 @@ internal sealed class GracefulShutdownMiddleware(
         var (hasAny, hasForeign, hasBehindTls) = MiddlewaresBefore.Look(builder);
         builder.Use(next =>
         {
-            if (MiddlewaresBefore.IsLooking)
-            {
-                return next; // Another one of us, behind this one, asks who stands before it.
-            }
-
             var order = MiddlewareOrder.Read(next) with
             {
                 HasSomebodyBefore = hasAny,

@@ -42,10 +42,6 @@ internal readonly record struct MiddlewareOrder(bool HasTls, bool HasGraceful)
 
     public static bool IsTls(object middleware) => middleware.GetType().FullName == TlsMiddleware;
 
-    /// <summary>Returns whether a middleware comes with Kestrel. Each of them awaits the next one.</summary>
-    public static bool IsServers(object middleware) =>
-        middleware.GetType().Assembly.GetName().Name == MiddlewareChain.Kestrel;
-
     public static MiddlewareOrder Read(ConnectionDelegate next)
     {
         var order = default(MiddlewareOrder);

@@ -1,83 +1,87 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Reflection;
 using Microsoft.AspNetCore.Connections;
 
 namespace GracefulConnections.Pipeline;
 
 /// <summary>
-/// Looks at what was added to an endpoint before <c>UseGracefulShutdown()</c>, by building that part of its pipeline
-/// once. What is built so is thrown away.
+/// Looks at what was added to an endpoint before <c>UseGracefulShutdown()</c>. Nothing of it is run, because what makes
+/// a middleware may be called only once. Who adds it tells what it is.
 /// </summary>
 internal static class MiddlewaresBefore
 {
-    [ThreadStatic]
-    private static ConnectionDelegate? _looksFor;
-
-    /// <summary>Gets whether a pipeline is being built on this thread only to be looked at.</summary>
-    public static bool IsLooking => _looksFor is not null;
+    private const string Tls = "Microsoft.AspNetCore.Hosting.ListenOptionsHttpsExtensions";
 
     /// <returns>
     /// Whether there is any middleware, whether one may not be the server's own, and whether one may stand behind TLS.
+    /// All may be so on a builder that nobody knows.
     /// </returns>
     /// <exception cref="InvalidOperationException">
     /// One of them ends the pipeline, so that nothing added later ever runs.
     /// </exception>
     public static (bool HasAny, bool HasForeign, bool HasBehindTls) Look(IConnectionBuilder builder)
     {
-        var here = new Here();
-        ConnectionDelegate end = here.GoOnAsync;
-        builder.Use(next => ReferenceEquals(_looksFor, end) ? end : here.Next = next);
-        var outer = _looksFor;
-        _looksFor = end;
-        ConnectionDelegate? first;
-        try
+        if (FindFactories(builder) is not { } factories)
         {
-            first = builder.Build();
-        }
-        catch (Exception exception) when (exception is not OutOfMemoryException)
-        {
-            return (true, true, false); // One cannot be built. The server's own build of the pipeline tells why.
-        }
-        finally
-        {
-            _looksFor = outer;
+            return (true, true, true);
         }
 
-        ThrowIfTerminal(first);
-        var chain = MiddlewareChain.From(first).Select(static link => link.Middleware).ToList();
-        var tls = chain.FindLastIndex(MiddlewareOrder.IsTls);
+        // What was added by a static method has no target.
+        object?[] added = [.. factories.Select(static factory => factory.Target).Where(static target => !IsOurs(target))];
+        if (added.Any(IsTerminal))
+        {
+            throw new InvalidOperationException(
+                "UseGracefulShutdown() was called after Run() or UseConnectionHandler(), which end an endpoint's "
+                + "pipeline, so it would never run. Call UseGracefulShutdown() first, then UseHttps() or other "
+                + "middlewares, and Run() or UseConnectionHandler() last.");
+        }
 
-        // A walk that ended early may have missed TLS and whoever stands behind it.
-        var isWhole = chain[^1] == here;
-        var isNobodyBehind = isWhole && (tls < 0 || tls == chain.Count - 2);
-        var isServersOnly = isWhole && chain.SkipLast(1).All(MiddlewareOrder.IsServers);
-        return (!ReferenceEquals(first, end), !isServersOnly, !isNobodyBehind);
+        var tls = Array.FindLastIndex(added, IsTls);
+        return (added.Length > 0, !added.All(IsServers), tls >= 0 && tls != added.Length - 1);
     }
 
-    // Run() and UseConnectionHandler() never call what comes after them. Both keep what they run in a closure of
-    // ConnectionBuilderExtensions, which also keeps the delegate that is made of it.
-    private static void ThrowIfTerminal(ConnectionDelegate first)
+    // The builders keep what was added in a field that is not public. One that wraps another builder keeps that one.
+    [DynamicDependency(DynamicallyAccessedMemberTypes.NonPublicFields, typeof(ConnectionBuilder))]
+    [DynamicDependency(
+        DynamicallyAccessedMemberTypes.NonPublicFields,
+        $"{MiddlewareChain.Kestrel}.ListenOptions",
+        MiddlewareChain.Kestrel)]
+    [UnconditionalSuppressMessage(
+        "Trimming", "IL2035", Justification = "A program without Kestrel has no endpoints of Kestrel's.")]
+    [UnconditionalSuppressMessage(
+        "Trimming", "IL2075", Justification = "Where a field was trimmed away, somebody is assumed to stand before.")]
+    private static IEnumerable<Func<ConnectionDelegate, ConnectionDelegate>>? FindFactories(IConnectionBuilder builder)
     {
-        foreach (var (middleware, kept) in MiddlewareChain.From(first))
+        for (var type = builder.GetType(); type is not null; type = type.BaseType)
         {
-            if (middleware.GetType().DeclaringType == typeof(ConnectionBuilderExtensions)
-                && !kept.OfType<ConnectionDelegate>().Any(other => other.Target != middleware)
-                && kept.OfType<Func<ConnectionContext, Task>>().Any())
+            var kept = type
+                .GetFields(
+                    BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly)
+                .Select(field => field.GetValue(builder));
+            foreach (var value in kept)
             {
-                throw new InvalidOperationException(
-                    "UseGracefulShutdown() was called after Run() or UseConnectionHandler(), which end an endpoint's "
-                    + "pipeline, so it would never run. Call UseGracefulShutdown() first, then UseHttps() or other "
-                    + "middlewares, and Run() or UseConnectionHandler() last.");
+                var found = value as IEnumerable<Func<ConnectionDelegate, ConnectionDelegate>>
+                    ?? (value is IConnectionBuilder inner && inner != builder ? FindFactories(inner) : null);
+                if (found is not null)
+                {
+                    return found;
+                }
             }
         }
+
+        return null;
     }
 
-    // The end of the part that is built. Each look has an object of its own, because another look's end must not be
-    // mistaken for it. A middleware may keep the first delegate that it is given, so calls go on to the real pipeline.
-    private sealed class Here
-    {
-        public ConnectionDelegate? Next { get; set; }
+    private static bool IsOurs(object? added) => added?.GetType().DeclaringType == typeof(GracefulShutdownMiddleware);
 
-        public Task GoOnAsync(ConnectionContext connection) => Next?.Invoke(connection)
-            ?? throw new InvalidOperationException(
-                $"The connection {connection.ConnectionId} came before the endpoint's pipeline was built.");
-    }
+    // Each of them awaits the next one.
+    private static bool IsServers(object? added) =>
+        added?.GetType().Assembly.GetName().Name == MiddlewareChain.Kestrel;
+
+    private static bool IsTls(object? added) => added?.GetType().DeclaringType?.FullName == Tls;
+
+    // Run() and UseConnectionHandler() never call what comes after them, and keep a function without a next one.
+    private static bool IsTerminal(object? added) =>
+        added?.GetType().DeclaringType == typeof(ConnectionBuilderExtensions)
+        && MiddlewareChain.GetFields(added).OfType<Func<ConnectionContext, Task>>().Any();
 }

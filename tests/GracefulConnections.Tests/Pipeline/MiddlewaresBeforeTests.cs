@@ -19,7 +19,37 @@ public class MiddlewaresBeforeTests
     public void Look_OneOfUsOnly_IsFalse() => Assert.False(MiddlewaresBefore.Look(_builder.UseGracefulShutdown()).HasAny); // It writes nothing.
 
     [Fact]
-    public void Look_MiddlewareThatOnlyHandsOnTheNext_IsFalse() => Assert.False(MiddlewaresBefore.Look(_builder.Use(static next => next)).HasAny);
+    public void Look_MiddlewareOfAStaticMethod_IsTrue() => Assert.True(MiddlewaresBefore.Look(_builder.Use(HandOn)).HasAny);
+
+    [Fact]
+    public void Look_BuilderThatWrapsAnother_FindsTheSame()
+    {
+        var wrapper = new Wrapper(_builder);
+        Assert.False(MiddlewaresBefore.Look(wrapper).HasAny);
+        _builder.Use(HandOn);
+        Assert.Equal((true, true, false), MiddlewaresBefore.Look(wrapper));
+    }
+
+    [Fact]
+    public void Look_BuilderThatNobodyKnows_AssumesSomebody() =>
+        Assert.Equal((true, true, true), MiddlewaresBefore.Look(new Unknown()));
+
+    [Fact]
+    public void UseGracefulShutdown_MiddlewareBefore_IsMadeOnce()
+    {
+        var made = 0;
+        _builder
+            .Use(next =>
+            {
+                made++;
+                return next;
+            })
+            .UseGracefulShutdown()
+            .Run(static _ => Task.CompletedTask)
+            .Build();
+
+        Assert.Equal(1, made);
+    }
 
     [Fact]
     public void Look_MiddlewareThatCannotBeBuilt_IsTrueAndThrowsNothing() =>
@@ -32,7 +62,6 @@ public class MiddlewaresBeforeTests
         Assert.False(MiddlewaresBefore.Look(_builder).HasAny); // What the first look added is no middleware.
         _builder.Use(static next => connection => next(connection));
         Assert.True(MiddlewaresBefore.Look(_builder).HasAny);
-        Assert.False(MiddlewaresBefore.IsLooking);
     }
 
     [Theory]
@@ -83,6 +112,27 @@ public class MiddlewaresBeforeTests
         await run(peer).WithinLimit();
 
         Assert.Equal(["before", "handler"], ran);
+    }
+
+    private static ConnectionDelegate HandOn(ConnectionDelegate next) => next;
+
+    private sealed class Wrapper(IConnectionBuilder inner) : IConnectionBuilder
+    {
+        public IServiceProvider ApplicationServices => inner.ApplicationServices;
+
+        public IConnectionBuilder Use(Func<ConnectionDelegate, ConnectionDelegate> middleware) => inner.Use(middleware);
+
+        public ConnectionDelegate Build() => inner.Build();
+    }
+
+    private sealed class Unknown : IConnectionBuilder
+    {
+        public IServiceProvider ApplicationServices => throw new NotSupportedException();
+
+        public IConnectionBuilder Use(Func<ConnectionDelegate, ConnectionDelegate> middleware) =>
+            throw new NotSupportedException();
+
+        public ConnectionDelegate Build() => throw new NotSupportedException();
     }
 
     private sealed class Handler : ConnectionHandler
