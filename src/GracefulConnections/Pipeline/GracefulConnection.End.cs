@@ -287,6 +287,10 @@ internal sealed partial class GracefulConnection
         public LifetimeLimits? Limits;
         public HalfOpenToken? HalfOpen;
         public TaskCompletionSource<Task>? Disposal; // Told of a close for which somebody else may wait.
+        public Func<Task>? LeftClose; // The one that is to come when the middlewares before have returned.
+        public Task? Ending; // By the server's call then.
+        public bool HasClosedLater;
+        public bool WasAware; // Before the handler returned.
         public Exception? End; // The handler's, which goes on to the middlewares before.
         public object? Tag;
         public object? NotificationOverride; // A boxed token, so that no thread sees a half of it.

@@ -10,13 +10,9 @@ namespace GracefulConnections.Pipeline;
 internal sealed partial class GracefulConnection
 {
     private bool _closesLater;
-    private bool _hasClosedLater;
     private bool _isToldOfReturn; // By the server, of that of the outermost middleware.
     private bool _isRestored;
-    private bool _wasAware; // Before the handler returned.
     private volatile bool _isHandlerBack; // It has returned, and the close may still be to come.
-    private Func<Task>? _left; // The close that is to come.
-    private Task? _ending; // By the server's call.
 
     /// <summary>
     /// Gets whether the close may wait for the middlewares before this one. Inside of TLS it may not, because TLS ends
@@ -47,7 +43,7 @@ internal sealed partial class GracefulConnection
     public static GracefulConnection? TryResume(ConnectionContext connection)
     {
         if (connection.Find<IGracefulCloseFeature>() is not GracefulConnection { _hasForeignBefore: true } left
-            || Interlocked.Exchange(ref left._left, null) is null)
+            || Interlocked.Exchange(ref left.Rare.LeftClose, null) is null)
         {
             return null;
         }
@@ -74,17 +70,17 @@ internal sealed partial class GracefulConnection
             return false; // The close has a limit for a peer that takes nothing.
         }
 
-        (_wasAware, _isAware) = (_isAware, true); // Nobody cancels their reads.
+        (Rare.WasAware, _isAware) = (_isAware, true); // Nobody cancels their reads.
         Closer.KeepInput();
         _closesLater = true; // First: whoever stands before may not have waited for us, and the callback come at once.
-        Interlocked.Exchange(ref _left, close);
-        if (!_hasClosedLater && !TryBeToldOfReturn(completion)) // Also where it was asked before: the answer tells.
+        Interlocked.Exchange(ref Rare.LeftClose, close);
+        if (!Rare.HasClosedLater && !TryBeToldOfReturn(completion)) // Also where it was asked before: the answer tells.
         {
             _closesLater = false;
-            Interlocked.Exchange(ref _left, null);
+            Interlocked.Exchange(ref Rare.LeftClose, null);
         }
 
-        _hasClosedLater = true;
+        Rare.HasClosedLater = true;
         return _closesLater;
     }
 
@@ -148,12 +144,8 @@ internal sealed partial class GracefulConnection
 
     private void Resume()
     {
-        (_closesLater, _isHandlerBack, _isAware) = (false, false, _wasAware);
-        if (_rare is { } rare)
-        {
-            (rare.Goodbye, rare.End) = (null, null); // Those of the handler that has returned.
-        }
-
+        (_closesLater, _isHandlerBack, _isAware) = (false, false, Rare.WasAware);
+        (Rare.Goodbye, Rare.End) = (null, null); // Those of the handler that has returned.
         Input.OnResumed();
         if (IsCloseRequested && Scope.Options.CancelReadOnCloseRequest && !_isAware)
         {
@@ -171,8 +163,8 @@ internal sealed partial class GracefulConnection
             null or { _isRestored: true, Closer.Result.Outcome: CloseOutcome.LeftToServer } => null,
             { IsAroundTls: true } => found,
             { _hasForeignBefore: true, _isHandlerOver: true } => throw new InvalidOperationException(
-                $"The connection {connection.ConnectionId} has ended: a middleware ran the ones behind it before, and "
-                + "UseGracefulShutdown() had to close the connection when they returned. They cannot run again."),
+                $"The connection {connection.ConnectionId} has ended: a middleware called next before, and "
+                + "UseGracefulShutdown() had to close the connection then. Call it once for such a connection."),
             _ => throw new InvalidOperationException(
                 $"The connection {connection.ConnectionId} is closed by UseGracefulShutdown() or RunGracefullyAsync() "
                 + $"already. {MiddlewareOrder.Advice}"),
@@ -186,7 +178,7 @@ internal sealed partial class GracefulConnection
         try
         {
             completion.OnCompleted(
-                static connection => ((GracefulConnection)connection)._ending ??=
+                static connection => ((GracefulConnection)connection).Rare.Ending ??=
                     ((GracefulConnection)connection).EndByReturnAsync(),
                 this);
             return true;
@@ -201,7 +193,7 @@ internal sealed partial class GracefulConnection
     {
         // Without a drain the handler has come to its first await when the middleware goes on.
         await WaitAsync(() => Member is not { HasPaused: false } || !IsOpen, TimeSpan.MaxValue).ConfigureAwait(false);
-        var closing = Interlocked.Exchange(ref _left, null)?.Invoke() ?? CloseLeftAsync(end: null, isFault: false);
+        var closing = Interlocked.Exchange(ref Rare.LeftClose, null)?.Invoke() ?? CloseLeftAsync(end: null, isFault: false);
         await closing.ConfigureAwait(false);
     }
 

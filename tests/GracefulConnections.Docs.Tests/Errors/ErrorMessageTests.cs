@@ -29,7 +29,6 @@ public partial class ErrorMessageTests
         ["The connection has no TLS."] = "A fault of the probe itself.",
         ["\"{}\" has a backslash at character {} that begins none of \\r \\n \\t \\0 \\\\ \\xHH."] =
             "The rule is what to do.",
-        ["The connection {} came before the endpoint's pipeline was built."] = "A fault of the server, if it ever happens.",
     };
 
     private static readonly IReadOnlyList<ErrorMessage> Messages =
