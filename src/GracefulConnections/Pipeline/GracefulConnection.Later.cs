@@ -193,8 +193,8 @@ internal sealed partial class GracefulConnection
     {
         // Without a drain the handler has come to its first await when the middleware goes on.
         await WaitAsync(() => Member is not { HasPaused: false } || !IsOpen, TimeSpan.MaxValue).ConfigureAwait(false);
-        var closing = Interlocked.Exchange(ref Rare.LeftClose, null)?.Invoke() ?? CloseLeftAsync(end: null, isFault: false);
-        await closing.ConfigureAwait(false);
+        var left = Interlocked.Exchange(ref Rare.LeftClose, null);
+        await (left?.Invoke() ?? CloseLeftAsync(end: null, isFault: false)).ConfigureAwait(false);
     }
 
     private void Restore()

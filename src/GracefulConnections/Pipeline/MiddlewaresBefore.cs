@@ -27,7 +27,8 @@ internal static class MiddlewaresBefore
         }
 
         // What was added by a static method has no target.
-        object?[] added = [.. factories.Select(static factory => factory.Target).Where(static target => !IsOurs(target))];
+        object?[] added =
+            [.. factories.Select(static factory => factory.Target).Where(static target => !IsOurs(target))];
         if (added.Any(IsTerminal))
         {
             throw new InvalidOperationException(

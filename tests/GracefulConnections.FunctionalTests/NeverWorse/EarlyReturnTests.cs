@@ -1,6 +1,7 @@
 using GracefulConnections.FunctionalTests.Habits.Support;
 using GracefulConnections.FunctionalTests.Support;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Hosting;
 
 namespace GracefulConnections.FunctionalTests.NeverWorse;
 
@@ -155,5 +156,39 @@ public class EarlyReturnTests
         }
 
         Assert.Equal((CloseOutcome.Graceful, 0L), (played.Ours.Close!.Value.Outcome, played.Ours.Close.Value.UnacknowledgedBytes));
+    }
+
+    // Stock loses there what is not in the kernel.
+    [Theory]
+    [InlineData(TlsPlacement.Inside)]
+    [InlineData(TlsPlacement.Both)]
+    public async Task Return_BeforeTls_AllOfItArrivesAndCloseNotify(TlsPlacement placement)
+    {
+        var written = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var free = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var server = await TestServer.StartTlsAsync(
+            placement,
+            connection =>
+            {
+                _ = connection.Transport.Output.WriteAsync(new byte[WrittenBytes]).AsTask();
+                written.SetResult();
+                return free.Task;
+            },
+            build: builder => builder.WebHost.ConfigureKestrel(kestrel =>
+                kestrel.ConfigureEndpointDefaults(endpoint => endpoint.Use(next => async connection =>
+                {
+                    _ = next(connection);
+                    await written.Task.InTimeAsync();
+                }))));
+        await using var peer = await TlsPeer.ConnectAsync(server);
+        await written.Task.InTimeAsync();
+        await Pace.PauseAsync(Pace.HalfMessage);
+
+        Assert.Equal((WrittenBytes, TlsPeerSaw.CloseNotify), await peer.ReadToEndAsync());
+        peer.Tcp.HalfClose();
+
+        var result = await server.NextResultAsync();
+        Assert.Equal((CloseOutcome.Graceful, 0L), (result.Outcome, result.UnacknowledgedBytes));
+        free.SetResult();
     }
 }

@@ -92,7 +92,7 @@ public class VanishedPeerTests
                 await cut.Task.InTimeAsync();
                 await play.Handled.InTimeAsync();
             },
-            new HabitSetup { Network = network, Before = KeepAlive });
+            new HabitSetup { Network = network, Behind = KeepAlive });
 
         played.Print();
         Assert.Equal(SocketError.TimedOut, FindSocketError(played.Stock.Fault));
