@@ -162,9 +162,12 @@ internal sealed partial class Closer
 
     private void AbortTransport(in CloseFacts facts)
     {
+        var isKept = false;
         if (facts.Result.Outcome == CloseOutcome.PeerReset)
         {
-            Input.OnPeerReset(connection.ConnectionClosed.IsCancellationRequested);
+            var kept = (connection as ISocketOwner)?.KeepInput();
+            isKept = kept is not null;
+            Input.OnPeerReset(kept ?? connection.ConnectionClosed.IsCancellationRequested, isKept);
         }
 
         var aborts = !facts.LeavesTransport;
@@ -172,7 +175,7 @@ internal sealed partial class Closer
 
         // The one inside of TLS had to abort: the outer one ends in the same way.
         outer?.Raise(CloseEvent.InnerAborted, new CloseObservation { Inner = facts.Result });
-        if (aborts)
+        if (aborts && !isKept)
         {
             Guard(static (closer, reason) => closer.Connection.Abort(reason), CreateAbortReason());
         }

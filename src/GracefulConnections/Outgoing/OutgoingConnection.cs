@@ -23,8 +23,13 @@ internal sealed class OutgoingConnection
     private static long _lastId = TimeProvider.System.GetTimestamp();
 
     private readonly CloseScope _scope;
+    private readonly Lock _resetLock = new();
     private TaskCompletionSource? _disposal;
+    private long _receivedBytes;
+    private InputEnd _end;
+    private volatile SocketQueue? _queueAtReset;
     private int _isOver;
+    private volatile bool _isSending;
     private volatile ConnectionAbortedException? _abortReason;
     private volatile Exception? _fault;
 
@@ -101,20 +106,41 @@ internal sealed class OutgoingConnection
     }
 
     /// <summary>
-    /// Throws once a read or a write has failed: the kernel tells of a reset once, and what is read after that would
-    /// look like the end of the stream.
+    /// Something was received, or the end. The kernel tells of a reset once: if it told a send, the end of what the
+    /// peer had sent before looks as if by FIN.
     /// </summary>
-    public void ThrowIfFailed()
+    public void OnReceived(int bytes)
     {
-        if (_fault is { } fault)
+        _receivedBytes += bytes;
+        if (bytes > 0)
         {
-            throw Explain(fault);
+            return;
         }
+
+        if ((_queueAtReset is not null || _isSending)
+            && _end.IsReset(InputKind.Transport, _queueAtReset ?? new SocketQueue(Socket), _receivedBytes))
+        {
+            throw Explain(_fault ?? new SocketException((int)SocketError.ConnectionReset));
+        }
+
+        OnInputEnded();
+    }
+
+    public bool? KeepInput()
+    {
+        NoteReset();
+        OnInputEnded();
+        return _end.HadEndedAtReset;
     }
 
     /// <summary>Returns what Kestrel's transport would throw. The token says that the connection is over.</summary>
     public Exception Explain(Exception exception)
     {
+        if (exception is SocketException && _abortReason is null)
+        {
+            NoteReset();
+        }
+
         _fault ??= exception;
         OnInputEnded();
         return _abortReason is { } reason ? new ConnectionAbortedException(reason.Message, reason) : exception switch
@@ -132,13 +158,32 @@ internal sealed class OutgoingConnection
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<long> SendAsync(ReadOnlySequence<byte> buffer)
     {
+        _isSending = true;
         try
         {
-            return await SendOperation.Rent().SendAsync(Socket, buffer).ConfigureAwait(false);
+            var sent = await SendOperation.Rent().SendAsync(Socket, buffer).ConfigureAwait(false);
+            _isSending = false;
+            return sent;
         }
         catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
         {
             throw Explain(exception);
+        }
+    }
+
+    private void NoteReset()
+    {
+        lock (_resetLock)
+        {
+            if (_queueAtReset is null)
+            {
+                var queue = new SocketQueue(Socket);
+                var hasEnded = queue.TryGetTcpInfo(out var info)
+                    ? info.ReceivedBytes == Volatile.Read(ref _receivedBytes) + queue.GetUnreadLength() + 1
+                    : queue.IsUnix || Volatile.Read(ref _isOver) != 0;
+                _end.OnPeerReset(InputKind.Transport, queue, hasEnded);
+                _queueAtReset = queue;
+            }
         }
     }
 

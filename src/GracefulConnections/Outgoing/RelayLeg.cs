@@ -37,11 +37,8 @@ internal sealed class RelayLeg(ConnectionContext connection, GracefulConnection 
         set => _isGone = value;
     }
 
-    /// <summary>
-    /// Gets whether everything that the connection had sent was received when it was reset. One that was made reads
-    /// only what is asked for.
-    /// </summary>
-    public bool HadEndedAtReset => connection is not ISocketOwner && graceful.Input.End.HadEndedAtReset;
+    /// <summary>Gets whether the connection's FIN was received before it was reset, and all that comes before.</summary>
+    public bool HadEndedAtReset => graceful.Input.End.HadEndedAtReset;
 
     /// <summary>Gets whether FIN was sent, or follows what is still to be sent.</summary>
     public bool IsHalfClosed => _isHalfClosed;

@@ -26,13 +26,12 @@ internal sealed class SocketStream(OutgoingConnection connection, Socket socket)
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
-        connection.ThrowIfFailed();
         try
         {
             var received = await socket.ReceiveAsync(buffer, SocketFlags.None, cancellationToken).ConfigureAwait(false);
-            if (received == 0 && !buffer.IsEmpty)
+            if (!buffer.IsEmpty)
             {
-                connection.OnInputEnded();
+                connection.OnReceived(received);
             }
 
             return received;

@@ -40,10 +40,17 @@ internal struct InputEnd
     /// <param name="kind">Whose reader the input is.</param>
     /// <param name="queue">The kernel's queue, if there is one.</param>
     /// <param name="hasEnded">Whether the server has received the end of the input.</param>
-    public void OnPeerReset(InputKind kind, KernelQueue? queue, bool hasEnded)
+    /// <param name="isKept">
+    /// Whether the transport's reader goes on to the end of what the peer had sent, and tells itself what that is.
+    /// </param>
+    public void OnPeerReset(InputKind kind, KernelQueue? queue, bool hasEnded, bool isKept = false)
     {
         _hadEndedAtReset = hasEnded;
-        if (kind == InputKind.Transport && queue?.TryGetTcpInfo(out var info) == true)
+        if (isKept)
+        {
+            _isEndBeforeReset = true;
+        }
+        else if (kind == InputKind.Transport && queue?.TryGetTcpInfo(out var info) == true)
         {
             _receivedAtReset = info.ReceivedBytes;
         }

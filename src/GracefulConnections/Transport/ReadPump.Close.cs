@@ -119,7 +119,7 @@ internal sealed partial class ReadPump
     /// The peer's reset was noticed, perhaps by a send. The abort that follows must not look like ours: the handler's
     /// read fails as if the read had noticed it, unless the peer's end came before.
     /// </summary>
-    public void OnPeerReset(bool hasEnded) => _end.OnPeerReset(kind, queue, hasEnded);
+    public void OnPeerReset(bool hasEnded, bool isKept) => _end.OnPeerReset(kind, queue, hasEnded, isKept);
 
     /// <summary>
     /// The handler has returned: from now on what the peer sends is discarded, so that it is never blocked by a full
