@@ -68,6 +68,9 @@ internal enum CloseEvent
     /// <summary>The application or a drain aborted the connection, or the transport failed on this side.</summary>
     Abort,
 
+    /// <summary>Limit: the time of a drain is up.</summary>
+    DrainTimedOut,
+
     /// <summary>Limit: the goodbye takes too long.</summary>
     GoodbyeExpired,
 

@@ -57,6 +57,7 @@ internal static partial class CloseMachine
             CloseEvent.LingerSilent => CloseOutcome.LingerTimedOut,
             CloseEvent.LingerLimitExceeded => CloseOutcome.LingerLimitExceeded,
             CloseEvent.Evicted => CloseOutcome.LingerEvicted,
+            CloseEvent.DrainTimedOut => CloseOutcome.Aborted,
             _ => CloseOutcome.CloseTimedOut,
         };
         return End(facts, isInKernel ? CloseState.Closed : CloseState.Aborted, outcome, seen, now);

@@ -164,6 +164,7 @@ internal static partial class CloseMachine
                 (OnAny(facts, e, seen, now).Facts, CloseEffects.Look),
             CloseEvent.Evicted or CloseEvent.LingerLimitExceeded or CloseEvent.CloseTimedOut =>
                 (Limit(facts, e, seen, now), CloseEffects.None),
+            CloseEvent.DrainTimedOut when !seen.IsInputReset => (Limit(facts, e, seen, now), CloseEffects.None),
             _ => OnAny(facts, e, seen, now),
         };
 
@@ -194,7 +195,7 @@ internal static partial class CloseMachine
                 Result = seen.Inner.Value,
             },
             CloseEvent.PeerReset => Reset(facts, seen, now),
-            CloseEvent.Abort or CloseEvent.ResetDue => Abort(facts, seen, now),
+            CloseEvent.Abort or CloseEvent.DrainTimedOut or CloseEvent.ResetDue => Abort(facts, seen, now),
             _ => facts,
         };
         return (after, CloseEffects.None);

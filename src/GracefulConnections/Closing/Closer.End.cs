@@ -130,6 +130,7 @@ internal sealed partial class Closer
             scope.Lingering!.Leave(lingering);
         }
 
+        LeaveToKernel(facts);
         if (facts.State == CloseState.Aborted)
         {
             AbortTransport(facts);
@@ -144,7 +145,7 @@ internal sealed partial class Closer
             Report(facts, lostBytes);
         }
 
-        Guard(static (_, ended) => ended?.Invoke(), _rare?.Ended);
+        TellOver();
         TaskCompletionSource<CloseResult>? closed;
         Interleaving.Point();
         lock (this)

@@ -44,7 +44,12 @@ internal sealed partial class Closer
     // Not when it was sent: a peer answers at once, and what it sent would count as sent before.
     public void OnFinSending() => Raise(CloseEvent.FinSending, See());
 
-    public void OnFinSent() => Raise(CloseEvent.FinSent, See());
+    public void OnFinSent()
+    {
+        Raise(CloseEvent.FinSent, See());
+        KeepSocket();
+        TellOver();
+    }
 
     public void OnAllSent() => Raise(CloseEvent.AllSent, default);
 
@@ -81,6 +86,15 @@ internal sealed partial class Closer
     {
         Log.LookFailed(scope.Logger, connection.ConnectionId, exception);
         Raise(CloseEvent.Abort, default);
+    }
+
+    private void TellOver()
+    {
+        if (Volatile.Read(ref _rare) is { Over: not null } rare
+            && Facts is { IsFinal: true } or { HandlerReturned: true, FinSent: true })
+        {
+            Guard(static (_, over) => over?.Invoke(), Interlocked.Exchange(ref rare.Over, null));
+        }
     }
 
     /// <summary>Cancels the handler's read if a close was requested and this is no middle of a message.</summary>

@@ -12,18 +12,17 @@ namespace GracefulConnections.Closing;
 /// </summary>
 /// <param name="connection">The connection.</param>
 /// <param name="scope">What the connections of the endpoint share.</param>
-/// <param name="ended">Called at the end.</param>
 /// <param name="outer">
 /// The one that closes TCP around the TLS that this one closes: it ends the connection, and is the one that is counted
 /// and logged.
 /// </param>
 internal sealed partial class Closer(
-    ConnectionContext connection, CloseScope scope, Action? ended = null, Closer? outer = null)
+    ConnectionContext connection, CloseScope scope, Closer? outer = null)
     : WheelTarget, ITransportEvents
 {
     private Activity _activity = new(scope.Time);
     private CloseProgress? _progress; // From the first event on.
-    private Rarity? _rare = ended is null ? null : new Rarity { Ended = ended };
+    private Rarity? _rare;
     private bool _isInsideTls;
 
     public ReadPump Input { get; private set; } = null!;
@@ -79,6 +78,15 @@ internal sealed partial class Closer(
     {
         (Input, Output) = (input, output);
         _isInsideTls = input.Kind == InputKind.Tls;
+    }
+
+    /// <summary>
+    /// Calls <paramref name="over"/> once the handler has returned and its output has its end, or the connection has.
+    /// </summary>
+    public void OnOver(Action over)
+    {
+        Volatile.Write(ref Rare.Over, over);
+        TellOver();
     }
 
     /// <summary>Asks for the close. The handler goes on until it notices.</summary>
@@ -184,10 +192,17 @@ internal sealed partial class Closer(
         Raise(CloseEvent.GoodbyeEnded, default);
     }
 
-    /// <summary>Ends the connection with RST.</summary>
-    public void Abort()
+    /// <summary>
+    /// Ends the connection with RST; if only the time of a drain is up, without, where the kernel has all of it.
+    /// </summary>
+    public void Abort(bool isLimit = false)
     {
-        Raise(CloseEvent.Abort, SeeEnd());
+        if (isLimit)
+        {
+            OnServerStopping(); // Before the decision, because the server's own reset may come at the same moment.
+        }
+
+        Raise(isLimit ? CloseEvent.DrainTimedOut : CloseEvent.Abort, SeeEnd());
         GiveUpWaiting();
     }
 
@@ -225,6 +240,7 @@ internal sealed partial class Closer(
 
         // Watching comes last, so that a connection that ends at once is never watched.
         Carry(effects);
+        TellOver(); // The handler may have ended its output long ago.
         var end = _progress!.End;
         return Output.Ended.IsCompleted && Input.Kind == InputKind.Transport ? end : EndAsync(end);
     }
@@ -262,7 +278,9 @@ internal sealed partial class Closer(
         public Goodbye? Goodbye;
         public Exception? Fault; // Why the connection ends by RST, where that is known.
         public TaskCompletionSource? GivenUp; // While foreign code holds the end.
+        public bool KeepsSocket; // The server stops, and resets what is left in the end.
+        public KeptSocket? Kept;
 
-        public Action? Ended { get; init; }
+        public Action? Over; // Called once.
     }
 }

@@ -70,7 +70,7 @@ internal sealed class DrainCoordinator : IDrainCoordinator, IDisposable
             return false;
         }
 
-        connection.Abort(CloseReason.Application);
+        connection.Abort(CloseReason.Application, isLimit: false);
         return true;
     }
 

@@ -36,18 +36,19 @@ internal abstract class TrackedConnection
     /// </summary>
     public abstract void Ask(CloseReason reason, TimeSpan lingerCap);
 
-    /// <summary>
-    /// Ends the connection with RST, on this thread, because every thread of the pool may be blocked. The reason is
-    /// that of a connection which was not asked before.
-    /// </summary>
-    public abstract void Abort(CloseReason reason);
+    /// <summary>Ends the connection on this thread, because every thread of the pool may be blocked.</summary>
+    /// <param name="reason">The reason of a connection that was not asked before.</param>
+    /// <param name="isLimit">
+    /// Whether the kernel may go on delivering, if it has all output and the FIN behind it. Else it ends with RST.
+    /// </param>
+    public abstract void Abort(CloseReason reason, bool isLimit);
 
-    /// <summary>Ends the connection with RST because the time of a batch is up.</summary>
+    /// <summary>Ends the connection because the time of a batch is up.</summary>
     public void Abort(CloseReason reason, Batch batch)
     {
         // Before the abort, because an aborted socket tells nothing.
         Interlocked.CompareExchange(ref _abort, Tuple.Create(batch, GetInfo()), null);
-        Abort(reason);
+        Abort(reason, isLimit: true);
     }
 
     /// <summary>Returns what the connection was like before the batch aborted it, if none had done so before.</summary>

@@ -82,7 +82,8 @@ internal sealed class DrainMember(GracefulConnection connection, DrainCoordinato
             static state => state.connection.RequestClose(state.reason), (connection, reason), preferLocal: false);
     }
 
-    public override void Abort(CloseReason reason) => connection.RequestClose(reason, abort: true);
+    public override void Abort(CloseReason reason, bool isLimit) =>
+        connection.RequestClose(reason, abort: true, isLimit);
 
     // A question to the kernel costs more than all the rest, so it is asked only while something may be undelivered.
     private DeliveryStatus GetDelivery(TransportOutput output, long written)

@@ -35,8 +35,14 @@ internal sealed partial class GracefulConnection
 
     public override CancellationToken ConnectionClosed
     {
-        get => _connection.ConnectionClosed;
-        set => _connection.ConnectionClosed = value;
+        get => _rare is { HalfOpen: not null } or { IsClosedTokenSet: true }
+            ? _connection.ConnectionClosed
+            : ClosedToken.Token;
+        set
+        {
+            Rare.IsClosedTokenSet = true;
+            _connection.ConnectionClosed = value;
+        }
     }
 
     public override EndPoint? LocalEndPoint
@@ -53,8 +59,25 @@ internal sealed partial class GracefulConnection
 
     CancellationToken IConnectionLifetimeFeature.ConnectionClosed
     {
-        get => _originalLifetime!.ConnectionClosed;
-        set => _originalLifetime!.ConnectionClosed = value;
+        get => ConnectionClosed;
+        set => ConnectionClosed = value;
+    }
+
+    private ClosedToken ClosedToken
+    {
+        get
+        {
+            if (Rare.Closed is null)
+            {
+                var token = new ClosedToken(Scope, ConnectionId, _connection.ConnectionClosed);
+                if (Interlocked.CompareExchange(ref Rare.Closed, token, null) is null)
+                {
+                    Closer.OnOver(token.Signal);
+                }
+            }
+
+            return Rare.Closed;
+        }
     }
 
     // Not by the connection's own abort, which may be by this feature.
@@ -62,6 +85,7 @@ internal sealed partial class GracefulConnection
     {
         if (!TryLeaveToKernel())
         {
+            Closer.ReleaseSocket();
             _originalLifetime!.Abort();
         }
     }
@@ -70,6 +94,7 @@ internal sealed partial class GracefulConnection
     {
         if (!TryLeaveToKernel())
         {
+            Closer.ReleaseSocket();
             _connection.Abort();
         }
     }
@@ -83,12 +108,17 @@ internal sealed partial class GracefulConnection
         }
         else if (!TryLeaveToKernel())
         {
+            Closer.ReleaseSocket();
             _connection.Abort(abortReason);
         }
     }
 
     /// <summary>Ends the connection with RST, also behind the handler's own FIN.</summary>
-    public void Reset(ConnectionAbortedException reason) => _connection.Abort(reason);
+    public void Reset(ConnectionAbortedException reason)
+    {
+        Closer.ReleaseSocket();
+        _connection.Abort(reason);
+    }
 
     private void CloseByServer(bool isAbort = false)
     {

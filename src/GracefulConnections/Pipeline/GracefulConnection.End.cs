@@ -286,6 +286,8 @@ internal sealed partial class GracefulConnection
     {
         public LifetimeLimits? Limits;
         public HalfOpenToken? HalfOpen;
+        public ClosedToken? Closed; // Most handlers never need it.
+        public bool IsClosedTokenSet;
         public TaskCompletionSource<Task>? Disposal; // Told of a close for which somebody else may wait.
         public Func<Task>? LeftClose; // The one that is to come when the middlewares before have returned.
         public Task? Ending; // By the server's call then.

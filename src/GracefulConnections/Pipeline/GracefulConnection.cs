@@ -50,7 +50,12 @@ internal sealed partial class GracefulConnection
         _originalTransport = connection.Transport;
         _originalNotification = connection.Find<IConnectionLifetimeNotificationFeature>();
         var halfOpen = scope.Options.AllowHalfOpen ? Rare.HalfOpen = new HalfOpenToken(connection, scope) : null;
-        Closer = new Closer(connection, scope, halfOpen is null ? null : halfOpen.Signal, outer?.Closer);
+        Closer = new Closer(connection, scope, outer?.Closer);
+        if (halfOpen is not null)
+        {
+            Closer.OnOver(halfOpen.Signal);
+        }
+
         var transport = ConnectionTransport.Create(
             connection, Closer, order.HasSomebodyBefore, order.HasSomebodyBehindTls);
         (_leftAtStart, _isInsideTls) = (transport.ReasonAtStart, transport.IsInsideTls);
@@ -215,12 +220,12 @@ internal sealed partial class GracefulConnection
 
     public void RequestClose(CloseReason reason) => RequestClose(reason, abort: false);
 
-    public void RequestClose(CloseReason reason, bool abort)
+    public void RequestClose(CloseReason reason, bool abort, bool isLimit = false)
     {
         var isFirst = Closer.TryRequestClose(reason);
         if (abort)
         {
-            Closer.Abort(); // Before the callbacks, which are the application's and may take their time.
+            Closer.Abort(isLimit); // Before the callbacks, which are the application's and may take their time.
         }
 
         if (!isFirst)
@@ -267,6 +272,7 @@ internal sealed partial class GracefulConnection
 
     private void OnServerRequest()
     {
+        Closer.OnServerStopping();
         if (Member is not null)
         {
             Member.OnServerRequest();

@@ -62,7 +62,7 @@ public sealed class OuterCloseTests : IAsyncDisposable
 
     private async Task<Closer> CloseInnerAsync()
     {
-        var inner = new Closer(_plaintext, _endpoint.Scope, null, _sut);
+        var inner = new Closer(_plaintext, _endpoint.Scope, _sut);
         var output = new FakeOutput(inner) { Delivery = new DeliveryStatus(0, IsDelivered: true, IsReset: false, UnacknowledgedBytes: 0) };
         inner.Attach(
             new ReadPump(_plaintext.Transport.Input, null, InputKind.Transport, inner), output);

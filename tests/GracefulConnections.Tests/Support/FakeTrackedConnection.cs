@@ -169,7 +169,7 @@ internal sealed class FakeTrackedConnection(DrainCoordinator coordinator, TimePr
         }
     }
 
-    public override void Abort(CloseReason reason)
+    public override void Abort(CloseReason reason, bool isLimit)
     {
         Aborting?.Invoke();
         if (Interlocked.Increment(ref _abortCount) == 1)

@@ -33,5 +33,5 @@ internal sealed class TestHandlerRun(ConnectionDelegate handler, ConnectionConte
 
     public override void Ask(CloseReason reason, TimeSpan lingerCap) => throw new NotSupportedException();
 
-    public override void Abort(CloseReason reason) => throw new NotSupportedException();
+    public override void Abort(CloseReason reason, bool isLimit) => throw new NotSupportedException();
 }
