@@ -63,7 +63,8 @@ public enum CloseOutcome
 
     /// <summary>
     /// The connection ended with RST: the application or a drain's deadline aborted it, or a part of the handler's
-    /// output or of the peer's input is known to be missing.
+    /// output or of the peer's input is known to be missing. Without RST at a drain's deadline, and at the server's own
+    /// end, if the handler had returned and the kernel had all output and the FIN behind it: it goes on delivering.
     /// </summary>
     Aborted,
 }

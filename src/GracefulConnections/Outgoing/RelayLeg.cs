@@ -37,7 +37,7 @@ internal sealed class RelayLeg(ConnectionContext connection, GracefulConnection 
         set => _isGone = value;
     }
 
-    /// <summary>Gets whether the connection's FIN was received before it was reset, and all that comes before.</summary>
+    /// <summary>Gets whether the connection's FIN had been received when it was reset.</summary>
     public bool HadEndedAtReset => graceful.Input.End.HadEndedAtReset;
 
     /// <summary>Gets whether FIN was sent, or follows what is still to be sent.</summary>

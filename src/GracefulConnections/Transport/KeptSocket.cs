@@ -1,11 +1,13 @@
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
 
 namespace GracefulConnections.Transport;
 
 /// <summary>
-/// A copy of a socket's descriptor. As long as there is one the kernel does not end the connection when the server
-/// closes its own, whatever it has set for that.
+/// A connection's socket and a copy of its descriptor. As long as there is one the kernel does not end the connection
+/// when the server closes its own, whatever it has set for that.
 /// </summary>
 internal sealed partial class KeptSocket
 {
@@ -17,22 +19,24 @@ internal sealed partial class KeptSocket
 
     private static readonly TimeSpan BetweenLooks = TimeSpan.FromMilliseconds(10);
 
-    private readonly int _descriptor;
+    private readonly Socket _socket;
+    private readonly int _descriptor; // Negative where there is no copy, because none is left.
 
-    private KeptSocket(int descriptor) => _descriptor = descriptor;
+    private KeptSocket(Socket socket, int descriptor) => (_socket, _descriptor) = (socket, descriptor);
 
-    /// <returns><see langword="null"/> where it cannot be, such as without a free descriptor.</returns>
-    public static KeptSocket? TryCreate(Socket socket)
+    /// <returns><see langword="null"/> where nothing can be taken back.</returns>
+    public static KeptSocket? TryCreate(ConnectionContext connection)
     {
-        if (!OperatingSystem.IsLinux() || socket.AddressFamily == AddressFamily.Unix)
+        if (connection.Find<IConnectionSocketFeature>()?.Socket is not { } socket
+            || socket.AddressFamily == AddressFamily.Unix // What was sent there is at the peer.
+            || !OperatingSystem.IsLinux())
         {
-            return null; // What was sent on a Unix domain socket is at the peer.
+            return null;
         }
 
         try
         {
-            var descriptor = Fcntl(socket.SafeHandle, DuplicateDescriptor, FirstFreeDescriptor);
-            return descriptor < 0 ? null : new KeptSocket(descriptor);
+            return new KeptSocket(socket, Fcntl(socket.SafeHandle, DuplicateDescriptor, FirstFreeDescriptor));
         }
         catch (ObjectDisposedException)
         {
@@ -44,10 +48,40 @@ internal sealed partial class KeptSocket
     public void Release() => _ = Close(_descriptor);
 
     /// <summary>
-    /// The server has closed its own, or is about to. If it does so by RST, that is taken back: the kernel goes on
-    /// delivering. It may still be on its way there, and would have the last word.
+    /// Leaves the connection to the kernel. If the server has closed it by RST, or is about to, that is taken back.
     /// </summary>
-    public async Task DeliverAsync()
+    /// <param name="closes">Whether this is to close the socket, because the server may be too late for it.</param>
+    public void Leave(bool closes)
+    {
+        if (closes)
+        {
+            CloseSocket();
+        }
+        else if (!_socket.SafeHandle.IsClosed)
+        {
+            Release();
+            return;
+        }
+
+        _ = DeliverAsync();
+    }
+
+    private void CloseSocket()
+    {
+        try
+        {
+            _socket.Shutdown(SocketShutdown.Both);
+        }
+        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+        {
+            // The peer or the server was faster.
+        }
+
+        _socket.Dispose();
+    }
+
+    // The server's own close may still be on its way to the kernel, and would have the last word.
+    private async Task DeliverAsync()
     {
         for (var i = 0; i < Looks; i++)
         {

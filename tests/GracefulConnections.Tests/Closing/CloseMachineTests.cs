@@ -78,6 +78,11 @@ public class CloseMachineTests
         Abort               | OHF  | InputReset InnerGraceful         | Closed Graceful              |
         Abort               | OHFL | InputReset                       | Aborted PeerReset            |
         Abort               | OHFL |                                  | Aborted Aborted              |
+        DrainTimedOut       | OHF  | InputReset InnerGraceful         | Closed Graceful              |
+        DrainTimedOut       | OHFL | InputReset                       | Aborted PeerReset            |
+        DrainTimedOut       | L    | FinSent !EndsByReset             | Closed Aborted               |
+        DrainTimedOut       | F    | FinSent !EndsByReset InKernel    | Closed Aborted               |
+        DrainTimedOut       | OHFL |                                  | Aborted Aborted              |
         ResetDue            | OHF  | InputReset InnerGraceful         | Closed Graceful              |
         ResetDue            | OHFL | InputReset                       | Aborted PeerReset            |
         ResetDue            | OHFL |                                  | Aborted Aborted              |

@@ -1,0 +1,157 @@
+using System.Net;
+using System.Net.Sockets;
+using GracefulConnections.FunctionalTests.Support;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace GracefulConnections.FunctionalTests.NeverWorse;
+
+/// <summary>
+/// A host ends while the kernel has everything of a reply whose handler has returned, and a slow peer has not. Stock has
+/// let go of that connection, and the kernel delivers on.
+/// </summary>
+public class HostEndsTests
+{
+    private const int ReplyBytes = 1_000_000;
+
+    /// <summary>How a host ends.</summary>
+    public enum Ending
+    {
+        /// <summary>It is disposed, and was not stopped.</summary>
+        Dispose,
+
+        /// <summary>Its stop may take no time.</summary>
+        StopCancelled,
+
+        /// <summary>Its stop takes longer than it may.</summary>
+        StopCutOff,
+
+        /// <summary>Its drain takes longer than it may.</summary>
+        DrainTimeout,
+    }
+
+    [Theory]
+    [InlineData(Ending.Dispose, false)]
+    [InlineData(Ending.Dispose, true)]
+    [InlineData(Ending.StopCancelled, false)]
+    [InlineData(Ending.StopCancelled, true)]
+    [InlineData(Ending.StopCutOff, false)]
+    [InlineData(Ending.StopCutOff, true)]
+    [InlineData(Ending.DrainTimeout, true)]
+    public async Task HostEnds_KernelHasTheReply_PeerGetsAllOfIt(Ending ending, bool drains)
+    {
+        var stock = await PlayAsync(ending, isOurs: false, drains: false);
+        var ours = await PlayAsync(ending, isOurs: true, drains);
+
+        Assert.Equal((ReplyBytes, PeerSaw.Eof), stock.Peer);
+        Assert.Equal((ReplyBytes, PeerSaw.Eof), ours.Peer);
+        Assert.Equal(CloseOutcome.Aborted, ours.Close!.Value.Outcome);
+    }
+
+    // An abort stays one: who wants the connection gone at once has it so.
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Aborted_WhileTheHostStops_IsReset(bool byCoordinator)
+    {
+        var (app, port, connections) = await StartAsync(isOurs: true, drains: true, TestServer.TestLimit);
+        await using var ends = app;
+        await using var peer = await ConnectAsync(port);
+        var connection = await connections.Task.InTimeAsync();
+        await HasFinInKernelAsync(port);
+        var stopping = app.StopAsync(CancellationToken.None);
+        var drain = app.Services.GetRequiredService<IDrainCoordinator>();
+        await Eventually.IsTrueAsync(() => drain.Phase == DrainPhase.Draining);
+
+        if (byCoordinator)
+        {
+            Assert.True(drain.Abort(connection.ConnectionId));
+        }
+        else
+        {
+            connection.Abort(new ConnectionAbortedException("It is not wanted any more."));
+        }
+
+        await stopping.InTimeAsync();
+        var (received, end) = await peer.ReadToEndAsync();
+        Assert.Equal(PeerSaw.Reset, end);
+        Assert.InRange(received, 0, ReplyBytes - 1);
+    }
+
+    private static async Task<((long Bytes, PeerSaw End) Peer, CloseResult? Close)> PlayAsync(
+        Ending ending, bool isOurs, bool drains)
+    {
+        var patience = ending == Ending.DrainTimeout ? TimeSpan.FromMilliseconds(500) : TestServer.TestLimit;
+        var (app, port, connections) = await StartAsync(isOurs, drains, patience);
+        Task<CloseResult>? closed;
+        ScriptedPeer peer;
+        await using (app)
+        {
+            peer = await ConnectAsync(port);
+            closed = (await connections.Task.InTimeAsync()).Features.Get<IGracefulCloseFeature>()?.Closed;
+            await HasFinInKernelAsync(port);
+            using var impatience = ending switch
+            {
+                Ending.StopCancelled => new CancellationTokenSource(0),
+                Ending.StopCutOff => new CancellationTokenSource(500),
+                _ => new CancellationTokenSource(),
+            };
+            if (ending != Ending.Dispose)
+            {
+                await app.StopAsync(impatience.Token).InTimeAsync();
+            }
+        }
+
+        await using (peer)
+        {
+            return (await peer.ReadToEndAsync(), closed is null ? null : await closed.InTimeAsync());
+        }
+    }
+
+    private static async Task<(WebApplication App, int Port, TaskCompletionSource<ConnectionContext> Connections)> StartAsync(
+        bool isOurs, bool drains, TimeSpan patience)
+    {
+        var connections = new TaskCompletionSource<ConnectionContext>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var port = FreePort.Find();
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        if (drains)
+        {
+            builder.Services.AddGracefulShutdown(options => options.DrainTimeout = patience);
+        }
+
+        builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = 2 * TestServer.TestLimit);
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, port, endpoint =>
+        {
+            if (isOurs)
+            {
+                endpoint.UseGracefulShutdown(static options => options.FlushStallTimeout = 2 * TestServer.TestLimit);
+            }
+
+            endpoint.Run(async connection =>
+            {
+                connection.Features.Get<IConnectionSocketFeature>()!.Socket.SendBufferSize = ReplyBytes;
+                await connection.Transport.Output.WriteAsync(new byte[ReplyBytes]);
+                connections.TrySetResult(connection);
+            });
+        }));
+        var app = builder.Build();
+        await app.StartAsync();
+        return (app, port, connections);
+    }
+
+    private static async Task<ScriptedPeer> ConnectAsync(int port)
+    {
+        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { ReceiveBufferSize = 16 * 1024 };
+        await socket.ConnectAsync(IPAddress.Loopback, port).InTimeAsync();
+        return new ScriptedPeer(socket);
+    }
+
+    private static Task HasFinInKernelAsync(int port) => Eventually.IsTrueAsync(() => KernelSocket.OnPort(port)
+        .Any(static socket => socket.State == KernelSocket.FinWait1));
+}
