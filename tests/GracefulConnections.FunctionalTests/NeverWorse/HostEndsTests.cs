@@ -5,6 +5,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -54,10 +55,8 @@ public class HostEndsTests
     }
 
     // An abort stays one: who wants the connection gone at once has it so.
-    [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public async Task Aborted_WhileTheHostStops_IsReset(bool byCoordinator)
+    [Fact]
+    public async Task AbortedByTheCoordinator_WhileTheHostDrains_IsReset()
     {
         var (app, port, connections) = await StartAsync(isOurs: true, drains: true, TestServer.TestLimit);
         await using var ends = app;
@@ -68,16 +67,42 @@ public class HostEndsTests
         var drain = app.Services.GetRequiredService<IDrainCoordinator>();
         await Eventually.IsTrueAsync(() => drain.Phase == DrainPhase.Draining);
 
-        if (byCoordinator)
-        {
-            Assert.True(drain.Abort(connection.ConnectionId));
-        }
-        else
-        {
-            connection.Abort(new ConnectionAbortedException("It is not wanted any more."));
-        }
+        Assert.True(drain.Abort(connection.ConnectionId));
 
         await stopping.InTimeAsync();
+        await AssertResetAsync(peer);
+    }
+
+    [Fact]
+    public async Task AbortedByTheApplication_WhileTheServerStops_IsReset()
+    {
+        var requested = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var (app, port, connections) = await StartAsync(
+            isOurs: true,
+            drains: false,
+            TestServer.TestLimit,
+            // Its callback runs behind the library's, which was registered later.
+            endpoint => endpoint.Use(next => connection =>
+            {
+                connection.Features.Get<IConnectionLifetimeNotificationFeature>()!.ConnectionClosedRequested
+                    .Register(requested.SetResult);
+                return next(connection);
+            }));
+        await using var ends = app;
+        await using var peer = await ConnectAsync(port);
+        var connection = await connections.Task.InTimeAsync();
+        await HasFinInKernelAsync(port);
+        var stopping = app.StopAsync(CancellationToken.None);
+        await requested.Task.InTimeAsync();
+
+        connection.Abort(new ConnectionAbortedException("It is not wanted any more."));
+
+        await stopping.InTimeAsync();
+        await AssertResetAsync(peer);
+    }
+
+    private static async Task AssertResetAsync(ScriptedPeer peer)
+    {
         var (received, end) = await peer.ReadToEndAsync();
         Assert.Equal(PeerSaw.Reset, end);
         Assert.InRange(received, 0, ReplyBytes - 1);
@@ -114,7 +139,7 @@ public class HostEndsTests
     }
 
     private static async Task<(WebApplication App, int Port, TaskCompletionSource<ConnectionContext> Connections)> StartAsync(
-        bool isOurs, bool drains, TimeSpan patience)
+        bool isOurs, bool drains, TimeSpan patience, Action<ListenOptions>? before = null)
     {
         var connections = new TaskCompletionSource<ConnectionContext>(TaskCreationOptions.RunContinuationsAsynchronously);
         var port = FreePort.Find();
@@ -128,6 +153,7 @@ public class HostEndsTests
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = 2 * TestServer.TestLimit);
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, port, endpoint =>
         {
+            before?.Invoke(endpoint);
             if (isOurs)
             {
                 endpoint.UseGracefulShutdown(static options => options.FlushStallTimeout = 2 * TestServer.TestLimit);
