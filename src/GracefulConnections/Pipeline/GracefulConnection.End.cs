@@ -178,8 +178,7 @@ internal sealed partial class GracefulConnection
     public void NoteEnd(Exception end)
     {
         if (_hasForeignBefore
-            && !(IsCloseRequested
-                && IsCancelledAtBoundary
+            && !(IsCloseRequested && IsCancelledAtBoundary
                 && ExceptionChain.Contains(end, static inner => inner is OperationCanceledException)))
         {
             Rare.End = end;
