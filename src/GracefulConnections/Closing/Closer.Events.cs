@@ -118,6 +118,7 @@ internal sealed partial class Closer
             return null;
         }
 
+        KeepSocket(); // TLS below may have passed on only now what it was given.
         var seen = See();
         if (facts.State == CloseState.Lingering)
         {

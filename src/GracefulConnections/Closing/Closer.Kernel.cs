@@ -18,8 +18,15 @@ internal sealed partial class Closer
         }
     }
 
-    /// <summary>Lets go of the socket's copy, so that an abort is one.</summary>
-    public void ReleaseSocket() => TakeKept()?.Release();
+    /// <summary>Lets go of the socket's copy for good, so that an abort is one.</summary>
+    public void ReleaseSocket()
+    {
+        if (Volatile.Read(ref _rare) is { } rare)
+        {
+            rare.KeepsSocket = false;
+            TakeKept()?.Release();
+        }
+    }
 
     private void KeepSocket()
     {
@@ -32,9 +39,9 @@ internal sealed partial class Closer
         }
 
         Interlocked.Exchange(ref rare.Kept, kept)?.Release();
-        if (Facts.IsFinal)
+        if (Facts.IsFinal || !rare.KeepsSocket)
         {
-            ReleaseSocket();
+            TakeKept()?.Release();
         }
     }
 

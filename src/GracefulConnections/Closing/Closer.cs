@@ -278,7 +278,7 @@ internal sealed partial class Closer(
         public Goodbye? Goodbye;
         public Exception? Fault; // Why the connection ends by RST, where that is known.
         public TaskCompletionSource? GivenUp; // While foreign code holds the end.
-        public bool KeepsSocket; // The server stops, and resets what is left in the end.
+        public volatile bool KeepsSocket; // The server stops, and resets what is left in the end.
         public KeptSocket? Kept;
 
         public Action? Over; // Called once.

@@ -1,3 +1,4 @@
+using System.IO.Pipelines;
 using GracefulConnections.Closing;
 using GracefulConnections.Diagnostics;
 using GracefulConnections.Transport;
@@ -197,6 +198,18 @@ internal sealed partial class GracefulConnection
         await (left?.Invoke() ?? CloseLeftAsync(end: null, isFault: false)).ConfigureAwait(false);
     }
 
+    // A middleware may give on a connection whose transport is fixed. Then nobody uses ours.
+    private void TrySetTransport(IDuplexPipe transport)
+    {
+        try
+        {
+            _connection.Transport = transport;
+        }
+        catch (NotSupportedException)
+        {
+        }
+    }
+
     private void Restore()
     {
         if (Interlocked.Exchange(ref _isRestored, true))
@@ -221,7 +234,7 @@ internal sealed partial class GracefulConnection
         _serverRequest.Dispose();
         if (_isHandlerBack)
         {
-            _connection.Transport = _originalTransport; // Else the handler would write behind our FIN.
+            TrySetTransport(_originalTransport); // Else the handler would write behind our FIN.
         }
 
         _rare?.HalfOpen?.Restore();

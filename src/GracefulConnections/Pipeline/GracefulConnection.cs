@@ -62,7 +62,7 @@ internal sealed partial class GracefulConnection
         IsTls = _isInsideTls || order.HasTls;
         Closer.Attach(transport.Input, transport.Output);
 
-        connection.Transport = this;
+        TrySetTransport(this);
         connection.Put<IGracefulCloseFeature>(this);
         connection.Put<IConnectionLifetimeNotificationFeature>(this);
         _originalLifetime = connection.Find<IConnectionLifetimeFeature>();

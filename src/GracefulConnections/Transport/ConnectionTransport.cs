@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.IO.Pipelines;
 using System.Net.Security;
+using System.Runtime.CompilerServices;
 using GracefulConnections.Transport.Tls;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
@@ -17,7 +18,11 @@ internal readonly record struct ConnectionTransport(
     private const string TlsTransport = "SslDuplexPipe";
     private const string Sockets = "Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets";
 
-    private static readonly Type? SocketConnection = Type.GetType($"{Sockets}.Internal.SocketConnection, {Sockets}");
+    private const string SocketConnectionName = $"{Sockets}.Internal.SocketConnection, {Sockets}";
+    private const string Core = "Microsoft.AspNetCore.Server.Kestrel.Core";
+    private const string StreamBelowTls = $"{Core}.Internal.DuplexPipeStream, {Core}";
+
+    private static readonly Type? SocketConnection = Type.GetType(SocketConnectionName);
     private static readonly Type? SocketTransport = Type.GetType($"System.IO.Pipelines.DuplexPipe, {Sockets}");
 
     /// <summary>
@@ -50,7 +55,9 @@ internal readonly record struct ConnectionTransport(
             var wrappedByTls = queue is null ? null : new WrappedDelivery(queue, isTls: true, clock);
             return isInside
                 ? Taken(inside, new SendLoop(
-                    OutputPipe.CreateForTls(pool), TlsSink.Create(tls, inside, wrappedByTls), events))
+                    OutputPipe.CreateForTls(pool),
+                    TlsSink.Create(tls, inside, wrappedByTls, FindServers(connection, transport)),
+                    events))
                 : Left(inside, wrappedByTls, LeftToServerReason.Wrapped);
         }
 
@@ -118,6 +125,29 @@ internal readonly record struct ConnectionTransport(
         connection.Find<ITlsHandshakeFeature>() is not { } handshake
         || (transport.GetType().Name == TlsTransport
             && transport.GetType().Assembly == handshake.GetType().Assembly);
+
+    // Kestrel's own writer to the socket, if TLS writes to that: once it is empty, the kernel has everything.
+    private static PipeWriter? FindServers(ConnectionContext connection, IDuplexPipe tls)
+    {
+        try
+        {
+            return connection.GetType() == SocketConnection
+                && OutputOf(tls) is var output
+                && ReferenceEquals(output, TransportOf(connection).Output)
+                    ? output
+                    : null;
+        }
+        catch (Exception exception) when (exception is MissingMemberException or TypeLoadException)
+        {
+            return null; // Another Kestrel.
+        }
+    }
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_originalTransport")]
+    private static extern ref IDuplexPipe TransportOf([UnsafeAccessorType(SocketConnectionName)] object connection);
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_output")]
+    private static extern ref PipeWriter OutputOf([UnsafeAccessorType(StreamBelowTls)] object stream);
 
     // A pipe that holds bytes offers the rest of their last block, an empty one a whole block. A middleware that has
     // written exactly whole blocks which the server has not sent yet is not seen.

@@ -14,6 +14,9 @@ internal interface ISendSink
     /// <summary>Gets whether what it took is in the kernel. Code of others may hold it, and a call, for ever.</summary>
     bool IsKernel { get; }
 
+    /// <summary>Gets whether the kernel is known to have everything that it took, the output's end included.</summary>
+    bool HasPassedOn => IsKernel;
+
     /// <summary>Gets whether this side has closed what it sends to, as an abort of the server's does.</summary>
     bool IsClosed => false;
 

@@ -83,6 +83,9 @@ internal static class OutputPipe
         }
     }
 
+    /// <summary>Gets whether a pipe's reader is known to be done with everything that was flushed into it.</summary>
+    public static bool IsEmpty(PipeWriter writer) => IsPipe(writer) && !HoldsFlushed(writer) && !_isUnknown;
+
     // A flush that waited goes on where it would on the server's own: with inline scheduling not on the thread pool.
     private static PipeOptions CreateOptions(MemoryPool<byte> pool, PipeOptions server) => new(
         pool,

@@ -30,7 +30,7 @@ internal sealed partial class SendLoop(Pipe pipe, ISendSink sink, ITransportEven
 
     public override bool CanHalfClose => sink.CanHalfClose;
 
-    public override bool IsFinInKernel => sink.IsKernel;
+    public override bool IsFinInKernel => sink.HasPassedOn;
 
     public override bool IsWriteBlocked =>
         _work is { } work && (work.Guard?.IsPending == true || work.Lent?.IsDue == true);

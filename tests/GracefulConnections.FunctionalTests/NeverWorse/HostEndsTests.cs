@@ -54,6 +54,22 @@ public class HostEndsTests
         Assert.Equal(CloseOutcome.Aborted, ours.Close!.Value.Outcome);
     }
 
+    // There the server's own pipe passes on what TLS made of the reply, and FIN is the server's.
+    [Theory]
+    [InlineData(Ending.Dispose, false)]
+    [InlineData(Ending.StopCancelled, true)]
+    [InlineData(Ending.StopCutOff, false)]
+    [InlineData(Ending.DrainTimeout, true)]
+    public async Task HostEnds_InsideOfTls_KernelHasTheReply_PeerGetsAllOfIt(Ending ending, bool drains)
+    {
+        var stock = await PlayTlsAsync(ending, isOurs: false, drains: false);
+        var ours = await PlayTlsAsync(ending, isOurs: true, drains);
+
+        Assert.Equal(ReplyBytes, stock.Bytes);
+        Assert.NotEqual(TlsPeerSaw.Reset, stock.End);
+        Assert.Equal((ReplyBytes, TlsPeerSaw.CloseNotify), ours);
+    }
+
     // An abort stays one: who wants the connection gone at once has it so.
     [Fact]
     public async Task AbortedByTheCoordinator_WhileTheHostDrains_IsReset()
@@ -108,11 +124,53 @@ public class HostEndsTests
         Assert.InRange(received, 0, ReplyBytes - 1);
     }
 
+    private static async Task<(long Bytes, TlsPeerSaw End)> PlayTlsAsync(Ending ending, bool isOurs, bool drains)
+    {
+        var (app, port, connections) = await StartAsync(
+            isOurs, drains, PatienceOf(ending), static endpoint => endpoint.UseHttps(TestCertificate.Server));
+        TlsPeer peer;
+        await using (app)
+        {
+            peer = await TlsPeer.ConnectAsync(
+                new IPEndPoint(IPAddress.Loopback, port), configure: static socket => socket.ReceiveBufferSize = 128 * 1024);
+            await connections.Task.InTimeAsync();
+            var (last, sameLooks) = (0L, 0); // Nothing tells when it has everything.
+            await Eventually.IsTrueAsync(() =>
+            {
+                var queued = KernelSocket.OnPort(port).Max(static socket => socket.SendQueueBytes);
+                (last, sameLooks) = (queued, queued == last && queued > 0 ? sameLooks + 1 : 0);
+                return sameLooks == 40;
+            });
+            await EndAsync(app, ending);
+        }
+
+        await using (peer)
+        {
+            return await peer.ReadToEndAsync();
+        }
+    }
+
+    private static TimeSpan PatienceOf(Ending ending) =>
+        ending == Ending.DrainTimeout ? TimeSpan.FromMilliseconds(500) : TestServer.TestLimit;
+
+    private static async Task EndAsync(WebApplication app, Ending ending)
+    {
+        using var impatience = ending switch
+        {
+            Ending.StopCancelled => new CancellationTokenSource(0),
+            Ending.StopCutOff => new CancellationTokenSource(500),
+            _ => new CancellationTokenSource(),
+        };
+        if (ending != Ending.Dispose)
+        {
+            await app.StopAsync(impatience.Token).InTimeAsync();
+        }
+    }
+
     private static async Task<((long Bytes, PeerSaw End) Peer, CloseResult? Close)> PlayAsync(
         Ending ending, bool isOurs, bool drains)
     {
-        var patience = ending == Ending.DrainTimeout ? TimeSpan.FromMilliseconds(500) : TestServer.TestLimit;
-        var (app, port, connections) = await StartAsync(isOurs, drains, patience);
+        var (app, port, connections) = await StartAsync(isOurs, drains, PatienceOf(ending));
         Task<CloseResult>? closed;
         ScriptedPeer peer;
         await using (app)
@@ -120,16 +178,7 @@ public class HostEndsTests
             peer = await ConnectAsync(port);
             closed = (await connections.Task.InTimeAsync()).Features.Get<IGracefulCloseFeature>()?.Closed;
             await HasFinInKernelAsync(port);
-            using var impatience = ending switch
-            {
-                Ending.StopCancelled => new CancellationTokenSource(0),
-                Ending.StopCutOff => new CancellationTokenSource(500),
-                _ => new CancellationTokenSource(),
-            };
-            if (ending != Ending.Dispose)
-            {
-                await app.StopAsync(impatience.Token).InTimeAsync();
-            }
+            await EndAsync(app, ending);
         }
 
         await using (peer)

@@ -248,6 +248,35 @@ public sealed class RelayAsyncTests : IDisposable
         Assert.InRange(received, 0, uploadBytes - 1);
     }
 
+    // An answer to an upload that goes on. The peer takes its time, so that a part waits unread in the kernel when a send
+    // finds the upstream's reset.
+    [Fact]
+    public async Task UpstreamAnswersEndsAndIsGone_PeerIsSlow_GetsTheWholeAnswer()
+    {
+        const int answerBytes = 180_000; // More than the peer's side takes, and not more than the upstream's as well.
+        var resetSeen = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var server = await StartAsync(use: (connection, upstream) =>
+        {
+            connection.Features.Get<IConnectionSocketFeature>()!.Socket.SendBufferSize = 16 * 1024;
+            upstream.ConnectionClosed.Register(resetSeen.SetResult);
+            return Task.CompletedTask;
+        });
+        var (socket, accepted) = await ConnectAsync(server, receiveBufferSize: 16 * 1024);
+        await using var peer = new ScriptedPeer(socket);
+        await using var upstream = new ScriptedPeer(accepted);
+        await upstream.SendAsync(new byte[answerBytes]);
+        upstream.HalfClose();
+        await Eventually.IsTrueAsync(() => KernelSocket.OnPort(((IPEndPoint)_listener.LocalEndPoint!).Port)
+            .Any(static socket => socket.State == KernelSocket.FinWait2)); // All of it has been acknowledged.
+        upstream.Socket.Close();
+
+        await Eventually.IsTrueAsync(() => peer.Socket.Send(new byte[1]) > 0 && resetSeen.Task.IsCompleted);
+
+        Assert.Equal((answerBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
+        var result = await _relayed.Task.InTimeAsync();
+        Assert.Equal((RelayOutcome.UpstreamReset, answerBytes), (result.Outcome, result.BytesFromUpstream));
+    }
+
     // Nobody reads there any more, and nothing else tells of the reset by which the one byte is answered.
     [Theory]
     [InlineData(true)]
@@ -345,9 +374,14 @@ public sealed class RelayAsyncTests : IDisposable
                 TaskScheduler.Default);
     }
 
-    private async Task<(Socket Peer, Socket Upstream)> ConnectAsync(TestServer server)
+    private async Task<(Socket Peer, Socket Upstream)> ConnectAsync(TestServer server, int? receiveBufferSize = null)
     {
         var peer = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        if (receiveBufferSize is { } size)
+        {
+            peer.ReceiveBufferSize = size;
+        }
+
         await peer.ConnectAsync(server.EndPoint, CancellationToken.None).AsTask().InTimeAsync();
         return (peer, await _listener.AcceptAsync(CancellationToken.None).AsTask().InTimeAsync());
     }

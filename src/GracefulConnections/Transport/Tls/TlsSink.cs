@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.IO.Pipelines;
 using System.Net.Security;
 using System.Runtime.CompilerServices;
 
@@ -11,11 +12,17 @@ namespace GracefulConnections.Transport.Tls;
 /// <param name="stream">The TLS stream. It may block or ignore its token: whoever closes waits within bounds.</param>
 /// <param name="sendCloseNotify">Sends what stands for our FIN.</param>
 /// <param name="delivery">How far the bytes got; <see langword="null"/> where there is no socket below.</param>
-internal sealed class TlsSink(Stream stream, Func<Task> sendCloseNotify, WrappedDelivery? delivery) : ISendSink
+/// <param name="below">
+/// The server's own writer to the socket, if TLS writes to it; <see langword="null"/> where somebody stands between.
+/// </param>
+internal sealed class TlsSink(
+    Stream stream, Func<Task> sendCloseNotify, WrappedDelivery? delivery, PipeWriter? below = null) : ISendSink
 {
     public bool SeesAcknowledgements => delivery?.SeesAcknowledgements == true;
 
     public bool IsKernel => false;
+
+    public bool HasPassedOn => below is not null && OutputPipe.IsEmpty(below);
 
     public bool IsClosed => delivery?.IsClosed == true;
 
@@ -25,9 +32,9 @@ internal sealed class TlsSink(Stream stream, Func<Task> sendCloseNotify, Wrapped
     private CancellationTokenSource Cancellation { get; } = new();
 
     /// <summary>Makes the sink of a connection whose input is read by <paramref name="input"/>.</summary>
-    public static TlsSink Create(SslStream tls, ReadPump input, WrappedDelivery? delivery)
+    public static TlsSink Create(SslStream tls, ReadPump input, WrappedDelivery? delivery, PipeWriter? below)
     {
-        return new TlsSink(tls, SendCloseNotifyAsync, delivery);
+        return new TlsSink(tls, SendCloseNotifyAsync, delivery, below);
 
         // Takes as long as the transport takes to accept it. An abort of the connection ends it.
         async Task SendCloseNotifyAsync()

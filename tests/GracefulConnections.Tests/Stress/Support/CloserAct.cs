@@ -9,6 +9,7 @@ internal enum CloserAct
     Return,
     RequestClose,
     Abort,
+    DrainTimesOut,
 
     KernelTakes,
     PeerAcknowledges,

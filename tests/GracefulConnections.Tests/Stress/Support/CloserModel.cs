@@ -45,6 +45,7 @@ internal sealed class CloserModel : IAsyncDisposable
     private bool _returned;
     private bool _requested;
     private bool _aborted;
+    private bool _timedOut; // By a drain.
     private bool _reset;
     private bool _finSeen;
     private bool _deliverySeen;
@@ -117,6 +118,10 @@ internal sealed class CloserModel : IAsyncDisposable
             case CloserAct.Abort:
                 _aborted |= !_closer.State.IsFinal();
                 _closer.Abort();
+                break;
+            case CloserAct.DrainTimesOut:
+                _timedOut |= !_closer.State.IsFinal();
+                _closer.Abort(isLimit: true);
                 break;
             case CloserAct.KernelTakes:
                 _output.Take(step.Amount);
@@ -263,7 +268,8 @@ internal sealed class CloserModel : IAsyncDisposable
             or CloseOutcome.LingerTimedOut
             or CloseOutcome.LingerLimitExceeded
             or CloseOutcome.LingerEvicted
-            or CloseOutcome.CloseTimedOut;
+            or CloseOutcome.CloseTimedOut
+            || (_timedOut && result.Outcome == CloseOutcome.Aborted);
         var closed = result.Outcome is CloseOutcome.Graceful or CloseOutcome.Acknowledged
             || (isLimit && _returned && _output.FinSent);
         BrokenInvariantException.ThrowIf(result.Reason != _expectedReason, $"the first cause was {_expectedReason}: {result}");
@@ -282,7 +288,7 @@ internal sealed class CloserModel : IAsyncDisposable
             CloseOutcome.LingerEvicted => _anotherLingered && _output.IsDelivered,
             CloseOutcome.CloseTimedOut => _output.IsDelivered && Passed(CloseTimeout, _deliveredAt),
             CloseOutcome.PeerReset => _reset,
-            CloseOutcome.Aborted => _aborted,
+            CloseOutcome.Aborted => _aborted || _timedOut,
             _ => false,
         };
         BrokenInvariantException.ThrowIf(!possible, $"{_now} on the clock, and this cannot be: {result}");

@@ -149,6 +149,9 @@ internal sealed class CloserRace : IAsyncDisposable
             case RaceAct.Abort:
                 _closer.Abort();
                 break;
+            case RaceAct.DrainTimesOut:
+                _closer.Abort(isLimit: true);
+                break;
             case RaceAct.Advance:
                 _time.Advance(TimeSpan.FromMilliseconds(step.Amount));
                 break;
@@ -243,7 +246,7 @@ internal sealed class CloserRace : IAsyncDisposable
         BrokenInvariantException.ThrowIf(result.Reason == CloseReason.None, $"an end without a reason: {result}");
         BrokenInvariantException.ThrowIf(result.Duration < TimeSpan.Zero, $"it ended before it began: {result}");
         var isReset = Did(RaceAct.KernelGivesUp) || Did(RaceAct.PeerResets);
-        var mayAbort = Did(RaceAct.Abort) || Did(RaceAct.InnerAborts) || Did(RaceAct.ServerCloses) || Did(RaceAct.SocketIsGone)
+        var mayAbort = Did(RaceAct.Abort) || Did(RaceAct.DrainTimesOut) || Did(RaceAct.InnerAborts) || Did(RaceAct.ServerCloses) || Did(RaceAct.SocketIsGone)
             || Did(RaceAct.FaultOutput) || Did(RaceAct.SealThenReset);
         var possible = outcome switch
         {

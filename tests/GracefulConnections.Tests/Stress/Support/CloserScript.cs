@@ -14,6 +14,7 @@ internal sealed record CloserScript(LingerUntil LingerUntil, long? MaxLingerByte
         (4, Just(CloserAct.Return)),
         (2, Just(CloserAct.RequestClose)),
         (1, Just(CloserAct.Abort)),
+        (1, Just(CloserAct.DrainTimesOut)),
         (8, Of(CloserAct.KernelTakes)),
         (8, Of(CloserAct.PeerAcknowledges)),
         (6, Just(CloserAct.PeerAcknowledgesFin)),

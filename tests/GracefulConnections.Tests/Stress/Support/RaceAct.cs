@@ -28,5 +28,6 @@ internal enum RaceAct
     ServerCloses,
     InnerAborts,
     Abort,
+    DrainTimesOut,
     Advance,
 }

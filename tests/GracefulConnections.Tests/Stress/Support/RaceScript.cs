@@ -44,6 +44,7 @@ internal sealed record RaceScript(
         (1, Just(RaceAct.ServerCloses)),
         (1, Just(RaceAct.InnerAborts)),
         (1, Just(RaceAct.Abort)),
+        (1, Just(RaceAct.DrainTimesOut)),
         (1, Just(RaceAct.FaultOutput)), // As a background writer does, which the handler did not wait for.
         (40, Gen.OneOf([.. new[] { 1, 10, 100, 250, 1000, 2000, 3000, 4000 }.Select(static milliseconds =>
             Gen.Const(new RaceStep(RaceAct.Advance, milliseconds)))])));
@@ -60,6 +61,7 @@ internal sealed record RaceScript(
             RaceAct.CapLinger,
             RaceAct.Evict,
             RaceAct.Abort,
+            RaceAct.DrainTimesOut,
             RaceAct.ServerCloses,
             RaceAct.InnerAborts,
             RaceAct.Write,
