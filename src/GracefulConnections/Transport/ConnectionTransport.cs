@@ -23,6 +23,7 @@ internal readonly record struct ConnectionTransport(
     private const string StreamBelowTls = $"{Core}.Internal.DuplexPipeStream, {Core}";
 
     private static readonly Type? SocketConnection = Type.GetType(SocketConnectionName);
+    private static readonly Type? StreamBelow = Type.GetType(StreamBelowTls);
     private static readonly Type? SocketTransport = Type.GetType($"System.IO.Pipelines.DuplexPipe, {Sockets}");
 
     /// <summary>
@@ -56,7 +57,7 @@ internal readonly record struct ConnectionTransport(
             return isInside
                 ? Taken(inside, new SendLoop(
                     OutputPipe.CreateForTls(pool),
-                    TlsSink.Create(tls, inside, wrappedByTls, FindServers(connection, transport)),
+                    TlsSink.Create(tls, inside, wrappedByTls, FindBelow(connection, transport)),
                     events))
                 : Left(inside, wrappedByTls, LeftToServerReason.Wrapped);
         }
@@ -126,16 +127,16 @@ internal readonly record struct ConnectionTransport(
         || (transport.GetType().Name == TlsTransport
             && transport.GetType().Assembly == handshake.GetType().Assembly);
 
-    // Kestrel's own writer to the socket, if TLS writes to that: once it is empty, the kernel has everything.
-    private static PipeWriter? FindServers(ConnectionContext connection, IDuplexPipe tls)
+    // What TLS writes to, if that is Kestrel's own writer to the socket, or ours: once it is empty, the kernel has
+    // everything.
+    private static PipeWriter? FindBelow(ConnectionContext connection, IDuplexPipe tls)
     {
         try
         {
-            return connection.GetType() == SocketConnection
-                && OutputOf(tls) is var output
-                && ReferenceEquals(output, TransportOf(connection).Output)
-                    ? output
-                    : null;
+            return StreamBelow?.IsInstanceOfType(tls) != true ? null
+                : OutputOf(tls) is var output && output is SendLoop ? output
+                : connection.GetType() == SocketConnection && output == TransportOf(connection).Output ? output
+                : null;
         }
         catch (Exception exception) when (exception is MissingMemberException or TypeLoadException)
         {

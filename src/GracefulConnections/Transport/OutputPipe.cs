@@ -83,8 +83,10 @@ internal static class OutputPipe
         }
     }
 
-    /// <summary>Gets whether a pipe's reader is known to be done with everything that was flushed into it.</summary>
-    public static bool IsEmpty(PipeWriter writer) => IsPipe(writer) && !HoldsFlushed(writer) && !_isUnknown;
+    /// <summary>Gets whether what was flushed into a writer to a socket is known to be in the kernel.</summary>
+    public static bool IsEmpty(PipeWriter writer) => writer is SendLoop ours
+        ? ours is { IsFinInKernel: true, HasUnsent: false }
+        : IsPipe(writer) && !HoldsFlushed(writer) && !_isUnknown;
 
     // A flush that waited goes on where it would on the server's own: with inline scheduling not on the thread pool.
     private static PipeOptions CreateOptions(MemoryPool<byte> pool, PipeOptions server) => new(

@@ -1,6 +1,7 @@
 using System.Security.Authentication;
 using GracefulConnections.FunctionalTests.Support;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
 
 namespace GracefulConnections.FunctionalTests.Tls;
@@ -245,6 +246,31 @@ public class TlsCloseTests
         var (bytes, end) = await peer.ReadToEndAsync();
         Assert.Equal(TlsPeerSaw.Reset, end); // An abort looks like one: nobody can take the part for the whole.
         Assert.InRange(bytes, 0, StuckReplyBytes - 1);
+    }
+
+    // A limit is no abort: close_notify is in the kernel behind all of it, which delivers on.
+    [Theory]
+    [MemberData(nameof(Placements))]
+    public async Task PeerPausesForLongerThanFlushStallTimeout_KernelHasTheReply_PeerGetsAllOfIt(TlsPlacement placement)
+    {
+        const int replyBytes = 500_000;
+        await using var server = await StartAsync(
+            placement,
+            connection =>
+            {
+                connection.Features.Get<IConnectionSocketFeature>()!.Socket.SendBufferSize = 2 * replyBytes;
+                return connection.SendAsync(replyBytes);
+            },
+            options => options.FlushStallTimeout = TimeSpan.FromSeconds(1));
+        await using var peer =
+            await TlsPeer.ConnectAsync(server, configure: socket => socket.ReceiveBufferSize = 64 * 1024);
+
+        var result = await server.NextResultAsync();
+
+        Assert.Equal(CloseOutcome.FlushTimedOut, result.Outcome);
+        var (bytes, end) = await peer.ReadToEndAsync();
+        Assert.Equal(replyBytes, bytes);
+        Assert.NotEqual(TlsPeerSaw.Reset, end);
     }
 
     [Theory]

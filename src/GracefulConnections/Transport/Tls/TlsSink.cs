@@ -13,7 +13,7 @@ namespace GracefulConnections.Transport.Tls;
 /// <param name="sendCloseNotify">Sends what stands for our FIN.</param>
 /// <param name="delivery">How far the bytes got; <see langword="null"/> where there is no socket below.</param>
 /// <param name="below">
-/// The server's own writer to the socket, if TLS writes to it; <see langword="null"/> where somebody stands between.
+/// The writer to the socket, if TLS writes to it; <see langword="null"/> where somebody stands between.
 /// </param>
 internal sealed class TlsSink(
     Stream stream, Func<Task> sendCloseNotify, WrappedDelivery? delivery, PipeWriter? below = null) : ISendSink
