@@ -11,7 +11,9 @@ internal sealed class CopyingMiddleware(ConnectionDelegate next)
     {
         var transport = connection.Transport;
         var input = new Pipe();
-        var output = new Pipe();
+
+        // A flush returns when it was passed on: before that the handler has answered nothing, as far as the library sees.
+        var output = new Pipe(new PipeOptions(pauseWriterThreshold: 1, resumeWriterThreshold: 1));
         connection.Transport = new Pair(input.Reader, output.Writer);
         var reading = CopyInputAsync(transport.Input, input.Writer);
         var writing = CopyOutputAsync(output.Reader, transport.Output);
@@ -47,8 +49,9 @@ internal sealed class CopyingMiddleware(ConnectionDelegate next)
                     to.Write(segment.Span);
                 }
 
+                var flushed = await to.FlushAsync();
                 from.AdvanceTo(read.Buffer.End);
-                if ((await to.FlushAsync()).IsCompleted || read.IsCompleted || read.IsCanceled)
+                if (flushed.IsCompleted || read.IsCompleted || read.IsCanceled)
                 {
                     return null;
                 }
