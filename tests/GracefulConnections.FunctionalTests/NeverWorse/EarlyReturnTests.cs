@@ -11,6 +11,7 @@ namespace GracefulConnections.FunctionalTests.NeverWorse;
 /// </summary>
 public class EarlyReturnTests
 {
+    private const string Written = "written";
     private const int WrittenBytes = 12_000_000; // More than the kernels on both sides take.
 
     [Theory]
@@ -26,7 +27,7 @@ public class EarlyReturnTests
                 var closed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
                 connection.ConnectionClosed.UnsafeRegister(static closed => ((TaskCompletionSource)closed!).SetResult(), closed);
                 _ = connection.Transport.Output.WriteAsync(new byte[WrittenBytes]).AsTask(); // It waits for the peer.
-                play.Note("written");
+                play.Note(Written);
                 await closed.Task.InTimeAsync();
                 try
                 {
@@ -74,7 +75,7 @@ public class EarlyReturnTests
         foreach (var result in (HabitResult[])[played.Stock, played.Ours])
         {
             Assert.Equal((WrittenBytes, PeerSaw.Eof), (result.Received.Length, result.End));
-            Assert.Equal(["written", "refused"], result.Executed);
+            Assert.Equal([Written, "refused"], result.Executed);
             Assert.Equal(throws ? 1 : 0, result.Errors.Count);
         }
 
@@ -129,6 +130,7 @@ public class EarlyReturnTests
             {
                 await Task.Yield();
                 _ = connection.Transport.Output.WriteAsync(new byte[WrittenBytes]).AsTask();
+                ((TaskCompletionSource)connection.Items[Written]!).SetResult(); // Stock refuses a write behind the end.
             },
             static async play =>
             {
@@ -143,7 +145,10 @@ public class EarlyReturnTests
                 ReadsAtOnce = false,
                 Before = static endpoint => endpoint.Use(static next => async connection =>
                 {
+                    var written = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+                    connection.Items[Written] = written;
                     _ = next(connection);
+                    await written.Task.InTimeAsync();
                     await Pace.TakenAsync();
                 }),
             });
