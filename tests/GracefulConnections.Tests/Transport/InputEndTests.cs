@@ -22,6 +22,20 @@ public class InputEndTests
         Assert.Equal(hadEnded, sut.HadEndedAtReset);
     }
 
+    // A connection that was made tells a reset from an end itself, and knows what was read before the library came.
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void IsReset_ReaderTellsItself_IsFalse(bool hadEnded)
+    {
+        var sut = default(InputEnd);
+
+        sut.OnPeerReset(InputKind.Transport, queue: null, hadEnded, isKept: true);
+
+        Assert.False(sut.IsReset(InputKind.Transport, queue: null, receivedBytes: 100));
+        Assert.Equal(hadEnded, sut.HadEndedAtReset);
+    }
+
     [Fact]
     public void IsReset_NoSendWasToldOfOne_IsFalse()
     {
