@@ -15,11 +15,11 @@ internal sealed class ClosedToken
 
     /// <param name="scope">The endpoint's.</param>
     /// <param name="connectionId">Whose token it is.</param>
-    /// <param name="original">The server's own token.</param>
+    /// <param name="original">A token whose end is that of this one, such as the server's own.</param>
     public ClosedToken(CloseScope scope, string connectionId, CancellationToken original)
     {
         (_scope, _connectionId) = (scope, connectionId);
-        original.UnsafeRegister(static token => ((ClosedToken)token!).Cancel(), this); // On the server's own thread.
+        original.UnsafeRegister(static token => ((ClosedToken)token!).Cancel(), this); // On its thread.
     }
 
     public CancellationToken Token => Source.Token;

@@ -1,5 +1,4 @@
 using GracefulConnections.Closing;
-using GracefulConnections.Diagnostics;
 using GracefulConnections.Transport;
 using Microsoft.AspNetCore.Connections;
 
@@ -12,18 +11,17 @@ namespace GracefulConnections.Pipeline;
 internal sealed class HalfOpenToken(ConnectionContext connection, CloseScope scope)
 {
     private readonly CancellationToken _original = connection.ConnectionClosed;
+    private readonly ClosedToken _over = new(scope, connection.ConnectionId, CancellationToken.None);
     private ConnectionTransport _transport;
     private Closer? _closer;
     private CancellationTokenRegistration _inputEnded;
-
-    private CancellationTokenSource Over { get; } = new();
 
     /// <summary>Puts the token in front of the server's own.</summary>
     public void Attach(in ConnectionTransport transport, Closer closer)
     {
         _transport = transport;
         _closer = closer;
-        connection.ConnectionClosed = Over.Token;
+        connection.ConnectionClosed = _over.Token;
 
         // The server's token fires when its receive loop ends: on the peer's FIN, which is not the end here, and on
         // everything that is. It may fire so late that a reset has come behind the FIN.
@@ -60,21 +58,8 @@ internal sealed class HalfOpenToken(ConnectionContext connection, CloseScope sco
         return true;
     }
 
-    /// <summary>The connection is over. The callbacks are the application's, so they run on the thread pool.</summary>
-    public void Signal() =>
-        ThreadPool.UnsafeQueueUserWorkItem(static token => token.Cancel(), this, preferLocal: false);
+    /// <summary>The connection is over.</summary>
+    public void Signal() => _over.Signal();
 
     private bool IsOver() => _transport.Queue?.IsOver(_transport.Output.GetDelivery().IsDelivered) ?? true;
-
-    private void Cancel()
-    {
-        try
-        {
-            Over.Cancel();
-        }
-        catch (AggregateException exception)
-        {
-            Log.CloseRequestCallbackFaulted(scope.Logger, connection.ConnectionId, exception);
-        }
-    }
 }

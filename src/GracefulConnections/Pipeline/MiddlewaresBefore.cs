@@ -10,6 +10,8 @@ namespace GracefulConnections.Pipeline;
 /// </summary>
 internal static class MiddlewaresBefore
 {
+    private const int MostBuilders = 64; // Two that wrap each other would be endless.
+
     private const string Tls = "Microsoft.AspNetCore.Hosting.ListenOptionsHttpsExtensions";
 
     /// <returns>
@@ -51,7 +53,8 @@ internal static class MiddlewaresBefore
         "Trimming", "IL2035", Justification = "A program without Kestrel has no endpoints of Kestrel's.")]
     [UnconditionalSuppressMessage(
         "Trimming", "IL2075", Justification = "Where a field was trimmed away, somebody is assumed to stand before.")]
-    private static IEnumerable<Func<ConnectionDelegate, ConnectionDelegate>>? FindFactories(IConnectionBuilder builder)
+    private static IEnumerable<Func<ConnectionDelegate, ConnectionDelegate>>? FindFactories(
+        IConnectionBuilder builder, int depth = 0)
     {
         for (var type = builder.GetType(); type is not null; type = type.BaseType)
         {
@@ -62,7 +65,9 @@ internal static class MiddlewaresBefore
             foreach (var value in kept)
             {
                 var found = value as IEnumerable<Func<ConnectionDelegate, ConnectionDelegate>>
-                    ?? (value is IConnectionBuilder inner && inner != builder ? FindFactories(inner) : null);
+                    ?? (value is IConnectionBuilder inner && depth < MostBuilders
+                        ? FindFactories(inner, depth + 1)
+                        : null);
                 if (found is not null)
                 {
                     return found;

@@ -13,6 +13,7 @@ namespace GracefulConnections.FunctionalTests.NeverWorse;
 public class ClosedTokenTests
 {
     private const string Closed = "closed";
+    private const string PeerReads = "the peer reads";
     private const string PeerEnds = "the peer ends";
 
     // A timer that such a token stops would go on, and throw where nobody catches anything.
@@ -49,6 +50,53 @@ public class ClosedTokenTests
             PeerEndsBehindAsync);
 
         AssertClosedFirst(played);
+    }
+
+    // FIN is in the kernel long before the return.
+    [Fact]
+    public async Task HandlerCompletesItsOutput_ThenReturns_FiresAtOnce()
+    {
+        var played = await Habit.CompareAsync(
+            static async (connection, play) =>
+            {
+                NoteClosed(connection, play);
+                await connection.SendAsync(5);
+                await connection.Transport.Output.CompleteAsync();
+                await play.Peer.EndedAsync(); // It has seen FIN.
+            },
+            PeerEndsBehindAsync);
+
+        AssertClosedFirst(played);
+    }
+
+    // FIN gets into the kernel long behind the return.
+    [Fact]
+    public async Task HandlerReturns_PeerIsSlow_FiresBehindTheLastByte()
+    {
+        const int replyBytes = 12_000_000; // More than the kernels on both sides take.
+        var played = await Habit.CompareAsync(
+            static (connection, play) =>
+            {
+                NoteClosed(connection, play);
+                _ = connection.SendAsync(replyBytes);
+                return Task.CompletedTask;
+            },
+            static async play =>
+            {
+                await play.Handled.InTimeAsync();
+                play.Note(PeerReads);
+                play.Peer.StartReading();
+                await play.Peer.EndedAsync();
+                await Eventually.IsTrueAsync(() => play.Executed.Count == 2);
+                play.Note(PeerEnds);
+                play.Peer.HalfClose();
+            },
+            new HabitSetup { ReadsAtOnce = false });
+
+        played.Print();
+        Assert.Equal([PeerReads, Closed, PeerEnds], played.Stock.Executed);
+        Assert.Equal([PeerReads, Closed, PeerEnds], played.Ours.Executed);
+        Assert.Equal((replyBytes, PeerSaw.Eof), (played.Ours.Received.Length, played.Ours.End));
     }
 
     // The handler waits for it, so that nothing else would ever end the connection.

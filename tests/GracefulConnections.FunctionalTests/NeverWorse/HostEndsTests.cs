@@ -70,6 +70,42 @@ public class HostEndsTests
         Assert.Equal((ReplyBytes, TlsPeerSaw.CloseNotify), ours);
     }
 
+    // Its handler works on while the host stops, and is done before the host has enough of it.
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task StopIsCutOff_HandlerReturnedMeanwhile_PeerGetsAllOfItAndNoDescriptorIsLeft(bool isOurs)
+    {
+        var serving = new TaskCompletionSource<ConnectionContext>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var (app, port, connections) = await StartAsync(
+            isOurs,
+            drains: false,
+            TestServer.TestLimit,
+            wait: async connection =>
+            {
+                var requested = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+                connection.Features.Get<IConnectionLifetimeNotificationFeature>()!.ConnectionClosedRequested
+                    .Register(requested.SetResult);
+                serving.SetResult(connection);
+                await requested.Task.InTimeAsync();
+            });
+        await using var ends = app;
+        await using var peer = await ConnectAsync(port);
+        var socket = (await serving.Task.InTimeAsync()).Features.Get<IConnectionSocketFeature>()!.Socket;
+        var name = new FileInfo($"/proc/self/fd/{socket.Handle}").LinkTarget;
+        using var impatience = new CancellationTokenSource();
+        var stopping = app.StopAsync(impatience.Token);
+        await connections.Task.InTimeAsync();
+        await HasFinInKernelAsync(port);
+        await Eventually.IsTrueAsync(() => CountDescriptors(name) == (isOurs ? 2 : 0)); // Stock has let go of it.
+
+        await impatience.CancelAsync();
+
+        await stopping.InTimeAsync();
+        await Eventually.IsTrueAsync(() => CountDescriptors(name) == 0);
+        Assert.Equal((ReplyBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
+    }
+
     // An abort stays one: who wants the connection gone at once has it so.
     [Fact]
     public async Task AbortedByTheCoordinator_WhileTheHostDrains_IsReset()
@@ -188,7 +224,7 @@ public class HostEndsTests
     }
 
     private static async Task<(WebApplication App, int Port, TaskCompletionSource<ConnectionContext> Connections)> StartAsync(
-        bool isOurs, bool drains, TimeSpan patience, Action<ListenOptions>? before = null)
+        bool isOurs, bool drains, TimeSpan patience, Action<ListenOptions>? before = null, Func<ConnectionContext, Task>? wait = null)
     {
         var connections = new TaskCompletionSource<ConnectionContext>(TaskCreationOptions.RunContinuationsAsynchronously);
         var port = FreePort.Find();
@@ -211,6 +247,7 @@ public class HostEndsTests
             endpoint.Run(async connection =>
             {
                 connection.Features.Get<IConnectionSocketFeature>()!.Socket.SendBufferSize = ReplyBytes;
+                await (wait?.Invoke(connection) ?? Task.CompletedTask);
                 await connection.Transport.Output.WriteAsync(new byte[ReplyBytes]);
                 connections.TrySetResult(connection);
             });
@@ -226,6 +263,9 @@ public class HostEndsTests
         await socket.ConnectAsync(IPAddress.Loopback, port).InTimeAsync();
         return new ScriptedPeer(socket);
     }
+
+    private static int CountDescriptors(string? name) => new DirectoryInfo("/proc/self/fd").EnumerateFileSystemInfos()
+        .Count(descriptor => descriptor.LinkTarget == name);
 
     private static Task HasFinInKernelAsync(int port) => Eventually.IsTrueAsync(() => KernelSocket.OnPort(port)
         .Any(static socket => socket.State == KernelSocket.FinWait1));

@@ -7,6 +7,16 @@ namespace GracefulConnections.Tests.Pipeline;
 
 public class MiddlewaresBeforeTests
 {
+    // Nobody writes such a pair, and yet it must not end the process.
+    [Fact]
+    public void Look_BuildersThatWrapEachOther_SomebodyMayStandBefore()
+    {
+        var pair = new Pair();
+        pair.Other = new Pair { Other = pair };
+
+        Assert.Equal((true, true, true), MiddlewaresBefore.Look(pair));
+    }
+
     private readonly ConnectionBuilder _builder = new(new FakeServices());
 
     [Fact]
@@ -123,6 +133,18 @@ public class MiddlewaresBeforeTests
         public IConnectionBuilder Use(Func<ConnectionDelegate, ConnectionDelegate> middleware) => inner.Use(middleware);
 
         public ConnectionDelegate Build() => inner.Build();
+    }
+
+    private sealed class Pair : IConnectionBuilder
+    {
+        public IConnectionBuilder? Other { get; set; }
+
+        public IServiceProvider ApplicationServices => throw new NotSupportedException();
+
+        public IConnectionBuilder Use(Func<ConnectionDelegate, ConnectionDelegate> middleware) =>
+            throw new NotSupportedException();
+
+        public ConnectionDelegate Build() => throw new NotSupportedException();
     }
 
     private sealed class Unknown : IConnectionBuilder
