@@ -72,16 +72,19 @@ public class HostEndsTests
 
     // Its handler works on while the host stops, and is done before the host has enough of it.
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public async Task StopIsCutOff_HandlerReturnedMeanwhile_PeerGetsAllOfItAndNoDescriptorIsLeft(bool isOurs)
+    [InlineData(false, false)]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    [InlineData(true, true)]
+    public async Task StopIsCutOff_HandlerReturnedMeanwhile_PeerGetsAllOfItAndNoDescriptorIsLeft(bool isOurs, bool isInsideTls)
     {
         var serving = new TaskCompletionSource<ConnectionContext>(TaskCreationOptions.RunContinuationsAsynchronously);
         var (app, port, connections) = await StartAsync(
             isOurs,
             drains: false,
             TestServer.TestLimit,
-            wait: async connection =>
+            isInsideTls ? static endpoint => endpoint.UseHttps(TestCertificate.Server) : null,
+            async connection =>
             {
                 var requested = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
                 connection.Features.Get<IConnectionLifetimeNotificationFeature>()!.ConnectionClosedRequested
@@ -90,20 +93,29 @@ public class HostEndsTests
                 await requested.Task.InTimeAsync();
             });
         await using var ends = app;
-        await using var peer = await ConnectAsync(port);
+        await using var plain = isInsideTls ? null : await ConnectAsync(port);
+        await using var tls = isInsideTls ? await ConnectTlsAsync(port) : null;
         var socket = (await serving.Task.InTimeAsync()).Features.Get<IConnectionSocketFeature>()!.Socket;
         var name = new FileInfo($"/proc/self/fd/{socket.Handle}").LinkTarget;
         using var impatience = new CancellationTokenSource();
         var stopping = app.StopAsync(impatience.Token);
         await connections.Task.InTimeAsync();
-        await HasFinInKernelAsync(port);
         await Eventually.IsTrueAsync(() => CountDescriptors(name) == (isOurs ? 2 : 0)); // Stock has let go of it.
 
         await impatience.CancelAsync();
 
         await stopping.InTimeAsync();
         await Eventually.IsTrueAsync(() => CountDescriptors(name) == 0);
-        Assert.Equal((ReplyBytes, PeerSaw.Eof), await peer.ReadToEndAsync());
+        if (plain is not null)
+        {
+            Assert.Equal((ReplyBytes, PeerSaw.Eof), await plain.ReadToEndAsync());
+        }
+        else
+        {
+            var (bytes, end) = await tls!.ReadToEndAsync();
+            Assert.Equal(ReplyBytes, bytes);
+            Assert.NotEqual(TlsPeerSaw.Reset, end);
+        }
     }
 
     // An abort stays one: who wants the connection gone at once has it so.
@@ -167,8 +179,7 @@ public class HostEndsTests
         TlsPeer peer;
         await using (app)
         {
-            peer = await TlsPeer.ConnectAsync(
-                new IPEndPoint(IPAddress.Loopback, port), configure: static socket => socket.ReceiveBufferSize = 128 * 1024);
+            peer = await ConnectTlsAsync(port);
             await connections.Task.InTimeAsync();
             var (last, sameLooks) = (0L, 0); // Nothing tells when it has everything.
             await Eventually.IsTrueAsync(() =>
@@ -263,6 +274,9 @@ public class HostEndsTests
         await socket.ConnectAsync(IPAddress.Loopback, port).InTimeAsync();
         return new ScriptedPeer(socket);
     }
+
+    private static Task<TlsPeer> ConnectTlsAsync(int port) => TlsPeer.ConnectAsync(
+        new IPEndPoint(IPAddress.Loopback, port), configure: static socket => socket.ReceiveBufferSize = 128 * 1024);
 
     private static int CountDescriptors(string? name) => new DirectoryInfo("/proc/self/fd").EnumerateFileSystemInfos()
         .Count(descriptor => descriptor.LinkTarget == name);
