@@ -60,11 +60,16 @@ public class ClosedTokenTests
             static async (connection, play) =>
             {
                 NoteClosed(connection, play);
+                await connection.ReadExactlyAsync(1);
                 await connection.SendAsync(5);
                 await connection.Transport.Output.CompleteAsync();
                 await play.Peer.EndedAsync(); // It has seen FIN.
             },
-            PeerEndsBehindAsync);
+            static async play =>
+            {
+                await play.Peer.SendAsync("!");
+                await PeerEndsBehindAsync(play);
+            });
 
         AssertClosedFirst(played);
     }
